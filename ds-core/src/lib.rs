@@ -1,0 +1,3 @@
+//! The engine of ds-runtime.
+
+pub mod gdeflate;
