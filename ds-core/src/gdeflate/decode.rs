@@ -1,1 +1,347 @@
-//! The tile decoder.
+//! The tile decoder: blocks, their headers, and the symbol phase.
+//!
+//! Works in rounds, as the format does: in a round each of the 32 lanes performs one operation.
+//! Lanes do not depend on each other within a round but for the order of their words, so the
+//! symbol phase is free of branches on data except for three rare things: a long codeword, the
+//! end of a block, and an error. What it finds goes to a [`Batch`]; sequences.rs makes output of it.
+//!
+//! Promises
+//! - Every byte of the output is written exactly as the tile says, or an error is returned.
+//! - Work is bounded by the tile's size and the output's: every operation takes at least one bit,
+//!   and a batch that does not fit into the output ends the tile.
+#![forbid(unsafe_code)]
+
+use super::huffman::{
+    DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
+};
+use super::lanes::{Lane, WINDOW_WORDS, Words};
+use super::sequences::{BATCH_ROUNDS, Batch, Output};
+use super::stream::{HeaderPolicy, TileStream};
+use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MIN};
+
+/// Decodes tiles, one at a time. Holds only scratch: tables and lists that are worth reusing.
+pub struct Decoder {
+    scratch: Box<Scratch>,
+}
+
+struct Scratch {
+    tables: Tables,
+    batch: Batch,
+}
+
+impl Decoder {
+    /// A decoder; the only place where decoding allocates.
+    pub fn new() -> Self {
+        Self {
+            scratch: Box::new(Scratch {
+                tables: Tables::EMPTY,
+                batch: Batch::EMPTY,
+            }),
+        }
+    }
+
+    /// Decodes one raw tile, without any header, into `output`, whose length (1..=65,536) must be
+    /// exactly what the tile holds. Padding at the end of the tile is ignored.
+    ///
+    /// On an error the content of `output` is unspecified.
+    pub fn decode_tile(&mut self, tile: &[u8], output: &mut [u8]) -> Result<(), DecodeError> {
+        if output.is_empty() || output.len() > TILE_BYTES {
+            return Err(DecodeError::OutputBytes);
+        }
+        let (words, odd) = tile.as_chunks::<4>();
+        if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
+            return Err(DecodeError::TileBytes);
+        }
+        let Scratch { tables, batch } = &mut *self.scratch;
+        batch.counts = Default::default();
+        let mut tile = Tile {
+            words: Words::new(words),
+            lanes: [Lane::default(); LANES],
+            tables,
+            tables_are_static: false,
+            batch,
+            output: Output::new(output),
+        };
+        let result = tile.blocks();
+        if tile.words.overrun() {
+            // Whatever went wrong, it was read from beyond the end.
+            return Err(DecodeError::TileTruncated);
+        }
+        result?;
+        tile.output.finish()
+    }
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Decodes a whole tile stream on the calling thread. `output` must have exactly the stream's
+/// uncompressed size.
+pub fn decompress(
+    stream: &[u8],
+    output: &mut [u8],
+    policy: HeaderPolicy,
+) -> Result<(), DecodeError> {
+    let stream = TileStream::parse(stream, policy)?;
+    if stream.uncompressed_bytes() != output.len() as u64 {
+        return Err(DecodeError::OutputBytes);
+    }
+    let mut decoder = Decoder::new();
+    for (index, output) in output.chunks_mut(TILE_BYTES).enumerate() {
+        decoder.decode_tile(stream.tile(index)?, output)?;
+    }
+    Ok(())
+}
+
+/// A tile being decoded.
+struct Tile<'a> {
+    words: Words<'a>,
+    lanes: [Lane; LANES],
+    tables: &'a mut Tables,
+    /// Whether `tables` holds the static codes: a tile of thousands of tiny static blocks must not
+    /// build them thousands of times.
+    tables_are_static: bool,
+    batch: &'a mut Batch,
+    output: Output<'a>,
+}
+
+/// Why a batch ended.
+enum BatchEnd {
+    /// It is full.
+    Full,
+    /// This lane came to the end of the block.
+    EndOfBlock(usize),
+    /// A symbol without meaning.
+    Invalid,
+}
+
+impl Tile<'_> {
+    fn blocks(&mut self) -> Result<(), DecodeError> {
+        self.words.fill(&mut self.lanes);
+        loop {
+            let header = self.words.take(&mut self.lanes[0], 3);
+            match header >> 1 {
+                0 => self.stored_block()?,
+                1 => {
+                    if !self.tables_are_static {
+                        self.tables.set_static();
+                        self.tables_are_static = true;
+                    }
+                    self.compressed_block()?;
+                }
+                2 => {
+                    self.tables_are_static = false;
+                    self.dynamic_header()?;
+                    self.compressed_block()?;
+                }
+                _ => return Err(DecodeError::BlockType),
+            }
+            if self.words.overrun() {
+                return Err(DecodeError::TileTruncated);
+            }
+            if header & 1 == 1 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Bytes as they are, one from each lane in turn.
+    fn stored_block(&mut self) -> Result<(), DecodeError> {
+        let bytes = self.words.take(&mut self.lanes[0], 16) as usize;
+        let output = self
+            .output
+            .rest()
+            .get_mut(..bytes)
+            .ok_or(DecodeError::OutputOverflow)?;
+        // Four rounds at a time take 32 bits, and so exactly one word, from each lane; every lane
+        // is then where it was. Which of the four rounds takes a lane's word never changes, nor
+        // does the order of the words.
+        let order = stored_order(&self.lanes);
+        let (blocks, rest) = output.as_chunks_mut::<{ 4 * LANES }>();
+        for block in blocks {
+            if self.words.overrun() {
+                return Err(DecodeError::TileTruncated);
+            }
+            let window = self.words.window();
+            for (i, lane) in self.lanes.iter_mut().enumerate() {
+                let word = u32::from_le_bytes(window[usize::from(order[i]) % WINDOW_WORDS]);
+                let bytes = (lane.bits as u32).to_le_bytes();
+                lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held - 32);
+                for (round, byte) in bytes.into_iter().enumerate() {
+                    block[round * LANES + i] = byte;
+                }
+            }
+            self.words.advance(LANES);
+        }
+        for (i, byte) in rest.iter_mut().enumerate() {
+            *byte = self.words.take(&mut self.lanes[i % LANES], 8) as u8;
+        }
+        self.output.advance(bytes);
+        Ok(())
+    }
+
+    /// Code lengths, themselves compressed, and the tables made from them.
+    fn dynamic_header(&mut self) -> Result<(), DecodeError> {
+        /// The order in which precode lengths are sent: likely ones first.
+        const ORDER: [usize; PRECODE_SYMBOLS] = [
+            16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
+        ];
+
+        let counts = self.words.take(&mut self.lanes[0], 14) as usize;
+        let literal_count = 257 + (counts & 31);
+        let distance_count = 1 + (counts >> 5 & 31);
+        let precode_count = 4 + (counts >> 10);
+
+        let mut precode_lengths = [0; PRECODE_SYMBOLS];
+        for (lane, symbol) in self.lanes.iter_mut().zip(&ORDER[..precode_count]) {
+            precode_lengths[*symbol] = self.words.take(lane, 3) as u8;
+        }
+        let precode = Precode::new(&precode_lengths).map_err(|_| DecodeError::Precode)?;
+
+        let mut lengths = [0; LITERAL_SYMBOLS_MAX + DISTANCE_SYMBOLS_MAX];
+        let lengths = &mut lengths[..literal_count + distance_count];
+        self.code_lengths(&precode, lengths)?;
+        let (literals, distances) = lengths.split_at(literal_count);
+        self.tables
+            .set(literals, distances)
+            .map_err(|error| match error {
+                TableError::NoEndOfBlock => DecodeError::NoEndOfBlock,
+                TableError::Literal => DecodeError::LiteralCode,
+                TableError::Distance => DecodeError::DistanceCode,
+            })
+    }
+
+    fn code_lengths(&mut self, precode: &Precode, lengths: &mut [u8]) -> Result<(), DecodeError> {
+        let mut at = 0;
+        let mut lane = 0;
+        while at < lengths.len() {
+            let bits = self.lanes[lane].bits;
+            let entry = precode.entry(bits);
+            let value = entry.value(bits);
+            self.words.take(&mut self.lanes[lane], entry.bits());
+            lane = (lane + 1) % LANES;
+            if entry.is(Entry::SPECIAL) {
+                return Err(DecodeError::Precode);
+            }
+            if entry.is(Entry::LITERAL) {
+                lengths[at] = value as u8;
+                at += 1;
+                continue;
+            }
+            let run = value as usize;
+            // The surplus of a run that passes the end is an error here, as in DEFLATE.
+            let repeated = match entry.is(Entry::LENGTH) {
+                true => *lengths[..at].last().ok_or(DecodeError::CodeLengths)?,
+                false => 0,
+            };
+            lengths
+                .get_mut(at..at + run)
+                .ok_or(DecodeError::CodeLengths)?
+                .fill(repeated);
+            at += run;
+        }
+        Ok(())
+    }
+
+    /// The symbols of a block, in batches.
+    fn compressed_block(&mut self) -> Result<(), DecodeError> {
+        for lane in &mut self.lanes {
+            lane.last = 0;
+        }
+        loop {
+            match self.fill_batch() {
+                BatchEnd::Full => {}
+                BatchEnd::EndOfBlock(lane) => {
+                    self.end_of_block(lane)?;
+                    return self.output.execute(self.batch);
+                }
+                BatchEnd::Invalid => return Err(DecodeError::Symbol),
+            }
+            if self.words.overrun() {
+                return Err(DecodeError::TileTruncated);
+            }
+            self.output.execute(self.batch)?;
+        }
+    }
+
+    /// The hot loop: rounds until the batch is full or something ends it.
+    fn fill_batch(&mut self) -> BatchEnd {
+        let mut counts = self.batch.counts;
+        for _ in 0..BATCH_ROUNDS {
+            let window = self.words.window();
+            let mut taken = 0;
+            for (i, lane) in self.lanes.iter_mut().enumerate() {
+                let bits = lane.bits;
+                let mut entry = self.tables.first(bits, lane.last);
+                if entry.is(Entry::SPECIAL) {
+                    if entry.is(Entry::SECOND) {
+                        entry = self.tables.second(entry, bits);
+                    }
+                    if entry.is(Entry::SPECIAL) {
+                        self.words.advance(taken);
+                        self.batch.counts = counts;
+                        if !entry.is(Entry::END) {
+                            return BatchEnd::Invalid;
+                        }
+                        self.words.take(lane, entry.bits());
+                        return BatchEnd::EndOfBlock(i);
+                    }
+                }
+                self.batch.put(&counts, entry.value(bits));
+                let (literal, length) = (entry.count(Entry::LITERAL), entry.count(Entry::LENGTH));
+                counts.literals += literal;
+                counts.matches += length;
+                counts.distances += 1 - literal - length;
+                lane.last = entry.0;
+                lane.drop_bits(entry.bits());
+                taken += lane.refill(u32::from_le_bytes(window[taken % WINDOW_WORDS]));
+            }
+            self.words.advance(taken);
+        }
+        self.batch.counts = counts;
+        BatchEnd::Full
+    }
+
+    /// The distances still due when `lane` ended the block: of the round before in the lanes after
+    /// it, of this round in the lanes before it.
+    fn end_of_block(&mut self, lane: usize) -> Result<(), DecodeError> {
+        for i in lane + 1..lane + LANES {
+            let lane = &mut self.lanes[i % LANES];
+            if lane.last & Entry::LENGTH == 0 {
+                continue;
+            }
+            let bits = lane.bits;
+            let mut entry = self.tables.first(bits, lane.last);
+            if entry.is(Entry::SECOND) {
+                entry = self.tables.second(entry, bits);
+            }
+            if entry.is(Entry::SPECIAL) {
+                return Err(DecodeError::Symbol);
+            }
+            self.batch
+                .put(&self.batch.counts.clone(), entry.value(bits));
+            self.batch.counts.distances += 1;
+            self.words.take(lane, entry.bits());
+        }
+        Ok(())
+    }
+}
+
+/// For a stored block: which of the next 32 words each lane takes. A lane takes its word in the
+/// round in which it falls below 32 bits; within a round lanes take words in order.
+fn stored_order(lanes: &[Lane; LANES]) -> [u8; LANES] {
+    let mut order = [0; LANES];
+    let mut next = 0;
+    for round in 0..4 {
+        for (lane, order) in lanes.iter().zip(&mut order) {
+            if (lane.held - 32) / 8 == round {
+                *order = next;
+                next += 1;
+            }
+        }
+    }
+    order
+}

@@ -1,0 +1,359 @@
+//! Canonical codes: from code lengths to lookup tables.
+//!
+//! Owns the entry format and the layout of the tables, which every symbol decoder shares.
+//!
+//! One lookup decodes: an entry carries the base value and the bits of codeword and extra bits
+//! together, so that decoding a symbol is load, mask, shift, add. Codewords longer than the
+//! primary table's index go through a second table of 16 entries.
+//!
+//! Promises: only complete codes become tables, and the two exceptions the format knows (no codeword
+//! at all; one codeword of one bit). Every slot a lookup can reach is then an entry of this code.
+#![forbid(unsafe_code)]
+
+/// Longest codeword of the literal/length and distance codes.
+const CODEWORD_BITS_MAX: usize = 15;
+
+/// Literal/length symbols that a header can give a length, 286 and 287 included.
+pub(super) const LITERAL_SYMBOLS_MAX: usize = 288;
+/// Distance symbols.
+pub(super) const DISTANCE_SYMBOLS_MAX: usize = 32;
+/// Symbols of the precode, the code of code lengths.
+pub(super) const PRECODE_SYMBOLS: usize = 19;
+/// The literal/length symbol that ends a block.
+pub(super) const END_OF_BLOCK: usize = 256;
+
+/// What the decoder does with a bit pattern. From the lowest bit:
+/// 5 bits codeword and extra bits together, 3 bits 0, the four flags below, 4 bits codeword alone,
+/// 16 bits base value (or where the second table begins).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) struct Entry(pub(super) u32);
+
+impl Entry {
+    /// A literal: the value is a byte of output. In the precode: the value is a code length.
+    pub(super) const LITERAL: u32 = 1 << 8;
+    /// Not a value: go to the second table, end the block, or refuse. Which one: the two flags
+    /// `LITERAL` and `LENGTH`, which mean [`Entry::SECOND`] and [`Entry::END`] here.
+    pub(super) const SPECIAL: u32 = 1 << 9;
+    /// A match length; this lane's next operation is a distance. In the precode: repeat.
+    /// Placed to be the distance table's offset: `last & LENGTH` selects the table.
+    pub(super) const LENGTH: u32 = 1 << 11;
+    /// With `SPECIAL`: the base value is the index of a second table.
+    pub(super) const SECOND: u32 = Self::SPECIAL | Self::LITERAL;
+    /// With `SPECIAL`: end of block.
+    pub(super) const END: u32 = Self::SPECIAL | 1 << 10;
+    /// A symbol without meaning.
+    const INVALID: Self = Self(Self::SPECIAL);
+
+    const fn new(base: u32, extra_bits: u32, flags: u32) -> Self {
+        Self(base << 16 | flags | extra_bits)
+    }
+
+    /// This symbol's entry under a codeword of `bits` bits.
+    const fn with_codeword(self, bits: usize) -> Self {
+        Self(self.0 + (bits as u32) * (1 << 12 | 1))
+    }
+
+    /// Bits to drop, 1..=31.
+    #[inline(always)]
+    pub(super) fn bits(self) -> u32 {
+        self.0 & 31
+    }
+
+    #[inline(always)]
+    pub(super) fn is(self, flags: u32) -> bool {
+        self.0 & flags == flags
+    }
+
+    /// 1 with the flag, 0 without: for counters that must not branch.
+    #[inline(always)]
+    pub(super) fn count(self, flag: u32) -> usize {
+        ((self.0 / flag) & 1) as usize
+    }
+
+    /// Base plus the extra bits, which follow the codeword in `bits`.
+    #[inline(always)]
+    pub(super) fn value(self, bits: u64) -> u32 {
+        let codeword_bits = self.0 >> 12 & 15;
+        let used = bits & ((1 << self.bits()) - 1);
+        (self.0 >> 16) + (used >> codeword_bits) as u32
+    }
+}
+
+/// Entries of the literal/length symbols, without a codeword.
+const LITERALS: [Entry; LITERAL_SYMBOLS_MAX] = {
+    let mut entries = [Entry::INVALID; LITERAL_SYMBOLS_MAX];
+    let mut symbol = 0;
+    while symbol < 256 {
+        entries[symbol] = Entry::new(symbol as u32, 0, Entry::LITERAL);
+        symbol += 1;
+    }
+    entries[END_OF_BLOCK] = Entry::new(0, 0, Entry::END);
+    // 257..=264 have no extra bits; then every four symbols have one more, and each base follows
+    // where the symbol before ends.
+    let mut base = 3;
+    symbol = 257;
+    while symbol < 285 {
+        let extra_bits = if symbol < 265 {
+            0
+        } else {
+            (symbol as u32 - 261) / 4
+        };
+        entries[symbol] = Entry::new(base, extra_bits, Entry::LENGTH);
+        base += 1 << extra_bits;
+        symbol += 1;
+    }
+    // As in Deflate64: any length, where DEFLATE has 258.
+    entries[285] = Entry::new(3, 16, Entry::LENGTH);
+    entries
+};
+
+/// Entries of the distance symbols: each pair has one more extra bit than the pair before.
+const DISTANCES: [Entry; DISTANCE_SYMBOLS_MAX] = {
+    let mut entries = [Entry::INVALID; DISTANCE_SYMBOLS_MAX];
+    let mut base = 1;
+    let mut symbol = 0;
+    while symbol < DISTANCE_SYMBOLS_MAX {
+        let extra_bits = if symbol < 4 { 0 } else { symbol as u32 / 2 - 1 };
+        entries[symbol] = Entry::new(base, extra_bits, 0);
+        base += 1 << extra_bits;
+        symbol += 1;
+    }
+    assert!(base == 65_537);
+    entries
+};
+
+/// Entries of the precode: lengths 0..=15, repeat the previous one, two runs of zeros.
+const PRECODE: [Entry; PRECODE_SYMBOLS] = {
+    let mut entries = [Entry::INVALID; PRECODE_SYMBOLS];
+    let mut symbol = 0;
+    while symbol < 16 {
+        entries[symbol] = Entry::new(symbol as u32, 0, Entry::LITERAL);
+        symbol += 1;
+    }
+    entries[16] = Entry::new(3, 2, Entry::LENGTH);
+    entries[17] = Entry::new(3, 3, 0);
+    entries[18] = Entry::new(11, 7, 0);
+    entries
+};
+
+/// Why a list of code lengths is no code: it claims more bit patterns than exist, or fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NotACode;
+
+/// Index bits of the two primary tables.
+pub(super) const PRIMARY_BITS: usize = 11;
+const PRIMARY_LEN: usize = 1 << PRIMARY_BITS;
+/// Index bits of a second table: whatever a codeword can have beyond the primary index.
+const SECOND_BITS: usize = CODEWORD_BITS_MAX - PRIMARY_BITS;
+pub(super) const SECOND_LEN: usize = 1 << SECOND_BITS;
+const SECOND_START: usize = 2 * PRIMARY_LEN;
+/// Room for all of a tile's tables. A power of two, so that a masked index needs no bounds check.
+pub(super) const TABLE_LEN: usize = 8192;
+
+// In a complete code a prefix that some codeword exceeds is shared by at least two codewords, so
+// there are at most half as many second tables as symbols.
+const _: () = assert!(
+    SECOND_START + (LITERAL_SYMBOLS_MAX + DISTANCE_SYMBOLS_MAX) / 2 * SECOND_LEN <= TABLE_LEN
+);
+const _: () = assert!(Entry::LENGTH as usize == PRIMARY_LEN);
+
+/// Tables of one block: literal/length at 0, distances behind it, then the second tables of both.
+pub(super) struct Tables {
+    pub(super) entries: [Entry; TABLE_LEN],
+}
+
+impl Tables {
+    pub(super) const EMPTY: Self = Self {
+        entries: [Entry(0); TABLE_LEN],
+    };
+
+    /// The entry for the next bits of a lane: the distance code's if the entry decoded `last` was a
+    /// length, the literal/length code's otherwise. May be a [`Entry::SECOND`].
+    #[inline(always)]
+    pub(super) fn first(&self, bits: u64, last: u32) -> Entry {
+        let index = bits as usize & (PRIMARY_LEN - 1) | (last & Entry::LENGTH) as usize;
+        self.entries[index]
+    }
+
+    /// The entry behind a [`Entry::SECOND`].
+    #[inline(always)]
+    pub(super) fn second(&self, first: Entry, bits: u64) -> Entry {
+        let index = (first.0 >> 16) as usize + (bits as usize >> PRIMARY_BITS & (SECOND_LEN - 1));
+        self.entries[index & (TABLE_LEN - 1)]
+    }
+
+    /// The static codes.
+    pub(super) fn set_static(&mut self) {
+        let mut lengths = [8; LITERAL_SYMBOLS_MAX];
+        lengths[144..256].fill(9);
+        lengths[256..280].fill(7);
+        let set = self.set(&lengths, &[5; DISTANCE_SYMBOLS_MAX]);
+        debug_assert_eq!(set, Ok(()));
+    }
+
+    /// The codes of these lengths. The literal/length code must be able to end its block.
+    pub(super) fn set(&mut self, literals: &[u8], distances: &[u8]) -> Result<(), TableError> {
+        if literals[END_OF_BLOCK] == 0 {
+            return Err(TableError::NoEndOfBlock);
+        }
+        let (primary, second) = self.entries.split_at_mut(SECOND_START);
+        let (literal_table, distance_table) = primary.split_at_mut(PRIMARY_LEN);
+        let used = fill(literals, &LITERALS, literal_table, second, SECOND_START)
+            .map_err(|_| TableError::Literal)?;
+        fill(
+            distances,
+            &DISTANCES,
+            distance_table,
+            &mut second[used..],
+            SECOND_START + used,
+        )
+        .map_err(|_| TableError::Distance)?;
+        Ok(())
+    }
+}
+
+/// Which of a block's codes is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TableError {
+    /// The literal/length code lacks symbol 256.
+    NoEndOfBlock,
+    /// The literal/length code is not a code.
+    Literal,
+    /// The distance code is not a code.
+    Distance,
+}
+
+/// Longest codeword of the precode.
+const PRECODE_BITS_MAX: usize = 7;
+
+/// The precode's table.
+pub(super) struct Precode([Entry; 1 << PRECODE_BITS_MAX]);
+
+impl Precode {
+    pub(super) fn new(lengths: &[u8; PRECODE_SYMBOLS]) -> Result<Self, NotACode> {
+        let mut table = [Entry(0); 1 << PRECODE_BITS_MAX];
+        fill(lengths, &PRECODE, &mut table, &mut [], 0)?;
+        Ok(Self(table))
+    }
+
+    #[inline(always)]
+    pub(super) fn entry(&self, bits: u64) -> Entry {
+        self.0[bits as usize % (1 << PRECODE_BITS_MAX)]
+    }
+}
+
+/// Writes the tables of the code with these `lengths`, whose symbols mean `meanings`. Codewords
+/// longer than the index of `primary` go to `second`, which begins at table index `second_start`.
+/// Returns how much of `second` is used.
+fn fill(
+    lengths: &[u8],
+    meanings: &[Entry],
+    primary: &mut [Entry],
+    second: &mut [Entry],
+    second_start: usize,
+) -> Result<usize, NotACode> {
+    let primary_bits = primary.len().ilog2() as usize;
+    let counts = count(lengths);
+    match claimed(&counts) {
+        CODE_SPACE => {}
+        0 => {
+            // Not a code, but allowed as long as no one uses it.
+            primary.fill(Entry::INVALID.with_codeword(1));
+            return Ok(0);
+        }
+        HALF_CODE_SPACE if counts[1] == 1 => {
+            // The only symbol, whatever the bit.
+            let symbol = lengths.iter().position(|length| *length == 1).unwrap_or(0);
+            primary.fill(meanings[symbol].with_codeword(1));
+            return Ok(0);
+        }
+        _ => return Err(NotACode),
+    }
+
+    let mut symbols = [0; LITERAL_SYMBOLS_MAX];
+    sort(lengths, &counts, &mut symbols);
+    let mut symbols = symbols.iter().map(|symbol| meanings[usize::from(*symbol)]);
+    // The codeword as it stands in a lane: first bit lowest.
+    let mut reversed = 0;
+    let (short, long) = counts[1..].split_at(primary_bits);
+    for (bits, count) in (1..).zip(short) {
+        // The table for codewords up to `bits - 1` bits, twice, is the one for up to `bits`,
+        // wherever those codewords decide.
+        let half = 1 << (bits - 1);
+        primary.copy_within(..half, half);
+        for entry in symbols.by_ref().take(usize::from(*count)) {
+            primary[reversed] = entry.with_codeword(bits);
+            reversed = successor(reversed, bits);
+        }
+    }
+    let mut used = 0;
+    let mut prefix = usize::MAX;
+    for (bits, count) in (primary_bits + 1..).zip(long) {
+        for entry in symbols.by_ref().take(usize::from(*count)) {
+            if prefix != reversed & (primary.len() - 1) {
+                prefix = reversed & (primary.len() - 1);
+                primary[prefix] = Entry::new((second_start + used) as u32, 0, Entry::SECOND);
+                used += SECOND_LEN;
+            }
+            let table = &mut second[used - SECOND_LEN..used];
+            for slot in table[reversed >> primary_bits..]
+                .iter_mut()
+                .step_by(1 << (bits - primary_bits))
+            {
+                *slot = entry.with_codeword(bits);
+            }
+            reversed = successor(reversed, bits);
+        }
+    }
+    Ok(used)
+}
+
+/// How many codewords have each length.
+fn count(lengths: &[u8]) -> [u16; CODEWORD_BITS_MAX + 1] {
+    let mut counts = [0; CODEWORD_BITS_MAX + 1];
+    for length in lengths {
+        counts[usize::from(*length)] += 1;
+    }
+    counts
+}
+
+/// All patterns of 15 bits.
+const CODE_SPACE: u32 = 1 << CODEWORD_BITS_MAX;
+const HALF_CODE_SPACE: u32 = CODE_SPACE / 2;
+
+/// How many patterns of 15 bits begin with some codeword, if no codeword begins with another.
+fn claimed(counts: &[u16; CODEWORD_BITS_MAX + 1]) -> u32 {
+    (1..)
+        .zip(&counts[1..])
+        .map(|(bits, count)| u32::from(*count) * (CODE_SPACE >> bits))
+        .sum()
+}
+
+/// Sorts the symbols that have a codeword by length, then by value: the order of canonical codewords.
+fn sort(
+    lengths: &[u8],
+    counts: &[u16; CODEWORD_BITS_MAX + 1],
+    symbols: &mut [u16; LITERAL_SYMBOLS_MAX],
+) {
+    // Those without a codeword are sorted too, behind all others.
+    let mut places = [0; CODEWORD_BITS_MAX + 1];
+    for bits in 2..=CODEWORD_BITS_MAX {
+        places[bits] = places[bits - 1] + counts[bits - 1];
+    }
+    places[0] = places[CODEWORD_BITS_MAX] + counts[CODEWORD_BITS_MAX];
+    for (symbol, length) in (0..).zip(lengths) {
+        let place = &mut places[usize::from(*length)];
+        symbols[usize::from(*place)] = symbol;
+        *place += 1;
+    }
+}
+
+/// The next codeword of `bits` bits, bit-reversed: adds one at the highest bit, carrying downwards.
+/// After the last codeword the result is 0 or whatever the next length begins with.
+fn successor(reversed: usize, bits: usize) -> usize {
+    let zeros = !reversed & ((1 << bits) - 1);
+    match zeros.checked_ilog2() {
+        Some(highest) => reversed & ((1 << highest) - 1) | 1 << highest,
+        None => 0,
+    }
+}

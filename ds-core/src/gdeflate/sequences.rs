@@ -1,0 +1,256 @@
+//! The second half of decoding: literals and matches, once known, become output.
+//!
+//! A tile is decoded in batches. The symbol phase appends literals, matches and distances to the
+//! three lists of a [`Batch`]; [`Output::execute`] then walks them strictly in output order, which
+//! makes every byte before a match final by the time it is copied. Distances arrive a round after
+//! their matches but in the same order, so the lists line up by index; what still waits for its
+//! distance is carried into the next batch.
+//!
+//! Why two halves: literals that wait in a list of their own cannot be damaged, so that copies may
+//! write past their end, in whole blocks of 16 bytes, wherever the output has room for that.
+//!
+//! Promises: no byte outside the output is touched; a match that begins before the output or ends
+//! behind it is an error.
+#![forbid(unsafe_code)]
+
+use super::{DecodeError, LANES};
+
+/// Rounds in a batch. Small enough for all lists to stay in the first-level cache.
+pub(super) const BATCH_ROUNDS: usize = 61;
+
+/// Elements of each list: a power of two, so that masked indices need no bounds check. The slack
+/// lets copies of literals read a whole block.
+const LIST_LEN: usize = 2048;
+const _: () = assert!((BATCH_ROUNDS + 1) * LANES + BLOCK <= LIST_LEN);
+
+/// Bytes copied at once. Reads and writes may pass the end of a copy by less than this.
+const BLOCK: usize = 16;
+
+/// What the symbol phase found, not yet in the output.
+pub(super) struct Batch {
+    literals: [u8; LIST_LEN],
+    /// Number of literals before the match in the low half, its length in the high half.
+    matches: [u64; LIST_LEN],
+    distances: [u32; LIST_LEN],
+    pub(super) counts: Counts,
+}
+
+/// How many elements each list has. Separate, to live in registers while a batch grows.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) literals: usize,
+    pub(super) matches: usize,
+    pub(super) distances: usize,
+}
+
+impl Batch {
+    pub(super) const EMPTY: Self = Self {
+        literals: [0; LIST_LEN],
+        matches: [0; LIST_LEN],
+        distances: [0; LIST_LEN],
+        counts: Counts {
+            literals: 0,
+            matches: 0,
+            distances: 0,
+        },
+    };
+
+    /// Writes `value` as the next element of *every* list. Whoever calls this then raises the
+    /// count of the one list it belongs to: a write is cheaper than a branch that cannot be
+    /// predicted.
+    #[inline(always)]
+    pub(super) fn put(&mut self, at: &Counts, value: u32) {
+        self.literals[at.literals % LIST_LEN] = value as u8;
+        self.matches[at.matches % LIST_LEN] = u64::from(value) << 32 | at.literals as u64;
+        self.distances[at.distances % LIST_LEN] = value;
+    }
+
+    /// Forgets the first `matches` matches, with their distances, and the first `literals` literals.
+    fn carry(&mut self, literals: usize, matches: usize) {
+        let counts = &mut self.counts;
+        self.literals.copy_within(literals..counts.literals, 0);
+        self.matches.copy_within(matches..counts.matches, 0);
+        counts.literals -= literals;
+        counts.matches -= matches;
+        counts.distances = 0;
+        for waiting in &mut self.matches[..counts.matches] {
+            *waiting -= literals as u64;
+        }
+    }
+}
+
+/// The output of one tile, and how much of it is written.
+pub(super) struct Output<'a> {
+    bytes: &'a mut [u8],
+    written: usize,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(bytes: &'a mut [u8]) -> Self {
+        Self { bytes, written: 0 }
+    }
+
+    /// Bytes not yet written.
+    pub(super) fn rest(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.written..]
+    }
+
+    /// Counts bytes that were written through `rest`.
+    pub(super) fn advance(&mut self, bytes: usize) {
+        debug_assert!(bytes <= self.bytes.len() - self.written);
+        self.written += bytes;
+    }
+
+    /// Executes everything up to the first match without a distance and keeps the rest in `batch`.
+    pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
+        let counts = batch.counts;
+        let mut literals_done = 0;
+        let known = batch.matches[..counts.distances]
+            .iter()
+            .zip(&batch.distances);
+        for (sequence, distance) in known {
+            let literals_until = *sequence as u32 as usize;
+            let length = (*sequence >> 32) as usize;
+            self.sequence(
+                &batch.literals,
+                literals_done,
+                literals_until,
+                length,
+                *distance as usize,
+            )?;
+            literals_done = literals_until;
+        }
+        let literals_until = match batch.matches[..counts.matches].get(counts.distances) {
+            Some(waiting) => *waiting as u32 as usize,
+            None => counts.literals,
+        };
+        self.literals(&batch.literals[literals_done..literals_until])?;
+        batch.carry(literals_until, counts.distances);
+        Ok(())
+    }
+
+    /// Literals `from..until` of the list, then a match.
+    #[inline(always)]
+    fn sequence(
+        &mut self,
+        literals: &[u8; LIST_LEN],
+        from: usize,
+        until: usize,
+        length: usize,
+        distance: usize,
+    ) -> Result<(), DecodeError> {
+        let start = self.written;
+        let target = start + (until - from);
+        let end = target + length;
+        if distance > target {
+            return Err(DecodeError::Distance);
+        }
+        if end + BLOCK > self.bytes.len() {
+            return self.sequence_at_end(&literals[from..until], length, distance);
+        }
+        // From here on there is room for a block behind the sequence, and so behind each part.
+        copy_block(literals, from, self.bytes, start);
+        let mut done = BLOCK;
+        while done < until - from {
+            copy_block(literals, from + done, self.bytes, start + done);
+            done += BLOCK;
+        }
+        let source = target - distance;
+        if distance >= BLOCK {
+            let mut done = 0;
+            loop {
+                move_block(self.bytes, source + done, target + done);
+                done += BLOCK;
+                if done >= length {
+                    break;
+                }
+            }
+        } else {
+            repeat(self.bytes, distance, target, end);
+        }
+        self.written = end;
+        Ok(())
+    }
+
+    /// The same where copies must be exact, because the output ends.
+    #[cold]
+    fn sequence_at_end(
+        &mut self,
+        literals: &[u8],
+        length: usize,
+        distance: usize,
+    ) -> Result<(), DecodeError> {
+        self.literals(literals)?;
+        if length > self.bytes.len() - self.written {
+            return Err(DecodeError::OutputOverflow);
+        }
+        for at in self.written..self.written + length {
+            self.bytes[at] = self.bytes[at - distance];
+        }
+        self.written += length;
+        Ok(())
+    }
+
+    fn literals(&mut self, literals: &[u8]) -> Result<(), DecodeError> {
+        let rest = self.rest();
+        rest.get_mut(..literals.len())
+            .ok_or(DecodeError::OutputOverflow)?
+            .copy_from_slice(literals);
+        self.written += literals.len();
+        Ok(())
+    }
+
+    /// The end of the tile: was everything written?
+    pub(super) fn finish(self) -> Result<(), DecodeError> {
+        if self.written == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(DecodeError::OutputUnderflow)
+        }
+    }
+}
+
+#[inline(always)]
+fn copy_block(from: &[u8], source: usize, to: &mut [u8], target: usize) {
+    to[target..target + BLOCK].copy_from_slice(&from[source..source + BLOCK]);
+}
+
+/// A block within the output: read whole, then written whole.
+#[inline(always)]
+fn move_block(bytes: &mut [u8], source: usize, target: usize) {
+    bytes.copy_within(source..source + BLOCK, target);
+}
+
+/// A match at a distance below [`BLOCK`]: the last `distance` bytes, again and again. Writes less
+/// than a block behind `end`.
+#[inline(always)]
+fn repeat(bytes: &mut [u8], distance: usize, target: usize, end: usize) {
+    /// Half a block: one register's worth.
+    const WORD: usize = BLOCK / 2;
+    let mut at = target;
+    if distance >= WORD {
+        while at < end {
+            bytes.copy_within(at - distance..at - distance + WORD, at);
+            at += WORD;
+        }
+    } else {
+        // The pattern, as often as it fits into a word; further down only this register is read.
+        let first: [u8; WORD] = *bytes[at - distance..]
+            .first_chunk()
+            .expect("room for a block");
+        let mut bits = WORD_BITS_MAX.min(8 * distance as u32);
+        let mut pattern = u64::from_le_bytes(first) & (u64::MAX >> (64 - bits));
+        while bits < 64 {
+            pattern |= pattern << bits;
+            bits *= 2;
+        }
+        let step = WORD / distance * distance;
+        while at < end {
+            bytes[at..at + WORD].copy_from_slice(&pattern.to_le_bytes());
+            at += step;
+        }
+    }
+}
+
+/// Bits of the longest pattern that `repeat` keeps in a register.
+const WORD_BITS_MAX: u32 = 56;
