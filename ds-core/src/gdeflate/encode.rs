@@ -2,8 +2,8 @@
 //!
 //! A tile is encoded in four steps, each with its own file:
 //!
-//! 1. *find* earlier occurrences of the bytes at a position (`chains.rs`);
-//! 2. *parse*: choose literals and matches (`parse.rs`);
+//! 1. *find* earlier occurrences of the bytes at a position (`chains.rs`, `trees.rs`);
+//! 2. *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`);
 //! 3. *split* the result into blocks that share codes (`split.rs`);
 //! 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
 //!
@@ -18,16 +18,21 @@ mod chains;
 mod code;
 mod header;
 mod lanes;
+mod log2;
+mod optimal;
 mod parse;
+mod prices;
 mod sequences;
 mod split;
 mod tile;
+mod trees;
 
 use std::fmt;
 
 use block::{Block, BlockWriter};
 use chains::{Chains, Effort};
 use lanes::Lanes;
+use optimal::Optimal;
 use sequences::Sequences;
 use split::Part;
 use tile::Tile;
@@ -119,6 +124,7 @@ pub struct Encoder {
 enum Parser {
     Greedy(Chains, Effort),
     Lazy(Chains, Effort),
+    Optimal(Box<Optimal>),
 }
 
 impl Parser {
@@ -132,15 +138,24 @@ impl Parser {
             5 => Parser::Lazy(Chains::new(), effort(20, 30)),
             6 => Parser::Lazy(Chains::new(), effort(40, 65)),
             7 => Parser::Lazy(Chains::new(), effort(100, 130)),
-            _ => Parser::Lazy(Chains::new(), effort(300, 258)),
+            8 => Parser::Optimal(Box::new(Optimal::new(effort(12, 30), 1))),
+            9 => Parser::Optimal(Box::new(Optimal::new(effort(24, 60), 2))),
+            10 => Parser::Optimal(Box::new(Optimal::new(effort(35, 100), 2))),
+            11 => Parser::Optimal(Box::new(Optimal::new(effort(80, 180), 3))),
+            _ => Parser::Optimal(Box::new(Optimal::new(effort(200, 258), 5))),
         }
     }
 
-    fn parse(&mut self, tile: &Tile, sequences: &mut Sequences) {
+    /// Parses the tile and splits it into blocks.
+    fn parse(&mut self, tile: &Tile, sequences: &mut Sequences, parts: &mut Vec<Part>) {
+        sequences.clear();
         match self {
             Parser::Greedy(chains, effort) => parse::greedy(tile, chains, *effort, sequences),
             Parser::Lazy(chains, effort) => parse::lazy(tile, chains, *effort, sequences),
+            // Its prices are those of the blocks, so it splits as it goes.
+            Parser::Optimal(optimal) => return optimal.parse(tile, sequences, parts),
         }
+        split::split(sequences.list(), tile.data(), parts);
     }
 }
 
@@ -167,9 +182,8 @@ impl Encoder {
             return Err(TileBytesError { bytes: input.len() });
         }
         self.tile.load(input);
-        self.sequences.clear();
-        self.parser.parse(&self.tile, &mut self.sequences);
-        split::split(self.sequences.list(), input, &mut self.parts);
+        self.parser
+            .parse(&self.tile, &mut self.sequences, &mut self.parts);
         self.lanes.start();
         let last = self.parts.len() - 1;
         for (index, part) in self.parts.iter().enumerate() {

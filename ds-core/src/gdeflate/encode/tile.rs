@@ -30,10 +30,22 @@ impl Tile {
         self.bytes[input.len()..input.len() + SLACK].fill(0);
     }
 
+    /// The data.
+    #[inline(always)]
+    pub(super) fn data(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
     /// Bytes of data.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    /// The byte at a position.
+    #[inline(always)]
+    pub(super) fn byte(&self, position: usize) -> u8 {
+        self.bytes[position]
     }
 
     /// The four bytes at a position, the first one lowest.
