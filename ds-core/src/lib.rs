@@ -1,3 +1,73 @@
-//! The engine of ds-runtime.
+//! The engine of ds-runtime: DirectStorage's queues over Linux I/O, with GDeflate.
+//!
+//! A [`Runtime`] owns the threads, a [`Queue`] takes [`Request`]s, and a [`StatusArray`], [`Fence`] or [`Event`] says
+//! when they are done:
+//!
+//! ```
+//! use ds_core::{Buffer, Config, File, QueueDesc, Request, Runtime, StatusArray};
+//!
+//! # fn main() -> Result<(), ds_core::Error> {
+//! let runtime = Runtime::new(Config::default())?;
+//! let queue = runtime.create_queue(QueueDesc::new(128))?;
+//! let file = File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))?;
+//! let mut buffer = Buffer::new(64);
+//! let done = StatusArray::new(1, None);
+//!
+//! queue.enqueue_request(Request::read(&file, 0, 64, buffer.lend().expect("a new buffer is not lent")));
+//! queue.enqueue_status(Some(&done), 0);
+//! queue.submit();
+//! assert_eq!(done.wait(0, None), Some(ds_core::S_OK));
+//! assert!(buffer.bytes().expect("the request is done").starts_with(b"[package]"));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What things are called and how they behave follows Microsoft's DirectStorage API; where this library differs on
+//! purpose, the item says so.
 
+mod backend;
+mod config;
+mod custom;
+mod driver;
+mod error;
+mod file;
 pub mod gdeflate;
+mod host;
+mod io;
+pub mod logger;
+mod memory;
+mod notify;
+mod order;
+mod queue;
+mod request;
+mod runtime;
+mod scheduler;
+mod slots;
+mod staging;
+mod state;
+mod stats;
+mod sys;
+
+pub use backend::{Backend, Choice, Decoder, choose};
+pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
+pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
+pub use error::{E_PENDING, Error, ErrorReport, S_OK, Subsystem, set_error_callback};
+pub use file::{File, FileCore};
+pub use memory::{Buffer, MemoryDestination, MemorySource, SharedBytes, Span};
+pub use notify::{
+    Event, EventCore, Fence, FenceCore, Notification, Notifier, StatusArray, StatusCore,
+};
+pub use queue::{
+    CAPACITY_MAX, CAPACITY_MAX_DOCUMENTED, CAPACITY_MIN, CompressionSupport, ErrorRecord,
+    FailedCommand, FenceWait, FirstFailure, Priority, Queue, QueueDesc, QueueInfo,
+};
+pub use request::{
+    Compression, Destination, FileInfo, Name, PlaceInfo, Request, RequestInfo, Source, SourceType,
+    validate,
+};
+pub use runtime::Runtime;
+pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
+pub use stats::{Histogram, QueueStats};
+
+/// The version of this library.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -144,7 +144,9 @@ impl Codec {
                     return;
                 };
                 scratch.clear();
-                encoder.encode_tile(input, &mut scratch);
+                encoder
+                    .encode_tile(input, &mut scratch)
+                    .expect("tiles have 1 to 65,536 bytes");
                 let set = tiles[index].set(scratch.to_vec());
                 debug_assert!(set.is_ok(), "each tile is taken once");
                 let bytes = input.len() as u64;

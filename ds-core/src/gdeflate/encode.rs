@@ -1,1 +1,228 @@
-//! The tile encoder.
+//! The tile encoder: at most 64 KiB in, one raw tile out.
+//!
+//! A tile is encoded in four steps, each with its own file:
+//!
+//! 1. *find* earlier occurrences of the bytes at a position (`chains.rs`, `trees.rs`);
+//! 2. *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`);
+//! 3. *split* the result into blocks that share codes (`split.rs`);
+//! 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
+//!
+//! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an empty distance code
+//! that is not used; the same input and level give the same bytes; no tile is larger than [`TILE_BOUND`].
+
+#![forbid(unsafe_code)]
+
+mod alphabet;
+mod block;
+mod chains;
+mod code;
+mod header;
+mod lanes;
+mod log2;
+mod optimal;
+mod parse;
+mod prices;
+mod sequences;
+mod split;
+mod tile;
+mod trees;
+
+use std::fmt;
+
+use block::{Block, BlockWriter};
+use chains::{Chains, Effort};
+use lanes::Lanes;
+use optimal::Optimal;
+use sequences::Sequences;
+use split::Part;
+use tile::Tile;
+
+/// Bytes of input in a tile, at most.
+const TILE_BYTES_MAX: usize = 65_536;
+
+/// The most bytes [`Encoder::encode_tile`] ever appends: a full tile that no code makes smaller takes two stored blocks.
+pub const TILE_BOUND: usize = 65_672;
+
+/// How hard to try, 1 to 12: faster or smaller, in the steps that libdeflate made customary.
+///
+/// ```
+/// use ds_core::gdeflate::encode::Level;
+/// assert_eq!(Level::new(12), Some(Level::BEST));
+/// assert_eq!(Level::new(13), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Level(u8);
+
+impl Level {
+    /// DirectStorage's "fastest" (-1): for data that is compressed while someone waits.
+    pub const FASTEST: Level = Level(1);
+    /// DirectStorage's "default" (0).
+    pub const DEFAULT: Level = Level(9);
+    /// DirectStorage's "best ratio" (1): assets are packed once and read for years.
+    pub const BEST: Level = Level(12);
+
+    /// A level, if there is one of this number.
+    pub const fn new(level: u8) -> Option<Level> {
+        if matches!(level, 1..=12) {
+            Some(Level(level))
+        } else {
+            None
+        }
+    }
+
+    /// Its number.
+    pub const fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Level {
+    fn default() -> Level {
+        Level::DEFAULT
+    }
+}
+
+/// The input is empty or larger than a tile; nothing was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TileBytesError {
+    /// How large it is.
+    pub bytes: usize,
+}
+
+impl fmt::Display for TileBytesError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "a tile holds 1 to {TILE_BYTES_MAX} bytes, not {}",
+            self.bytes
+        )
+    }
+}
+
+impl std::error::Error for TileBytesError {}
+
+/// Encodes tiles, one after another; holds all the memory that takes, and nothing from one tile to the next.
+///
+/// ```
+/// use ds_core::gdeflate::encode::{Encoder, Level};
+///
+/// let mut tile = Vec::new();
+/// Encoder::new(Level::DEFAULT).encode_tile(&[0; 65_536], &mut tile)?;
+/// assert_eq!(tile.len(), 140);
+/// # Ok::<(), ds_core::gdeflate::encode::TileBytesError>(())
+/// ```
+pub struct Encoder {
+    parser: Parser,
+    tile: Tile,
+    sequences: Sequences,
+    parts: Vec<Part>,
+    writer: BlockWriter,
+    lanes: Lanes,
+}
+
+/// A parse and its finder.
+enum Parser {
+    Greedy(Chains, Effort),
+    Lazy(Chains, Effort),
+    Optimal(Box<Optimal>),
+}
+
+impl Parser {
+    fn new(level: Level) -> Parser {
+        let effort = |depth, nice_length| Effort { depth, nice_length };
+        match level.get() {
+            1 => Parser::Greedy(Chains::new(), effort(2, 8)),
+            2 => Parser::Greedy(Chains::new(), effort(6, 10)),
+            3 => Parser::Greedy(Chains::new(), effort(12, 14)),
+            4 => Parser::Greedy(Chains::new(), effort(24, 24)),
+            5 => Parser::Lazy(Chains::new(), effort(20, 30)),
+            6 => Parser::Lazy(Chains::new(), effort(40, 65)),
+            7 => Parser::Lazy(Chains::new(), effort(100, 130)),
+            8 => Parser::Optimal(Box::new(Optimal::new(effort(12, 30), 1))),
+            9 => Parser::Optimal(Box::new(Optimal::new(effort(24, 60), 2))),
+            10 => Parser::Optimal(Box::new(Optimal::new(effort(35, 100), 2))),
+            11 => Parser::Optimal(Box::new(Optimal::new(effort(80, 180), 3))),
+            _ => Parser::Optimal(Box::new(Optimal::new(effort(200, 258), 5))),
+        }
+    }
+
+    /// Parses the tile and splits it into blocks.
+    fn parse(&mut self, tile: &Tile, sequences: &mut Sequences, parts: &mut Vec<Part>) {
+        sequences.clear();
+        match self {
+            Parser::Greedy(chains, effort) => parse::greedy(tile, chains, *effort, sequences),
+            Parser::Lazy(chains, effort) => parse::lazy(tile, chains, *effort, sequences),
+            // Its prices are those of the blocks, so it splits as it goes.
+            Parser::Optimal(optimal) => return optimal.parse(tile, sequences, parts),
+        }
+        split::split(sequences.list(), tile.data(), parts);
+    }
+}
+
+impl Encoder {
+    /// An encoder; all tables are allocated here.
+    pub fn new(level: Level) -> Encoder {
+        Encoder {
+            parser: Parser::new(level),
+            tile: Tile::new(),
+            sequences: Sequences::new(),
+            parts: Vec::new(),
+            writer: BlockWriter::new(),
+            lanes: Lanes::new(),
+        }
+    }
+
+    /// Appends one raw tile to `out`: a multiple of four bytes, at least 128, at most [`TILE_BOUND`].
+    ///
+    /// # Errors
+    ///
+    /// Input of no byte or of more than 65,536 is refused, and `out` is left as it was.
+    pub fn encode_tile(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<(), TileBytesError> {
+        if input.is_empty() || input.len() > TILE_BYTES_MAX {
+            return Err(TileBytesError { bytes: input.len() });
+        }
+        self.tile.load(input);
+        self.parser
+            .parse(&self.tile, &mut self.sequences, &mut self.parts);
+        self.lanes.start();
+        let last = self.parts.len() - 1;
+        for (index, part) in self.parts.iter().enumerate() {
+            let block = Block {
+                input: &input[part.input.clone()],
+                sequences: &self.sequences.list()[part.sequences.clone()],
+                histogram: &part.histogram,
+                last: index == last,
+            };
+            self.writer.write(&mut self.lanes, &block);
+        }
+        if self.lanes.word_count() > stored_words(input.len()) {
+            self.lanes.start();
+            block::write_stored(&mut self.lanes, input, true);
+        }
+        self.lanes.finish(out);
+        Ok(())
+    }
+}
+
+/// Words of a tile in which so many bytes are only stored: those of the bits of each lane, and one reserved for each.
+fn stored_words(bytes: usize) -> usize {
+    let mut bits = [0; lanes::LANES];
+    for block in [bytes.min(65_535), bytes.saturating_sub(65_535)] {
+        if block != 0 {
+            bits[0] += 3 + 16;
+            (0..lanes::LANES).for_each(|lane| {
+                bits[lane] += (block + lanes::LANES - 1 - lane) / lanes::LANES * 8
+            });
+        }
+    }
+    bits.iter().map(|bits| bits.div_ceil(32) + 1).sum()
+}
+
+/// A large array on the heap that never was on the stack.
+fn zeroed<T: Clone + Default, const N: usize>() -> Box<[T; N]> {
+    vec![T::default(); N]
+        .into_boxed_slice()
+        .try_into()
+        .ok()
+        .expect("made with this length")
+}

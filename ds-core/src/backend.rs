@@ -1,0 +1,135 @@
+//! `Backend`: the public choice of how requests are carried out, and the one function that makes it.
+//!
+//! A backend is a pair drawn from two closed sets: how bytes are read (`Io`) and how they are decompressed
+//! (`Decoder`). Asking for something that is not available falls back and says why; it never fails.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+
+/// How requests are carried out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Backend {
+    /// The best that is available, for a logged reason.
+    #[default]
+    Auto,
+    /// A pool of threads that read with pread(2), and workers that decompress.
+    Cpu,
+    /// io_uring, and workers that decompress.
+    IoUring,
+    /// Reading as above; GPU destinations and decompression through Vulkan.
+    Vulkan,
+    /// A simulation with seeded faults and no threads, for tests: someone calls [`crate::Runtime::turn`].
+    Sim,
+}
+
+impl Backend {
+    /// Every backend, in the order of the documentation.
+    pub const ALL: [Backend; 5] = [
+        Backend::Auto,
+        Backend::Cpu,
+        Backend::IoUring,
+        Backend::Vulkan,
+        Backend::Sim,
+    ];
+
+    /// The word for options and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Backend::Auto => "auto",
+            Backend::Cpu => "cpu",
+            Backend::IoUring => "io_uring",
+            Backend::Vulkan => "vulkan",
+            Backend::Sim => "sim",
+        }
+    }
+
+    /// The backend of that name.
+    pub fn from_name(name: &str) -> Option<Backend> {
+        Backend::ALL
+            .into_iter()
+            .find(|backend| backend.name() == name)
+    }
+
+    /// Why the backend cannot be used here; `None` if it can.
+    pub fn unavailable(self) -> Option<&'static str> {
+        match self {
+            Backend::Auto | Backend::Cpu | Backend::Sim => None,
+            Backend::IoUring => Some("this version has no io_uring backend"),
+            Backend::Vulkan => Some("this version has no Vulkan backend"),
+        }
+    }
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Who decompresses, in DirectStorage's own words.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Decoder {
+    /// CPU workers: `CPU_FALLBACK`.
+    Host,
+}
+
+/// A backend that was chosen, and why.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Choice {
+    /// Never [`Backend::Auto`].
+    pub backend: Backend,
+    /// Who decompresses for memory destinations.
+    pub decoder: Decoder,
+    /// For logs and `ds info`.
+    pub reason: String,
+}
+
+/// Chooses the backend for what was asked.
+pub fn choose(asked: Backend) -> Choice {
+    let (backend, reason) = match (asked, asked.unavailable()) {
+        (Backend::Auto, _) => {
+            let missing: Vec<_> = [Backend::Vulkan, Backend::IoUring]
+                .into_iter()
+                .filter_map(|backend| {
+                    backend
+                        .unavailable()
+                        .map(|why| format!("no {backend}: {why}"))
+                })
+                .collect();
+            (
+                Backend::Cpu,
+                format!(
+                    "automatic: pread threads work everywhere ({})",
+                    missing.join("; ")
+                ),
+            )
+        }
+        (asked, None) => (asked, "asked for".to_owned()),
+        (asked, Some(why)) => (
+            Backend::Cpu,
+            format!("{asked} was asked for, but {why}; pread threads instead"),
+        ),
+    };
+    Choice {
+        backend,
+        decoder: Decoder::Host,
+        reason,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_asked_something_works_and_says_why() {
+        for asked in Backend::ALL {
+            let choice = choose(asked);
+            assert_eq!(choice.backend.unavailable(), None);
+            assert_ne!(choice.backend, Backend::Auto);
+            assert!(!choice.reason.is_empty());
+            assert_eq!(Backend::from_name(asked.name()), Some(asked));
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! Configuration: one table of options, the same from Rust, C, the environment and a file.
+//!
+//! `DS_CONFIG=key=value,key=value` beats the file named by `DS_CONFIG_FILE` (a `key = value` a line, `#` comments),
+//! which beats what the program sets, so that a person can overrule a game. A value that makes no sense is logged and
+//! ignored: a typo must not keep a game from starting.
+
+#![forbid(unsafe_code)]
+
+use crate::backend::Backend;
+use crate::staging::STAGING_BYTES_DEFAULT;
+
+/// The options of a runtime. `Config::default()` is what most programs want.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// How requests are carried out.
+    pub backend: Backend,
+    /// Threads that read and write; 0 chooses. At most [`THREADS_MAX`].
+    pub io_threads: u32,
+    /// Threads that decompress; 0 chooses; -1 for none: the application takes every compressed request from the
+    /// custom decompression queue.
+    pub decode_threads: i32,
+    /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
+    pub staging_bytes: u32,
+    /// Refuse every request above the staging size, as Microsoft's runtime does.
+    pub exact_limits: bool,
+    /// For [`Backend::Sim`].
+    pub sim: SimConfig,
+}
+
+/// The faults of the simulation, each in a thousand operations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SimConfig {
+    /// Where the pseudo-random numbers start: the same seed and the same calls give the same run.
+    pub seed: u64,
+    /// Reads and writes that do only a part.
+    pub short_per_mille: u32,
+    /// EINTR.
+    pub eintr_per_mille: u32,
+    /// EAGAIN.
+    pub eagain_per_mille: u32,
+    /// EIO.
+    pub eio_per_mille: u32,
+    /// Operations that take many turns.
+    pub delay_per_mille: u32,
+}
+
+impl Default for SimConfig {
+    fn default() -> SimConfig {
+        SimConfig {
+            seed: 1,
+            short_per_mille: 200,
+            eintr_per_mille: 50,
+            eagain_per_mille: 50,
+            eio_per_mille: 0,
+            delay_per_mille: 200,
+        }
+    }
+}
+
+/// More threads than this help nobody.
+pub const THREADS_MAX: u32 = 64;
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            backend: Backend::Auto,
+            io_threads: 0,
+            decode_threads: 0,
+            staging_bytes: STAGING_BYTES_DEFAULT,
+            exact_limits: false,
+            sim: SimConfig::default(),
+        }
+    }
+}
+
+/// One option: its name, its meaning, and how it is read and written.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionSpec {
+    /// The key.
+    pub key: &'static str,
+    /// The values it takes.
+    pub values: &'static str,
+    /// What it does.
+    pub help: &'static str,
+    get: fn(&Config) -> String,
+    set: fn(&mut Config, &str) -> Option<()>,
+}
+
+/// Every option there is.
+pub const OPTIONS: &[OptionSpec] = &[
+    OptionSpec {
+        key: "backend",
+        values: "auto, cpu, io_uring, vulkan, sim",
+        help: "how requests are carried out; what is not available falls back to cpu",
+        get: |config| config.backend.name().to_owned(),
+        set: |config, value| Backend::from_name(value).map(|backend| config.backend = backend),
+    },
+    OptionSpec {
+        key: "io_threads",
+        values: "0 to 64",
+        help: "threads that read and write; 0 chooses by the number of cores",
+        get: |config| config.io_threads.to_string(),
+        set: |config, value| {
+            value
+                .parse()
+                .ok()
+                .map(|threads: u32| config.io_threads = threads.min(THREADS_MAX))
+        },
+    },
+    OptionSpec {
+        key: "decode_threads",
+        values: "-1 to 64",
+        help: "threads that decompress; 0 is one a core; -1 leaves decompression to the application",
+        get: |config| config.decode_threads.to_string(),
+        set: |config, value| {
+            let threads: i32 = value.parse().ok()?;
+            config.decode_threads = threads.clamp(-1, THREADS_MAX as i32);
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "staging_mib",
+        values: "0 to 4095",
+        help: "size of the staging buffer for compressed file requests, in MiB",
+        get: |config| (config.staging_bytes >> 20).to_string(),
+        set: |config, value| {
+            let mib: u32 = value.parse().ok().filter(|&mib| mib < 4096)?;
+            config.staging_bytes = mib << 20;
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "exact_limits",
+        values: "0, 1",
+        help: "1 refuses every request above the staging size, as Microsoft's runtime does",
+        get: |config| u8::from(config.exact_limits).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.exact_limits = flag),
+    },
+    OptionSpec {
+        key: "sim_seed",
+        values: "0 to 2^64-1",
+        help: "seed of the simulation's faults",
+        get: |config| config.sim.seed.to_string(),
+        set: |config, value| value.parse().ok().map(|seed| config.sim.seed = seed),
+    },
+    OptionSpec {
+        key: "sim_eio_per_mille",
+        values: "0 to 1000",
+        help: "how many of a thousand operations of the simulation fail",
+        get: |config| config.sim.eio_per_mille.to_string(),
+        set: |config, value| {
+            let rate: u32 = value.parse().ok().filter(|&rate| rate <= 1000)?;
+            config.sim.eio_per_mille = rate;
+            Some(())
+        },
+    },
+];
+
+fn parse_flag(value: &str) -> Option<bool> {
+    match value {
+        "0" | "false" | "no" | "off" => Some(false),
+        "1" | "true" | "yes" | "on" => Some(true),
+        _ => None,
+    }
+}
+
+impl OptionSpec {
+    /// The option's value in `config`, as text.
+    pub fn value(&self, config: &Config) -> String {
+        (self.get)(config)
+    }
+}
+
+impl Config {
+    /// Sets one option from text.
+    ///
+    /// # Errors
+    /// A sentence for a person, if there is no such option or the value makes no sense.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let (key, value) = (key.trim(), value.trim());
+        let Some(option) = OPTIONS.iter().find(|option| option.key == key) else {
+            let known: Vec<_> = OPTIONS.iter().map(|option| option.key).collect();
+            return Err(format!(
+                "no option is called {key:?}; there are {}",
+                known.join(", ")
+            ));
+        };
+        (option.set)(self, value)
+            .ok_or_else(|| format!("{key} cannot be {value:?}; it takes {}", option.values))
+    }
+
+    /// Sets options from a `key=value,key=value` list; answers a complaint for each that was ignored.
+    pub fn set_list(&mut self, list: &str) -> Vec<String> {
+        let items = list
+            .split([',', '\n'])
+            .map(str::trim)
+            .filter(|item| !item.is_empty() && !item.starts_with('#'));
+        let mut complaints = Vec::new();
+        for item in items {
+            let result = match item.split_once('=') {
+                Some((key, value)) => self.set(key, value),
+                None => Err(format!("{item:?} is not of the form key=value")),
+            };
+            complaints.extend(result.err());
+        }
+        complaints
+    }
+
+    /// This configuration, overruled by `DS_CONFIG_FILE` and then by `DS_CONFIG`. Complaints go to the log.
+    #[must_use]
+    pub fn overruled_by_environment(mut self) -> Config {
+        let mut complaints = Vec::new();
+        if let Some(path) = std::env::var_os("DS_CONFIG_FILE") {
+            match std::fs::read_to_string(&path) {
+                Ok(text) => complaints.extend(self.set_list(&text)),
+                Err(error) => {
+                    complaints.push(format!("DS_CONFIG_FILE {}: {error}", path.display()))
+                }
+            }
+        }
+        if let Ok(list) = std::env::var("DS_CONFIG") {
+            complaints.extend(self.set_list(&list));
+        }
+        for complaint in complaints {
+            log::warn!(target: "ds", "configuration ignored: {complaint}");
+        }
+        self
+    }
+
+    /// How many I/O threads that makes.
+    pub(crate) fn io_thread_count(&self) -> usize {
+        // Reads of cold files wait more than they work, so there are more threads than cores.
+        if self.io_threads == 0 {
+            (2 * cores()).clamp(4, 16)
+        } else {
+            self.io_threads.min(THREADS_MAX) as usize
+        }
+    }
+
+    /// How many workers decompress; 0 if the application does.
+    pub(crate) fn decode_thread_count(&self) -> usize {
+        match self.decode_threads {
+            0 => cores().min(THREADS_MAX as usize),
+            threads => usize::try_from(threads)
+                .unwrap_or(0)
+                .min(THREADS_MAX as usize),
+        }
+    }
+
+    /// Whether compressed requests of built-in formats are the application's to decompress.
+    pub fn application_decodes(&self) -> bool {
+        self.decode_threads < 0
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_takes_its_own_value_back() {
+        let config = Config::default();
+        for option in OPTIONS {
+            let mut copy = config.clone();
+            copy.set(option.key, &option.value(&config)).unwrap();
+            assert_eq!(copy, config, "{}", option.key);
+        }
+    }
+
+    #[test]
+    fn bad_options_are_named_and_leave_the_rest_alone() {
+        let mut config = Config::default();
+        let complaints = config
+            .set_list("backend=cpu, speed=11,staging_mib=4096,io_threads,decode_threads=-1\n# no");
+        assert_eq!((config.backend, config.decode_threads), (Backend::Cpu, -1));
+        assert_eq!(config.staging_bytes, STAGING_BYTES_DEFAULT);
+        assert_eq!(complaints.len(), 3, "{complaints:?}");
+        assert!(
+            complaints[0].contains("speed") && complaints[0].contains("backend"),
+            "names what there is"
+        );
+        assert!(complaints[1].contains("0 to 4095"));
+    }
+
+    #[test]
+    fn thread_counts_are_bounded() {
+        let mut config = Config::default();
+        assert!((4..=16).contains(&config.io_thread_count()) && config.decode_thread_count() >= 1);
+        assert!(
+            config
+                .set_list("io_threads=1000,decode_threads=1000")
+                .is_empty(),
+            "O-07: clamped, not refused"
+        );
+        assert_eq!(
+            (config.io_thread_count(), config.decode_thread_count()),
+            (64, 64)
+        );
+        config.decode_threads = -2;
+        assert_eq!(
+            (config.decode_thread_count(), config.application_decodes()),
+            (0, true)
+        );
+    }
+}

@@ -1,0 +1,252 @@
+//! `File`: what requests read and write.
+//!
+//! Owns a descriptor until it is closed or forgotten. Closing is prompt (games rely on it to write files that they
+//! streamed from) and safe: an operation in flight keeps the descriptor for itself until it is done, so a closed
+//! number is never used for another file.
+
+#![allow(unsafe_code)] // `into_raw` and `from_raw`, for foreign-language handles.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Subsystem, report};
+
+/// An open file; clones are the same file.
+#[derive(Clone, Debug)]
+pub struct File(Arc<FileCore>);
+
+/// The shared part of a [`File`]; opaque, for its address.
+#[derive(Debug)]
+pub struct FileCore {
+    path: Arc<Path>,
+    writable: bool,
+    /// `None` once closed.
+    fd: Mutex<Option<Arc<OwnedFd>>>,
+    /// The size when last looked at. Files may grow and shrink at any time: this only saves a system call.
+    bytes_seen: AtomicU64,
+}
+
+impl File {
+    /// Opens a regular file for reading.
+    ///
+    /// Relative paths start at the working directory. May block; not for the render thread.
+    ///
+    /// # Errors
+    /// As `IDStorageFactory::OpenFile`: `0x80070002` missing file, `0x80070003` missing folder or empty path,
+    /// `0x80070005` a folder, or something else that is not a file, or no permission.
+    pub fn open(path: impl AsRef<Path>) -> Result<File, Error> {
+        File::open_with(path.as_ref(), fs::OpenOptions::new().read(true), false)
+    }
+
+    /// Opens a file for reading and for the destination of requests; makes it if it is missing.
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub fn create(path: impl AsRef<Path>) -> Result<File, Error> {
+        let mut options = fs::OpenOptions::new();
+        File::open_with(
+            path.as_ref(),
+            options.read(true).write(true).create(true).truncate(false),
+            true,
+        )
+    }
+
+    /// Takes over a descriptor; `path` is only for messages.
+    ///
+    /// # Errors
+    /// [`Error::NotAFile`] if it is not a regular file or block device.
+    pub fn from_fd(fd: OwnedFd, path: impl AsRef<Path>, writable: bool) -> Result<File, Error> {
+        File::adopt(fs::File::from(fd), path.as_ref(), writable)
+    }
+
+    fn open_with(
+        path: &Path,
+        options: &mut fs::OpenOptions,
+        writable: bool,
+    ) -> Result<File, Error> {
+        let opened = if path.as_os_str().is_empty() {
+            Err(Error::PathNotFound)
+        } else {
+            // O_NONBLOCK: opening a pipe must not wait for its other end. It means nothing for regular files.
+            let file = options
+                .custom_flags(libc::O_NONBLOCK)
+                .open(path)
+                .map_err(|e| open_error(path, &e));
+            file.and_then(|file| File::adopt(file, path, writable))
+        };
+        opened.inspect_err(|&error| {
+            report(
+                error,
+                Subsystem::File,
+                "open",
+                None,
+                Some(path.display().to_string()),
+            )
+        })
+    }
+
+    fn adopt(file: fs::File, path: &Path, writable: bool) -> Result<File, Error> {
+        let metadata = file.metadata()?;
+        if !metadata.is_file() && !metadata.file_type().is_block_device() {
+            return Err(Error::NotAFile);
+        }
+        Ok(File(Arc::new(FileCore {
+            path: path.into(),
+            writable,
+            fd: Mutex::new(Some(Arc::new(file.into()))),
+            bytes_seen: AtomicU64::new(metadata.len()),
+        })))
+    }
+
+    /// The path as it was opened.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    pub(crate) fn shared_path(&self) -> Arc<Path> {
+        Arc::clone(&self.0.path)
+    }
+
+    /// Whether requests may write to it.
+    pub fn is_writable(&self) -> bool {
+        self.0.writable
+    }
+
+    /// Closes the file: requests that have not started fail with [`Error::FileNotOpen`]; those in flight finish.
+    /// A second close does nothing.
+    pub fn close(&self) {
+        self.0.fd.lock().take();
+    }
+
+    /// Whether [`File::close`] was called.
+    pub fn is_closed(&self) -> bool {
+        self.0.fd.lock().is_none()
+    }
+
+    /// The file's size in bytes, asked of the kernel now.
+    ///
+    /// # Errors
+    /// [`Error::FileNotOpen`] after [`File::close`].
+    pub fn bytes(&self) -> Result<u64, Error> {
+        let metadata = self.metadata()?;
+        self.0.bytes_seen.store(metadata.len(), Ordering::Relaxed);
+        Ok(metadata.len())
+    }
+
+    /// The file's metadata, asked of the kernel now.
+    ///
+    /// # Errors
+    /// [`Error::FileNotOpen`] after [`File::close`].
+    pub fn metadata(&self) -> Result<fs::Metadata, Error> {
+        let fd = self.fd()?;
+        // A second descriptor for the same open file, so that std can ask; the file itself is not touched.
+        let file = fs::File::from(fd.as_fd().try_clone_to_owned()?);
+        Ok(file.metadata()?)
+    }
+
+    /// The descriptor, kept open for as long as the answer lives.
+    pub(crate) fn fd(&self) -> Result<Arc<OwnedFd>, Error> {
+        self.0.fd.lock().clone().ok_or(Error::FileNotOpen)
+    }
+
+    /// The descriptor, if the file is open and `offset + bytes` lies in it.
+    pub(crate) fn fd_for_read(&self, offset: u64, bytes: u32) -> Result<Arc<OwnedFd>, Error> {
+        let fd = self.fd()?;
+        let end = offset
+            .checked_add(u64::from(bytes))
+            .ok_or(Error::EndOfFile)?;
+        // The remembered size answers the common case; a file that grew meanwhile is asked again.
+        if end > self.0.bytes_seen.load(Ordering::Relaxed) && end > self.bytes()? {
+            return Err(Error::EndOfFile);
+        }
+        Ok(fd)
+    }
+
+    /// The handle as an address, for foreign languages; still owned by `self`.
+    pub fn as_raw(&self) -> *const FileCore {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// Gives the handle to a foreign language; [`File::from_raw`] takes it back.
+    pub fn into_raw(self) -> *const FileCore {
+        Arc::into_raw(self.0)
+    }
+
+    /// Takes back what [`File::into_raw`] gave.
+    ///
+    /// # Safety
+    /// As for [`Arc::from_raw`]: `raw` comes from [`File::into_raw`], and is taken back once.
+    pub unsafe fn from_raw(raw: *const FileCore) -> File {
+        // SAFETY: passed on to the caller.
+        File(unsafe { Arc::from_raw(raw) })
+    }
+}
+
+/// open(2)'s answer in DirectStorage's terms: a missing file and a missing folder differ (O-11, O-12).
+fn open_error(path: &Path, error: &std::io::Error) -> Error {
+    match error.raw_os_error() {
+        Some(libc::ENOENT) => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() && !parent.is_dir() => {
+                Error::PathNotFound
+            }
+            _ => Error::Os(libc::ENOENT),
+        },
+        Some(libc::ENXIO) => Error::NotAFile,
+        Some(errno) => Error::Os(errno),
+        None => Error::InvalidArgument, // a NUL inside the path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_answers_directstorage_codes() {
+        let code = |path: &str| {
+            File::open(path)
+                .map(drop)
+                .unwrap_err()
+                .hresult()
+                .cast_unsigned()
+        };
+        let dir = env!("CARGO_MANIFEST_DIR");
+        assert_eq!(code(&format!("{dir}/no-such-file")), 0x8007_0002, "O-11");
+        assert_eq!(
+            code(&format!("{dir}/no-such-dir/file")),
+            0x8007_0003,
+            "O-12"
+        );
+        assert_eq!(code(""), 0x8007_0003, "O-13");
+        assert_eq!(code(dir), 0x8007_0005, "O-14");
+        assert_eq!(code("/dev/null"), 0x8007_0005, "not a file");
+    }
+
+    #[test]
+    fn a_closed_file_stays_open_for_what_is_in_flight() {
+        let file = File::open(
+            file!()
+                .rsplit('/')
+                .next()
+                .map(|f| format!("{}/src/{f}", env!("CARGO_MANIFEST_DIR")))
+                .unwrap(),
+        )
+        .unwrap();
+        let in_flight = file.fd().unwrap();
+        file.close();
+        file.close();
+        assert!(file.is_closed());
+        assert_eq!(file.bytes().unwrap_err(), Error::FileNotOpen);
+        assert!(
+            fs::File::from(in_flight.as_fd().try_clone_to_owned().unwrap())
+                .metadata()
+                .is_ok()
+        );
+    }
+}

@@ -1,0 +1,135 @@
+//! The two alphabets of a block, as an encoder needs them: value to symbol and extra bits.
+//!
+//! GDeflate takes its alphabets from Deflate64: length symbol 285 carries sixteen extra bits, and distances reach the whole tile.
+
+/// Literal/length symbols with a codeword in the static code; 286 and 287 are never sent.
+pub(super) const LITLEN_COUNT: usize = 288;
+/// Distance symbols.
+pub(super) const DISTANCE_COUNT: usize = 32;
+/// End of block.
+pub(super) const END_OF_BLOCK: usize = 256;
+/// The first length symbol.
+pub(super) const LENGTH_FIRST: usize = 257;
+/// The length symbol with sixteen extra bits.
+pub(super) const LENGTH_LONG: usize = 285;
+/// No match is shorter.
+pub(super) const LENGTH_MIN: usize = 3;
+/// The longest match that does without [`LENGTH_LONG`].
+pub(super) const LENGTH_SHORT_MAX: usize = 258;
+
+/// Base length of the symbols 257..=284.
+const LENGTH_BASE: [u16; 28] = [
+    3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
+    163, 195, 227,
+];
+
+/// Length to symbol, counted from 257, for lengths up to [`LENGTH_SHORT_MAX`].
+const LENGTH_SYMBOL: [u8; LENGTH_SHORT_MAX + 1] = {
+    let mut table = [0; LENGTH_SHORT_MAX + 1];
+    let (mut length, mut symbol) = (LENGTH_MIN, 0);
+    while length <= LENGTH_SHORT_MAX {
+        if symbol + 1 < LENGTH_BASE.len() && length == LENGTH_BASE[symbol + 1] as usize {
+            symbol += 1;
+        }
+        table[length] = symbol as u8;
+        length += 1;
+    }
+    table
+};
+
+/// Distance less one to symbol, for distances up to 512. A larger one has the symbol of its upper bits, seven doublings further on.
+const DISTANCE_SYMBOL: [u8; 512] = {
+    let mut table = [0; 512];
+    let mut value = 1_usize;
+    while value < 512 {
+        let log = value.ilog2() as usize;
+        table[value] = if log == 0 {
+            1
+        } else {
+            (2 * log + ((value >> (log - 1)) & 1)) as u8
+        };
+        value += 1;
+    }
+    table
+};
+
+/// The symbol of a match length.
+#[inline(always)]
+pub(super) fn length_symbol(length: usize) -> usize {
+    if length <= LENGTH_SHORT_MAX {
+        LENGTH_FIRST + usize::from(LENGTH_SYMBOL[length])
+    } else {
+        LENGTH_LONG
+    }
+}
+
+/// How many extra bits a literal/length symbol carries; none for literals and the end of block.
+pub(super) fn litlen_extra_bits(symbol: usize) -> u32 {
+    match symbol {
+        265..=284 => (symbol as u32 - 261) / 4,
+        LENGTH_LONG => 16,
+        _ => 0,
+    }
+}
+
+/// The extra bits of a length: what its symbol leaves open.
+pub(super) fn length_extra(length: usize) -> u32 {
+    let symbol = length_symbol(length);
+    let base = if symbol == LENGTH_LONG {
+        3
+    } else {
+        LENGTH_BASE[symbol - LENGTH_FIRST]
+    };
+    length as u32 - u32::from(base)
+}
+
+/// The symbol of a distance, 1..=65,535.
+#[inline(always)]
+pub(super) fn distance_symbol(distance: u16) -> usize {
+    let value = usize::from(distance.wrapping_sub(1));
+    let (shift, symbols) = if value < 512 { (0, 0) } else { (7, 14) };
+    usize::from(DISTANCE_SYMBOL[value >> shift]) + symbols
+}
+
+/// How many extra bits a distance symbol carries.
+#[inline(always)]
+pub(super) fn distance_extra_bits(symbol: usize) -> u32 {
+    (symbol as u32 / 2).saturating_sub(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_come_back() {
+        for length in LENGTH_MIN..=65_535 {
+            let symbol = length_symbol(length);
+            let base = if symbol == LENGTH_LONG {
+                3
+            } else {
+                u32::from(LENGTH_BASE[symbol - LENGTH_FIRST])
+            };
+            assert_eq!(base + length_extra(length), length as u32);
+            assert!(
+                length_extra(length) < 1 << litlen_extra_bits(symbol),
+                "length {length}"
+            );
+        }
+    }
+
+    #[test]
+    fn distances_come_back() {
+        for distance in 1..=u16::MAX {
+            let symbol = distance_symbol(distance);
+            let bits = distance_extra_bits(symbol);
+            let base = if symbol < 4 {
+                symbol as u32 + 1
+            } else {
+                1 + ((2 + (symbol as u32 & 1)) << bits)
+            };
+            let extra = u32::from(distance - 1) & ((1 << bits) - 1);
+            assert_eq!(base + extra, u32::from(distance), "distance {distance}");
+        }
+    }
+}

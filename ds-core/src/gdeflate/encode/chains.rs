@@ -1,0 +1,156 @@
+//! Hash chains: all earlier positions that may start with the same four bytes, newest first.
+//!
+//! The tile is the window, so nothing ever leaves and positions are `u16`. Tables need no marker for "none": a fresh head says
+//! position 0, which is a true candidate (it is never inserted, it is simply always there), and a chain that reaches it ends.
+//! Candidates are only candidates; their bytes decide.
+
+use super::tile::Tile;
+
+const HASH3_BITS: u32 = 13;
+const HASH4_BITS: u32 = 15;
+
+/// A match, or `length` 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Match {
+    /// How long.
+    pub(super) length: usize,
+    /// How far back.
+    pub(super) distance: usize,
+}
+
+impl Match {
+    /// No match.
+    pub(super) const NONE: Match = Match {
+        length: 0,
+        distance: 0,
+    };
+}
+
+/// How hard to search.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    /// Candidates looked at.
+    pub(super) depth: u32,
+    /// A match of this length ends the search.
+    pub(super) nice_length: usize,
+}
+
+/// The finder.
+pub(super) struct Chains {
+    /// Newest position of each hash of three bytes.
+    heads3: Box<[u16; 1 << HASH3_BITS]>,
+    /// Newest position of each hash of four bytes.
+    heads4: Box<[u16; 1 << HASH4_BITS]>,
+    /// The next older position of the same hash.
+    older: Box<[u16; 1 << 16]>,
+}
+
+#[inline(always)]
+fn hash3(word: u32) -> usize {
+    ((word << 8).wrapping_mul(0x9e37_79b1) >> (32 - HASH3_BITS)) as usize
+}
+
+#[inline(always)]
+fn hash4(word: u32) -> usize {
+    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH4_BITS)) as usize
+}
+
+impl Chains {
+    /// Empty tables.
+    pub(super) fn new() -> Chains {
+        Chains {
+            heads3: super::zeroed(),
+            heads4: super::zeroed(),
+            older: super::zeroed(),
+        }
+    }
+
+    /// Forgets the previous tile; `older` is only ever read where this tile has written.
+    pub(super) fn clear(&mut self) {
+        self.heads3.fill(0);
+        self.heads4.fill(0);
+    }
+
+    /// Makes a position, which must not be 0, known without searching.
+    #[inline(always)]
+    pub(super) fn insert(&mut self, tile: &Tile, position: u16) {
+        let word = tile.word(usize::from(position));
+        self.heads3[hash3(word)] = position;
+        let head = &mut self.heads4[hash4(word)];
+        self.older[usize::from(position)] = *head;
+        *head = position;
+    }
+
+    /// The longest match at a position longer than `longer_than` (at least 2), of those within the effort; then inserts it.
+    ///
+    /// Positions are searched or inserted in ascending order, each once, from 1 on.
+    #[inline(always)]
+    pub(super) fn search(
+        &mut self,
+        tile: &Tile,
+        position: u16,
+        longer_than: usize,
+        effort: Effort,
+    ) -> Match {
+        /// Three bytes at a greater distance cost more than literals do.
+        const DISTANCE3_MAX: usize = 4096;
+        let at = usize::from(position);
+        let word = tile.word(at);
+        let length_max = tile.len() - at;
+        let candidate3 = std::mem::replace(&mut self.heads3[hash3(word)], position);
+        let mut candidate = std::mem::replace(&mut self.heads4[hash4(word)], position);
+        self.older[at] = candidate;
+        let mut best = Match {
+            length: longer_than,
+            distance: 0,
+        };
+        if length_max <= longer_than {
+            return Match::NONE;
+        }
+        if longer_than < 3 {
+            let distance = at - usize::from(candidate3);
+            if distance <= DISTANCE3_MAX && (tile.word(usize::from(candidate3)) ^ word) << 8 == 0 {
+                best = Match {
+                    length: 3,
+                    distance,
+                };
+            }
+            if length_max == 3 {
+                return if best.distance == 0 {
+                    Match::NONE
+                } else {
+                    best
+                };
+            }
+        }
+        // A better match must agree here, where the best one ends, and that is where most candidates differ.
+        let mut end = best.length.saturating_sub(3);
+        let mut tail = tile.word(at + end);
+        for _ in 0..effort.depth {
+            let earlier = usize::from(candidate);
+            if tile.word(earlier + end) == tail && tile.word(earlier) == word {
+                let length = tile.match_length(earlier, at, 4, length_max);
+                if length > best.length {
+                    best = Match {
+                        length,
+                        distance: at - earlier,
+                    };
+                    if length >= effort.nice_length || length == length_max {
+                        break;
+                    }
+                    end = length - 3;
+                    tail = tile.word(at + end);
+                }
+            }
+            if candidate == 0 {
+                break;
+            }
+            candidate = self.older[earlier];
+        }
+        if best.distance == 0 {
+            Match::NONE
+        } else {
+            best
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What symbols cost, in fractions of a bit, under an ideal code for given frequencies.
+
+use super::alphabet::{
+    DISTANCE_COUNT, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT, distance_extra_bits,
+    length_symbol, litlen_extra_bits,
+};
+use super::log2::log2;
+use super::sequences::Histogram;
+
+/// One bit.
+pub(super) const BIT: u32 = 256;
+
+/// Prices for one part of a tile.
+#[derive(Clone)]
+pub(super) struct Prices {
+    /// Of a literal.
+    pub(super) literal: [u32; 256],
+    /// Of a length up to [`LENGTH_SHORT_MAX`], with its extra bits.
+    pub(super) length: [u32; LENGTH_SHORT_MAX + 1],
+    /// Of any longer one.
+    pub(super) length_long: u32,
+    /// Of a distance symbol, with its extra bits.
+    pub(super) distance: [u32; DISTANCE_COUNT],
+}
+
+impl Prices {
+    /// Prices under which the counted symbols are cheapest.
+    pub(super) fn new(histogram: &Histogram) -> Prices {
+        let litlen: [u32; LITLEN_COUNT] = symbol_prices(&histogram.litlen);
+        let mut distance: [u32; DISTANCE_COUNT] = symbol_prices(&histogram.distance);
+        for (symbol, price) in distance.iter_mut().enumerate() {
+            *price += distance_extra_bits(symbol) * BIT;
+        }
+        let of_symbol = |symbol: usize| litlen[symbol] + litlen_extra_bits(symbol) * BIT;
+        let mut length = [0; LENGTH_SHORT_MAX + 1];
+        for (value, price) in length.iter_mut().enumerate().skip(LENGTH_MIN) {
+            *price = of_symbol(length_symbol(value));
+        }
+        Prices {
+            literal: std::array::from_fn(|byte| litlen[byte]),
+            length,
+            length_long: of_symbol(LENGTH_LONG),
+            distance,
+        }
+    }
+
+    /// The price of a match length.
+    #[inline(always)]
+    pub(super) fn of_length(&self, length: usize) -> u32 {
+        if length <= LENGTH_SHORT_MAX {
+            self.length[length]
+        } else {
+            self.length_long
+        }
+    }
+}
+
+/// Bits by entropy, between one and fifteen; a symbol that was not used is priced as if it were used once in a while.
+fn symbol_prices<const N: usize>(counts: &[u32; N]) -> [u32; N] {
+    let total = log2(counts.iter().sum());
+    counts.map(|count| {
+        let bits = if count == 0 {
+            total + 1.0
+        } else {
+            total - log2(count)
+        };
+        (bits.clamp(0.5, 15.0) * BIT as f32) as u32
+    })
+}

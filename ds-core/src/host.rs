@@ -1,0 +1,392 @@
+//! The host workers: decompression and copies, on the CPU.
+//!
+//! Owns the jobs that wait for a core. A job is cut into pieces (tiles of a GDeflate stream, parts of a copy); workers
+//! claim a few at a time, so that one large request uses every core and many small ones do not pay for that. Bounded:
+//! a job exists only for a request that has a slot.
+//!
+//! One of the few files that hold `unsafe`: this is where the promise of a `Span` is used.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::error::{Error, Subsystem};
+use crate::gdeflate::{self, HeaderPolicy, TileStream};
+use crate::memory::Span;
+use crate::queue::{Fault, Outcome, PRIORITY_COUNT, QueueCore};
+use crate::runtime::Shared;
+use crate::slots::{Slots, Token};
+use crate::staging::Range;
+
+/// A copy is cut into pieces of this size.
+const COPY_PIECE_BYTES: usize = 1 << 20;
+/// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to share well.
+const CLAIM_MAX: u32 = 4;
+/// Room for jobs that is made at once; more is made when needed.
+const JOBS_INITIAL: usize = 1024;
+
+#[derive(Clone, Copy, Debug)]
+enum Task {
+    Copy { source: Span, destination: Span },
+    Decode { source: Span, destination: Span },
+}
+
+#[derive(Debug)]
+struct Job {
+    queue: Arc<QueueCore>,
+    entry: Token,
+    task: Task,
+    staging: Option<Range>,
+    pieces: u32,
+    /// The next piece that nobody has claimed.
+    next: u32,
+    /// Workers that have claimed pieces and not come back.
+    active: u32,
+    failed: Option<Fault>,
+}
+
+#[derive(Debug)]
+struct Jobs {
+    jobs: Slots<Job>,
+    /// Jobs with unclaimed pieces, highest priority last.
+    open: [VecDeque<Token>; PRIORITY_COUNT],
+    sleeping: usize,
+    stopped: bool,
+}
+
+/// The jobs and the workers' sleep.
+#[derive(Debug)]
+pub(crate) struct Host {
+    jobs: Mutex<Jobs>,
+    wake: Condvar,
+    workers: u32,
+}
+
+/// What a worker owns.
+#[derive(Default)]
+pub(crate) struct Worker {
+    decoder: gdeflate::Decoder,
+}
+
+struct Claim {
+    job: Token,
+    task: Task,
+    pieces: std::ops::Range<u32>,
+}
+
+impl Host {
+    pub(crate) fn new(workers: usize) -> Host {
+        let jobs = Jobs {
+            jobs: Slots::with_initial(u32::MAX as usize, JOBS_INITIAL),
+            open: Default::default(),
+            sleeping: 0,
+            stopped: false,
+        };
+        Host {
+            jobs: Mutex::new(jobs),
+            wake: Condvar::new(),
+            workers: workers.max(1) as u32,
+        }
+    }
+
+    /// Adds a copy; source and destination have the same size.
+    pub(crate) fn copy(
+        &self,
+        shared: &Shared,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        source: Span,
+        destination: Span,
+    ) {
+        let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
+        let job = Job::new(
+            queue,
+            entry,
+            Task::Copy {
+                source,
+                destination,
+            },
+            None,
+            pieces,
+        );
+        self.add(shared, job);
+    }
+
+    /// Adds the decompression of a GDeflate tile stream.
+    pub(crate) fn decode(
+        &self,
+        shared: &Shared,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        source: Span,
+        staging: Option<Range>,
+        destination: Span,
+    ) {
+        let task = Task::Decode {
+            source,
+            destination,
+        };
+        match open_stream(source, staging.is_some(), destination) {
+            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, staging, pieces)),
+            Err(fault) => finish(
+                shared,
+                Job {
+                    failed: Some(fault),
+                    ..Job::new(queue, entry, task, staging, 0)
+                },
+            ),
+        }
+    }
+
+    fn add(&self, shared: &Shared, job: Job) {
+        if job.pieces == 0 {
+            return finish(shared, job);
+        }
+        let priority = job.queue.priority_index();
+        let mut jobs = self.jobs.lock();
+        let Ok(token) = jobs.jobs.insert(job) else {
+            unreachable!("fewer jobs than slots")
+        };
+        jobs.open[priority].push_back(token);
+        let sleeping = jobs.sleeping > 0;
+        drop(jobs);
+        if sleeping {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Works until [`Host::stop`].
+    pub(crate) fn run(&self, shared: &Shared) {
+        let mut worker = Worker::default();
+        loop {
+            if self.turn(shared, &mut worker) {
+                continue;
+            }
+            let mut jobs = self.jobs.lock();
+            while !jobs.stopped && jobs.open.iter().all(VecDeque::is_empty) {
+                jobs.sleeping += 1;
+                self.wake.wait(&mut jobs);
+                jobs.sleeping -= 1;
+            }
+            if jobs.stopped {
+                return;
+            }
+        }
+    }
+
+    /// Does a few pieces of the next job; `false` if there is none.
+    pub(crate) fn turn(&self, shared: &Shared, worker: &mut Worker) -> bool {
+        let Some(claim) = self.claim() else {
+            return false;
+        };
+        let result = worker.work(&claim);
+        if let Some(job) = self.give_back(&claim, result) {
+            finish(shared, job);
+        }
+        true
+    }
+
+    /// Ends [`Host::run`].
+    pub(crate) fn stop(&self) {
+        self.jobs.lock().stopped = true;
+        self.wake.notify_all();
+    }
+
+    fn claim(&self) -> Option<Claim> {
+        let mut jobs = self.jobs.lock();
+        let jobs = &mut *jobs;
+        let open = jobs.open.iter_mut().rev().find(|open| !open.is_empty())?;
+        let token = *open.front()?;
+        let job = jobs.jobs.get_mut(token).expect("an open job lives");
+        let share = (job.pieces - job.next).div_ceil(self.workers * 2);
+        let count = share.clamp(1, CLAIM_MAX).min(job.pieces - job.next);
+        let pieces = job.next..job.next + count;
+        job.next += count;
+        job.active += 1;
+        let claim = Claim {
+            job: token,
+            task: job.task,
+            pieces,
+        };
+        if job.next == job.pieces {
+            open.pop_front();
+        }
+        if jobs.sleeping > 0 && jobs.open.iter().any(|open| !open.is_empty()) {
+            self.wake.notify_one();
+        }
+        Some(claim)
+    }
+
+    /// A worker comes back; answers the job if it was the last.
+    fn give_back(&self, claim: &Claim, result: Outcome) -> Option<Job> {
+        let mut jobs = self.jobs.lock();
+        let job = jobs
+            .jobs
+            .get_mut(claim.job)
+            .expect("a job lives while it is worked on");
+        job.active -= 1;
+        if let Err(fault) = result {
+            job.failed.get_or_insert(fault);
+            jobs.skip_rest(claim.job);
+        }
+        jobs.take_if_done(claim.job)
+    }
+
+    /// Drops the unclaimed pieces of a queue's cancelled requests.
+    pub(crate) fn skip_cancelled(&self, queue: &Arc<QueueCore>) {
+        // Two steps, because asking the queue takes its lock, which comes before this one.
+        let mut entries = Vec::new();
+        for (token, job) in self.jobs.lock().jobs.iter_mut() {
+            if Arc::ptr_eq(&job.queue, queue) {
+                entries.push((token, job.entry));
+            }
+        }
+        entries.retain(|&(_, entry)| queue.is_cancelled(entry));
+        for (token, _) in entries {
+            let mut jobs = self.jobs.lock();
+            jobs.skip_rest(token);
+            let done = jobs.take_if_done(token);
+            drop(jobs);
+            if let Some(job) = done {
+                finish(&queue.shared, job);
+            }
+        }
+    }
+}
+
+impl Jobs {
+    fn skip_rest(&mut self, token: Token) {
+        let Some(job) = self.jobs.get_mut(token) else {
+            return;
+        };
+        if job.next < job.pieces {
+            job.next = job.pieces;
+            let priority = job.queue.priority_index();
+            self.open[priority].retain(|&open| open != token);
+        }
+    }
+
+    fn take_if_done(&mut self, token: Token) -> Option<Job> {
+        let job = self.jobs.get(token)?;
+        if job.active == 0 && job.next == job.pieces {
+            self.jobs.remove(token)
+        } else {
+            None
+        }
+    }
+}
+
+impl Job {
+    fn new(
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        task: Task,
+        staging: Option<Range>,
+        pieces: u32,
+    ) -> Job {
+        Job {
+            queue: Arc::clone(queue),
+            entry,
+            task,
+            staging,
+            pieces,
+            next: 0,
+            active: 0,
+            failed: None,
+        }
+    }
+}
+
+/// Completes a job's request.
+fn finish(shared: &Shared, job: Job) {
+    shared.free_staging(job.staging);
+    let outcome = job.failed.map_or(Ok(()), Err);
+    job.queue.complete([(job.entry, outcome)]);
+}
+
+fn decode_fault(error: Error, detail: Option<String>) -> Fault {
+    Fault {
+        error,
+        subsystem: Subsystem::Decode,
+        operation: "decompress",
+        detail,
+    }
+}
+
+/// Checks a stream's header against the request; answers the number of tiles.
+fn open_stream(source: Span, staged: bool, destination: Span) -> Result<u32, Fault> {
+    if !staged {
+        source
+            .check_readable()
+            .map_err(|error| decode_fault(error, None))?;
+    }
+    // SAFETY: staging, or checked just now; the request is in flight.
+    let bytes = unsafe { source.as_slice() };
+    let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
+    let (holds, wanted) = (stream.uncompressed_bytes(), destination.bytes() as u64);
+    if holds != wanted {
+        // O-56: never success for a stream of another size.
+        let detail = format!("the stream holds {holds} bytes, the request says {wanted}");
+        return Err(decode_fault(Error::Corrupt, Some(detail)));
+    }
+    Ok(stream.tile_count() as u32)
+}
+
+fn corrupt(error: gdeflate::DecodeError) -> Fault {
+    decode_fault(Error::Corrupt, Some(error.to_string()))
+}
+
+impl Worker {
+    fn work(&mut self, claim: &Claim) -> Outcome {
+        claim.pieces.clone().try_for_each(|piece| match claim.task {
+            Task::Copy {
+                source,
+                destination,
+            } => copy_piece(piece as usize, source, destination),
+            Task::Decode {
+                source,
+                destination,
+            } => self.decode_piece(piece as usize, source, destination),
+        })
+    }
+
+    fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
+        // SAFETY: `open_stream` has checked it; the request is in flight.
+        let bytes = unsafe { source.as_slice() };
+        // Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last look.
+        let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
+        let tile = stream.tile(piece).map_err(corrupt)?;
+        let output = stream.tile_output(piece);
+        let (start, end) = (output.start as usize, output.end as usize);
+        if end > destination.bytes() {
+            return Err(decode_fault(
+                Error::Corrupt,
+                Some("the stream's header changed while it was read".into()),
+            ));
+        }
+        let part = destination.part(start, end - start);
+        part.check_writable()
+            .map_err(|error| decode_fault(error, None))?;
+        // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
+        let output = unsafe { part.as_slice_mut() };
+        self.decoder.decode_tile(tile, output).map_err(|error| {
+            decode_fault(
+                Error::Corrupt,
+                Some(format!("tile {piece} of {}: {error}", stream.tile_count())),
+            )
+        })
+    }
+}
+
+fn copy_piece(piece: usize, source: Span, destination: Span) -> Outcome {
+    let start = piece * COPY_PIECE_BYTES;
+    let bytes = COPY_PIECE_BYTES.min(source.bytes() - start);
+    let (source, destination) = (source.part(start, bytes), destination.part(start, bytes));
+    let fault = |error| Fault::new(error, Subsystem::Io, "copy");
+    source.check_readable().map_err(fault)?;
+    destination.check_writable().map_err(fault)?;
+    // SAFETY: both were checked just now; the request is in flight.
+    unsafe { destination.copy_from(source) };
+    Ok(())
+}

@@ -1,0 +1,377 @@
+//! Memory that requests read and write: `Span`, a promise about raw bytes, and `Buffer`, an owned alternative.
+//!
+//! A request outlives the call that enqueues it, so the engine works on addresses, not on borrows. `Span` carries
+//! the caller's promise from the one unsafe constructor to the places that touch the bytes; `Buffer` makes the same
+//! promise by ownership, so that Rust programs need no unsafe code. One of the few files that hold `unsafe`.
+
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
+
+use crate::error::Error;
+use crate::sys;
+
+/// A range of memory that a request may use until it completes.
+///
+/// Copyable like the pointer it is. The promise is made once, to [`Span::new`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    start: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: the promise made to `Span::new` holds for whichever thread touches the bytes.
+unsafe impl Send for Span {}
+// SAFETY: as above; a shared `Span` offers no more than a copied one.
+unsafe impl Sync for Span {}
+
+impl Span {
+    /// Names `bytes` bytes from `start`.
+    ///
+    /// Nothing is read or written here. Unmapped or protected memory is found out when the request runs and becomes
+    /// [`Error::AccessViolation`], as far as the kernel can tell.
+    ///
+    /// # Safety
+    /// From the moment a request with this span is enqueued until that request has completed (or been cancelled,
+    /// or its queue closed), the memory must stay valid, and nobody else may write it or, if it is a destination,
+    /// read it.
+    pub const unsafe fn new(start: *mut u8, bytes: usize) -> Span {
+        Span { start, bytes }
+    }
+
+    /// The first byte.
+    pub fn as_ptr(self) -> *mut u8 {
+        self.start
+    }
+
+    /// The first byte's address.
+    pub fn address(self) -> usize {
+        self.start.addr()
+    }
+
+    /// The length in bytes.
+    pub fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the address is NULL.
+    pub fn is_null(self) -> bool {
+        self.start.is_null()
+    }
+
+    /// Whether the range runs past the end of the address space.
+    pub(crate) fn wraps(self) -> bool {
+        self.address()
+            .checked_add(self.bytes)
+            .is_none_or(|end| end > usize::MAX - sys::PAGE_BYTES)
+    }
+
+    /// The part `offset..offset + bytes`, which must lie inside.
+    pub(crate) fn part(self, offset: usize, bytes: usize) -> Span {
+        assert!(
+            offset
+                .checked_add(bytes)
+                .is_some_and(|end| end <= self.bytes),
+            "part outside its span"
+        );
+        Span {
+            start: self.start.wrapping_add(offset),
+            bytes,
+        }
+    }
+
+    /// Fails where the kernel says that the bytes cannot be read.
+    pub(crate) fn check_readable(self) -> Result<(), Error> {
+        match sys::populate(self, false) {
+            Err(error) if is_bad_address(&error) => Err(Error::AccessViolation),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where the kernel says that the bytes cannot be written; makes them present otherwise.
+    pub(crate) fn check_writable(self) -> Result<(), Error> {
+        match sys::populate(self, true) {
+            Ok(()) => Ok(()),
+            Err(error) if is_bad_address(&error) => Err(Error::AccessViolation),
+            Err(_) => self.check_writable_ends(),
+        }
+    }
+
+    /// For old kernels and special mappings: asks by writing the first and the last byte.
+    fn check_writable_ends(self) -> Result<(), Error> {
+        let Some(zero) = dev_zero() else {
+            return Ok(());
+        };
+        for end in [self.part(0, 1), self.part(self.bytes - 1, 1)] {
+            if sys::write_zero_byte(zero.as_fd(), end).is_err() {
+                return Err(Error::AccessViolation);
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes, for reading.
+    ///
+    /// # Safety
+    /// The span must be readable (see [`Span::check_readable`]) and its request in flight.
+    pub(crate) unsafe fn as_slice<'a>(self) -> &'a [u8] {
+        // SAFETY: readable by the contract above; not written meanwhile by `Span::new`'s promise.
+        unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
+    }
+
+    /// The bytes, for writing.
+    ///
+    /// # Safety
+    /// The span must be writable (see [`Span::check_writable`]), its request in flight, and no other slice of the
+    /// same bytes alive.
+    pub(crate) unsafe fn as_slice_mut<'a>(self) -> &'a mut [u8] {
+        // SAFETY: writable and unshared by the contract above; bytes have no invalid values.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+    }
+
+    /// Copies `source` here; both must have the same length and be checked. They may overlap.
+    ///
+    /// # Safety
+    /// As for [`Span::as_slice`] and [`Span::as_slice_mut`], but for the overlap.
+    pub(crate) unsafe fn copy_from(self, source: Span) {
+        assert_eq!(
+            self.bytes, source.bytes,
+            "copy between spans of different lengths"
+        );
+        // SAFETY: both ranges have this length and are accessible by the contract above.
+        unsafe { std::ptr::copy(source.start, self.start, self.bytes) };
+    }
+}
+
+impl fmt::Debug for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:p}+{}", self.start, self.bytes)
+    }
+}
+
+/// ENOMEM: nothing is mapped there. EFAULT: something is, and cannot be used.
+fn is_bad_address(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EFAULT))
+}
+
+fn dev_zero() -> Option<&'static OwnedFd> {
+    static ZERO: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    ZERO.get_or_init(|| std::fs::File::open("/dev/zero").ok().map(OwnedFd::from))
+        .as_ref()
+}
+
+/// Bytes with an owner that requests keep alive: the safe way to give memory to a queue.
+///
+/// [`Buffer::lend`] turns the whole buffer, [`Buffer::lend_chunks`] consecutive pieces of it, into destinations.
+/// While any of them is in a queue the buffer cannot be looked at; it comes back by itself when the last request
+/// has completed.
+///
+/// ```
+/// let mut buffer = ds_core::Buffer::new(4096);
+/// let destination = buffer.lend().expect("nothing is lent yet");
+/// assert!(buffer.bytes().is_none(), "lent");
+/// drop(destination); // a queue does this when the request completes
+/// assert_eq!(buffer.bytes().unwrap().len(), 4096);
+/// ```
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Arc<BufferBytes>,
+}
+
+/// The memory of a [`Buffer`]; page-aligned so that unbuffered reads can land in it.
+pub(crate) struct BufferBytes {
+    span: Span,
+    layout: std::alloc::Layout,
+}
+
+impl fmt::Debug for BufferBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.span)
+    }
+}
+
+impl Drop for BufferBytes {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `Buffer::new` with this layout, freed once.
+        unsafe { std::alloc::dealloc(self.span.start, self.layout) };
+    }
+}
+
+impl Buffer {
+    /// A zeroed buffer of `bytes` bytes.
+    pub fn new(bytes: usize) -> Buffer {
+        let layout = std::alloc::Layout::from_size_align(bytes.max(1), sys::PAGE_BYTES)
+            .expect("a size in memory");
+        // SAFETY: the layout has a size of at least 1.
+        let start = unsafe { std::alloc::alloc_zeroed(layout) };
+        if start.is_null() {
+            std::alloc::handle_alloc_error(layout);
+        }
+        // SAFETY: the bytes live as long as the `Arc` below; every destination made of them holds that `Arc`, and
+        // `Buffer` shows them to nobody while one exists.
+        let span = unsafe { Span::new(start, bytes) };
+        Buffer {
+            bytes: Arc::new(BufferBytes { span, layout }),
+        }
+    }
+
+    /// A buffer with a copy of `contents`.
+    pub fn from_slice(contents: &[u8]) -> Buffer {
+        let mut buffer = Buffer::new(contents.len());
+        buffer
+            .bytes_mut()
+            .expect("a new buffer is not lent")
+            .copy_from_slice(contents);
+        buffer
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.span.bytes
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The address of the first byte.
+    pub fn address(&self) -> usize {
+        self.bytes.span.address()
+    }
+
+    /// Whether a request still holds a part.
+    pub fn is_lent(&mut self) -> bool {
+        Arc::get_mut(&mut self.bytes).is_none()
+    }
+
+    /// The contents, or `None` while lent.
+    pub fn bytes(&mut self) -> Option<&[u8]> {
+        self.bytes_mut().map(|bytes| &*bytes)
+    }
+
+    /// The contents for writing, or `None` while lent.
+    pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
+        let span = Arc::get_mut(&mut self.bytes)?.span;
+        // SAFETY: allocated and initialised with this length; no request holds a part (`get_mut` succeeded, which
+        // also orders their writes before this), and the borrow of `self` keeps new ones from being made.
+        Some(unsafe { std::slice::from_raw_parts_mut(span.start, span.bytes) })
+    }
+
+    /// The whole buffer as a destination; `None` while lent.
+    pub fn lend(&mut self) -> Option<MemoryDestination> {
+        if self.is_lent() {
+            return None;
+        }
+        Some(MemoryDestination {
+            span: self.bytes.span,
+            owner: Some(Arc::clone(&self.bytes)),
+        })
+    }
+
+    /// Consecutive, disjoint parts of at most `chunk_bytes` (not 0) as destinations; `None` while lent.
+    pub fn lend_chunks(
+        &mut self,
+        chunk_bytes: usize,
+    ) -> Option<impl Iterator<Item = MemoryDestination> + use<>> {
+        let all = self.lend()?;
+        let total = all.span.bytes;
+        Some((0..total).step_by(chunk_bytes.max(1)).map(move |offset| {
+            MemoryDestination {
+                span: all
+                    .span
+                    .part(offset, chunk_bytes.max(1).min(total - offset)),
+                owner: all.owner.clone(),
+            }
+        }))
+    }
+
+    /// Turns the contents into a source that any number of requests can read; gives the buffer back while lent.
+    pub fn into_source(mut self) -> Result<SharedBytes, Buffer> {
+        if self.is_lent() {
+            Err(self)
+        } else {
+            Ok(SharedBytes { bytes: self.bytes })
+        }
+    }
+}
+
+/// Where a request's bytes go in memory: a part of a [`Buffer`], or raw memory under a [`Span`]'s promise.
+///
+/// Deliberately not `Clone`: a lent part has one request that writes it.
+#[derive(Debug)]
+pub struct MemoryDestination {
+    span: Span,
+    owner: Option<Arc<BufferBytes>>,
+}
+
+/// Where a request's bytes come from in memory: a part of [`SharedBytes`], or raw memory under a [`Span`]'s promise.
+#[derive(Debug, Clone)]
+pub struct MemorySource {
+    span: Span,
+    owner: Option<Arc<BufferBytes>>,
+}
+
+impl MemoryDestination {
+    /// The bytes' place.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Whether the engine keeps the memory alive (a [`Buffer`]) rather than the caller (a [`Span`]).
+    pub fn is_owned(&self) -> bool {
+        self.owner.is_some()
+    }
+}
+
+impl MemorySource {
+    /// The bytes' place.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
+    /// Whether the engine keeps the memory alive ([`SharedBytes`]) rather than the caller (a [`Span`]).
+    pub fn is_owned(&self) -> bool {
+        self.owner.is_some()
+    }
+}
+
+impl From<Span> for MemoryDestination {
+    fn from(span: Span) -> MemoryDestination {
+        MemoryDestination { span, owner: None }
+    }
+}
+
+impl From<Span> for MemorySource {
+    fn from(span: Span) -> MemorySource {
+        MemorySource { span, owner: None }
+    }
+}
+
+/// Bytes that no one changes any more: a source for requests.
+#[derive(Debug, Clone)]
+pub struct SharedBytes {
+    bytes: Arc<BufferBytes>,
+}
+
+impl SharedBytes {
+    /// The bytes `offset..offset + bytes`; `None` if they do not lie inside.
+    pub fn part(&self, offset: usize, bytes: usize) -> Option<MemorySource> {
+        offset.checked_add(bytes).filter(|&end| end <= self.len())?;
+        Some(MemorySource {
+            span: self.bytes.span.part(offset, bytes),
+            owner: Some(Arc::clone(&self.bytes)),
+        })
+    }
+
+    /// The length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.span.bytes
+    }
+
+    /// Whether the length is 0.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

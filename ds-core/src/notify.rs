@@ -1,0 +1,611 @@
+//! Completion, as programs see it: `StatusArray`, `Fence`, `Event`, and notifications for foreign hosts.
+//!
+//! Who wakes whom: a queue fires these when its turn comes; threads block on them or poll them; a fence also releases
+//! requests that were enqueued behind it. Engine threads never call foreign code: a host whose events and fences are
+//! not ours makes *foreign* ones, which put a [`Notification`] where [`Notifier::wait`] finds it.
+//!
+//! Bounded by construction: a foreign object has at most one notification pending, however often it is signalled.
+
+#![allow(unsafe_code)] // `into_raw` and `from_raw`, for foreign-language handles.
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::error::{E_PENDING, Error, S_OK};
+use crate::queue::QueueCore;
+use crate::slots::Token;
+use crate::sys;
+
+/// Waits on `condvar` until `deadline`; `false` once it has passed.
+fn wait_until<T>(
+    condvar: &Condvar,
+    guard: &mut MutexGuard<'_, T>,
+    deadline: Option<Instant>,
+) -> bool {
+    match deadline {
+        Some(deadline) => !condvar.wait_until(guard, deadline).timed_out(),
+        None => {
+            condvar.wait(guard);
+            true
+        }
+    }
+}
+
+fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
+    // A time-out too far away to be a time is no time-out.
+    timeout.and_then(|timeout| Instant::now().checked_add(timeout))
+}
+
+/// Results of requests, one entry for each status; read without a lock.
+#[derive(Clone, Debug)]
+pub struct StatusArray(Arc<StatusCore>);
+
+/// The shared part of a [`StatusArray`]; opaque, for its address.
+#[derive(Debug)]
+pub struct StatusCore {
+    results: Box<[AtomicI32]>,
+    name: Option<String>,
+    waiting: AtomicU32,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl StatusArray {
+    /// `capacity` entries (0 is allowed), each [`E_PENDING`] until a status with its index completes.
+    pub fn new(capacity: u32, name: Option<&str>) -> StatusArray {
+        StatusArray(Arc::new(StatusCore {
+            results: (0..capacity).map(|_| AtomicI32::new(E_PENDING)).collect(),
+            name: name.map(str::to_owned),
+            waiting: AtomicU32::new(0),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// How many entries there are.
+    pub fn capacity(&self) -> u32 {
+        self.0.results.len() as u32
+    }
+
+    /// The name it was made with.
+    pub fn name(&self) -> Option<&str> {
+        self.0.name.as_deref()
+    }
+
+    /// Whether the entry has a result; `false` for an index out of range.
+    pub fn is_complete(&self, index: u32) -> bool {
+        self.load(index).is_some_and(|result| result != E_PENDING)
+    }
+
+    /// The entry's `HRESULT`: [`E_PENDING`] before completion, [`Error::IndexBound`] for an index out of range.
+    pub fn hresult(&self, index: u32) -> i32 {
+        self.load(index).unwrap_or(Error::IndexBound.hresult())
+    }
+
+    /// Blocks until the entry completes; `None` if it has not within `timeout`. `None` waits without a limit.
+    pub fn wait(&self, index: u32, timeout: Option<Duration>) -> Option<i32> {
+        let deadline = deadline_after(timeout);
+        let mut result = self.hresult(index);
+        if result != E_PENDING {
+            return Some(result);
+        }
+        self.0.waiting.fetch_add(1, Ordering::SeqCst);
+        let mut guard = self.0.lock.lock();
+        loop {
+            result = self.hresult(index);
+            if result != E_PENDING || !wait_until(&self.0.changed, &mut guard, deadline) {
+                break;
+            }
+        }
+        drop(guard);
+        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
+        result = self.hresult(index);
+        (result != E_PENDING).then_some(result)
+    }
+
+    fn load(&self, index: u32) -> Option<i32> {
+        self.0
+            .results
+            .get(index as usize)
+            .map(|result| result.load(Ordering::SeqCst))
+    }
+
+    /// Marks the entry as enqueued again.
+    pub(crate) fn reset(&self, index: u32) -> Result<(), Error> {
+        let entry = self
+            .0
+            .results
+            .get(index as usize)
+            .ok_or(Error::IndexBound)?;
+        entry.store(E_PENDING, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is seen waiting.
+    pub(crate) fn set(&self, index: u32, hresult: i32) {
+        let Some(entry) = self.0.results.get(index as usize) else {
+            return;
+        };
+        entry.store(
+            if hresult == E_PENDING { S_OK } else { hresult },
+            Ordering::SeqCst,
+        );
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            drop(self.0.lock.lock());
+            self.0.changed.notify_all();
+        }
+    }
+
+    /// The handle as an address, for foreign languages; still owned by `self`.
+    pub fn as_raw(&self) -> *const StatusCore {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// Gives the handle to a foreign language; [`StatusArray::from_raw`] takes it back.
+    pub fn into_raw(self) -> *const StatusCore {
+        Arc::into_raw(self.0)
+    }
+
+    /// Takes back what [`StatusArray::into_raw`] gave.
+    ///
+    /// # Safety
+    /// As for [`Arc::from_raw`]: `raw` comes from [`StatusArray::into_raw`], and is taken back once.
+    pub unsafe fn from_raw(raw: *const StatusCore) -> StatusArray {
+        // SAFETY: passed on to the caller.
+        StatusArray(unsafe { Arc::from_raw(raw) })
+    }
+}
+
+/// What a foreign object's signal leaves for its host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Notification {
+    /// The number the object was made with.
+    pub cookie: u64,
+    /// The value, for a fence; 0 for an event.
+    pub value: u64,
+}
+
+/// Where foreign objects put their notifications, and a host's thread waits for them.
+#[derive(Debug)]
+pub struct Notifier {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    objects: VecDeque<Arc<Foreign>>,
+    /// Set by [`Notifier::interrupt`]; taken by the next wait.
+    interrupted: bool,
+}
+
+/// A foreign object's end here.
+#[derive(Debug)]
+struct Foreign {
+    notifier: Arc<Notifier>,
+    cookie: u64,
+    /// Its notification stands in the list; guarded by the list's lock.
+    listed: AtomicBool,
+    /// The latest value signalled.
+    value: Mutex<u64>,
+}
+
+impl Foreign {
+    fn signal(self: &Arc<Foreign>, value: u64) {
+        let mut pending = self.notifier.pending.lock();
+        *self.value.lock() = value;
+        if !self.listed.swap(true, Ordering::Relaxed) {
+            pending.objects.push_back(Arc::clone(self));
+            drop(pending);
+            self.notifier.changed.notify_one();
+        }
+    }
+}
+
+impl Notifier {
+    pub(crate) fn new() -> Arc<Notifier> {
+        Arc::new(Notifier {
+            pending: Mutex::default(),
+            changed: Condvar::new(),
+        })
+    }
+
+    /// Fills `out` with pending notifications, oldest first, and answers how many. Blocks until there is one, until
+    /// `timeout` (`None`: no limit), or until [`Notifier::interrupt`]; the answer is then 0.
+    ///
+    /// Several signals of one object become one notification with the latest value. Any number of threads may wait.
+    pub fn wait(&self, out: &mut [Notification], timeout: Option<Duration>) -> usize {
+        let deadline = deadline_after(timeout);
+        let mut pending = self.pending.lock();
+        while pending.objects.is_empty() {
+            if std::mem::take(&mut pending.interrupted)
+                || !wait_until(&self.changed, &mut pending, deadline)
+            {
+                break;
+            }
+        }
+        let count = out.len().min(pending.objects.len());
+        for (slot, object) in out.iter_mut().zip(pending.objects.drain(..count)) {
+            object.listed.store(false, Ordering::Relaxed);
+            *slot = Notification {
+                cookie: object.cookie,
+                value: *object.value.lock(),
+            };
+        }
+        if !pending.objects.is_empty() {
+            self.changed.notify_one();
+        }
+        count
+    }
+
+    /// Makes one waiter (or the next to come) return with nothing, so that a host can stop its thread.
+    pub fn interrupt(&self) {
+        self.pending.lock().interrupted = true;
+        self.changed.notify_one();
+    }
+}
+
+/// A flag that a queue sets: an eventfd, or a foreign host's event.
+#[derive(Clone, Debug)]
+pub struct Event(Arc<EventCore>);
+
+/// The shared part of an [`Event`]; opaque, for its address.
+#[derive(Debug)]
+pub struct EventCore(EventKind);
+
+#[derive(Debug)]
+enum EventKind {
+    Native(OwnedFd),
+    Foreign(Arc<Foreign>),
+}
+
+impl Event {
+    /// A new event, not set.
+    ///
+    /// # Errors
+    /// The kernel's, if there are no descriptors left.
+    pub fn new() -> Result<Event, Error> {
+        Ok(Event(Arc::new(EventCore(EventKind::Native(
+            sys::eventfd()?
+        )))))
+    }
+
+    /// An event of a host that waits for notifications: setting it notifies with `cookie`.
+    pub fn foreign(notifier: &Arc<Notifier>, cookie: u64) -> Event {
+        Event(Arc::new(EventCore(EventKind::Foreign(Foreign::new(
+            notifier, cookie,
+        )))))
+    }
+
+    /// Sets it. Setting a set event changes nothing.
+    pub fn set(&self) {
+        match &self.0.0 {
+            EventKind::Native(fd) => sys::eventfd_set(fd.as_fd()),
+            EventKind::Foreign(foreign) => foreign.signal(0),
+        }
+    }
+
+    /// Clears it; says whether it was set. A foreign event is cleared by its host: always `false`.
+    pub fn take(&self) -> bool {
+        match &self.0.0 {
+            EventKind::Native(fd) => sys::eventfd_take(fd.as_fd()),
+            EventKind::Foreign(_) => false,
+        }
+    }
+
+    /// Waits until it is set and leaves it so; `false` after `timeout` (`None`: no limit), or at once for a foreign
+    /// event, whose host knows.
+    pub fn wait(&self, timeout: Option<Duration>) -> bool {
+        match &self.0.0 {
+            EventKind::Native(fd) => sys::wait_readable(fd.as_fd(), timeout),
+            EventKind::Foreign(_) => false,
+        }
+    }
+
+    /// The eventfd, readable while set, for poll(2) and epoll(7); `None` for a foreign event.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.0.0 {
+            EventKind::Native(fd) => Some(fd.as_fd()),
+            EventKind::Foreign(_) => None,
+        }
+    }
+
+    /// The handle as an address, for foreign languages; still owned by `self`.
+    pub fn as_raw(&self) -> *const EventCore {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// Gives the handle to a foreign language; [`Event::from_raw`] takes it back.
+    pub fn into_raw(self) -> *const EventCore {
+        Arc::into_raw(self.0)
+    }
+
+    /// Takes back what [`Event::into_raw`] gave.
+    ///
+    /// # Safety
+    /// As for [`Arc::from_raw`]: `raw` comes from [`Event::into_raw`], and is taken back once.
+    pub unsafe fn from_raw(raw: *const EventCore) -> Event {
+        // SAFETY: passed on to the caller.
+        Event(unsafe { Arc::from_raw(raw) })
+    }
+}
+
+impl Foreign {
+    fn new(notifier: &Arc<Notifier>, cookie: u64) -> Arc<Foreign> {
+        let notifier = Arc::clone(notifier);
+        Arc::new(Foreign {
+            notifier,
+            cookie,
+            listed: AtomicBool::new(false),
+            value: Mutex::new(0),
+        })
+    }
+}
+
+/// A 64-bit timeline: a value that queues and programs set, and anyone can wait for.
+///
+/// A wait is for the value *or more*. Programs keep values growing; the fence takes whatever it is given, like
+/// `ID3D12Fence`.
+#[derive(Clone, Debug)]
+pub struct Fence(Arc<FenceCore>);
+
+/// The shared part of a [`Fence`]; opaque, for its address.
+#[derive(Debug)]
+pub struct FenceCore {
+    state: Mutex<FenceState>,
+    changed: Condvar,
+    foreign: Option<Arc<Foreign>>,
+}
+
+#[derive(Debug, Default)]
+struct FenceState {
+    value: u64,
+    waiters: Vec<(u64, Waiter)>,
+}
+
+/// Who waits for a fence other than by blocking.
+#[derive(Debug)]
+enum Waiter {
+    Event(Event),
+    /// A request enqueued behind the fence.
+    Request(Weak<QueueCore>, Token),
+}
+
+/// Requests that a signal released; they start once the signaller holds no queue's lock.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct Released(Vec<(Weak<QueueCore>, Token)>);
+
+impl Released {
+    /// Lets the requests go. The caller holds no queue's lock.
+    pub(crate) fn start(self) {
+        for (queue, token) in self.0 {
+            if let Some(queue) = queue.upgrade() {
+                queue.release_from_fence(token);
+            }
+        }
+    }
+
+    /// Adds `other`'s requests.
+    pub(crate) fn append(&mut self, mut other: Released) {
+        self.0.append(&mut other.0);
+    }
+}
+
+impl Fence {
+    /// A fence with the value `initial`.
+    pub fn new(initial: u64) -> Fence {
+        Fence::with(initial, None)
+    }
+
+    /// A fence of a host that waits for notifications: each signal notifies with `cookie` and the value.
+    pub fn foreign(notifier: &Arc<Notifier>, cookie: u64, initial: u64) -> Fence {
+        Fence::with(initial, Some(Foreign::new(notifier, cookie)))
+    }
+
+    fn with(initial: u64, foreign: Option<Arc<Foreign>>) -> Fence {
+        let state = Mutex::new(FenceState {
+            value: initial,
+            waiters: Vec::new(),
+        });
+        Fence(Arc::new(FenceCore {
+            state,
+            changed: Condvar::new(),
+            foreign,
+        }))
+    }
+
+    /// The value now.
+    pub fn value(&self) -> u64 {
+        self.0.state.lock().value
+    }
+
+    /// Sets the value and wakes everyone who waited for it or less. Must not be called from the error callback.
+    pub fn signal(&self, value: u64) {
+        self.set(value).start();
+    }
+
+    /// Blocks until the value is at least `value`; `false` after `timeout` (`None`: no limit).
+    pub fn wait(&self, value: u64, timeout: Option<Duration>) -> bool {
+        let deadline = deadline_after(timeout);
+        let mut state = self.0.state.lock();
+        while state.value < value {
+            if !wait_until(&self.0.changed, &mut state, deadline) {
+                return state.value >= value;
+            }
+        }
+        true
+    }
+
+    /// Sets `event` when the value is at least `value`: at once, if it is.
+    pub fn set_event_at(&self, value: u64, event: &Event) {
+        let mut state = self.0.state.lock();
+        if state.value >= value {
+            drop(state);
+            event.set();
+        } else {
+            state.waiters.push((value, Waiter::Event(event.clone())));
+        }
+    }
+
+    /// Sets the value; what that released is for the caller to start when it holds no queue's lock.
+    pub(crate) fn set(&self, value: u64) -> Released {
+        let mut state = self.0.state.lock();
+        state.value = value;
+        let mut released = Released::default();
+        let mut index = 0;
+        while index < state.waiters.len() {
+            if state.waiters[index].0 > value {
+                index += 1;
+                continue;
+            }
+            match state.waiters.remove(index).1 {
+                Waiter::Event(event) => event.set(),
+                Waiter::Request(queue, token) => released.0.push((queue, token)),
+            }
+        }
+        self.0.changed.notify_all();
+        // Under the lock, so that a host sees values in the order they were set.
+        if let Some(foreign) = &self.0.foreign {
+            foreign.signal(value);
+        }
+        released
+    }
+
+    /// Whether the value is at least `value`; if not, the request waits in line.
+    pub(crate) fn reached_or_park(&self, value: u64, queue: &Arc<QueueCore>, token: Token) -> bool {
+        let mut state = self.0.state.lock();
+        if state.value >= value {
+            return true;
+        }
+        state
+            .waiters
+            .push((value, Waiter::Request(Arc::downgrade(queue), token)));
+        false
+    }
+
+    /// Forgets a request that no longer waits.
+    pub(crate) fn unpark(&self, token: Token, queue: &QueueCore) {
+        self.0
+            .state
+            .lock()
+            .waiters
+            .retain(|(_, waiter)| match waiter {
+                Waiter::Event(_) => true,
+                Waiter::Request(of, parked) => {
+                    *parked != token || !std::ptr::eq(of.as_ptr(), queue)
+                }
+            });
+    }
+
+    /// The handle as an address, for foreign languages; still owned by `self`.
+    pub fn as_raw(&self) -> *const FenceCore {
+        Arc::as_ptr(&self.0)
+    }
+
+    /// Gives the handle to a foreign language; [`Fence::from_raw`] takes it back.
+    pub fn into_raw(self) -> *const FenceCore {
+        Arc::into_raw(self.0)
+    }
+
+    /// Takes back what [`Fence::into_raw`] gave.
+    ///
+    /// # Safety
+    /// As for [`Arc::from_raw`]: `raw` comes from [`Fence::into_raw`], and is taken back once.
+    pub unsafe fn from_raw(raw: *const FenceCore) -> Fence {
+        // SAFETY: passed on to the caller.
+        Fence(unsafe { Arc::from_raw(raw) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_that_was_never_enqueued_stays_pending() {
+        let array = StatusArray::new(2, Some("test"));
+        assert_eq!(
+            (array.is_complete(0), array.hresult(0)),
+            (false, E_PENDING),
+            "O-31"
+        );
+        assert_eq!(
+            (array.is_complete(2), array.hresult(2)),
+            (false, Error::IndexBound.hresult()),
+            "O-35"
+        );
+        assert_eq!(array.wait(0, Some(Duration::from_millis(1))), None);
+        assert_eq!((array.capacity(), array.name()), (2, Some("test")));
+    }
+
+    #[test]
+    fn a_waiter_hears_of_its_status() {
+        let array = StatusArray::new(1, None);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| array.wait(0, None));
+            std::thread::sleep(Duration::from_millis(5));
+            array.set(0, -7);
+            assert_eq!(waiter.join().unwrap(), Some(-7));
+        });
+        assert_eq!(array.reset(1), Err(Error::IndexBound));
+        array.reset(0).unwrap();
+        assert!(!array.is_complete(0), "O-34");
+    }
+
+    #[test]
+    fn fences_wake_threads_and_set_events() {
+        let fence = Fence::new(1);
+        let (early, late) = (Event::new().unwrap(), Event::new().unwrap());
+        fence.set_event_at(1, &early);
+        fence.set_event_at(5, &late);
+        assert!(early.take() && !late.wait(Some(Duration::ZERO)));
+        assert!(!fence.wait(5, Some(Duration::from_millis(1))));
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| fence.wait(5, None));
+            fence.signal(4);
+            fence.signal(5);
+            assert!(waiter.join().unwrap());
+        });
+        assert!(late.wait(None) && late.take() && !late.take());
+    }
+
+    #[test]
+    fn a_foreign_object_has_one_notification_with_the_latest_value() {
+        let notifier = Notifier::new();
+        let fence = Fence::foreign(&notifier, 7, 0);
+        let event = Event::foreign(&notifier, 8);
+        for value in 1..=1000 {
+            fence.signal(value);
+            event.set();
+        }
+        let mut out = [Notification {
+            cookie: 0,
+            value: 0,
+        }; 8];
+        assert_eq!(notifier.wait(&mut out[..1], None), 1);
+        assert_eq!(
+            out[0],
+            Notification {
+                cookie: 7,
+                value: 1000
+            }
+        );
+        assert_eq!(notifier.wait(&mut out, None), 1);
+        assert_eq!(
+            out[0],
+            Notification {
+                cookie: 8,
+                value: 0
+            }
+        );
+        assert_eq!(notifier.wait(&mut out, Some(Duration::ZERO)), 0);
+        notifier.interrupt();
+        assert_eq!(notifier.wait(&mut out, None), 0);
+    }
+}

@@ -1,0 +1,598 @@
+//! `Queue`: enqueue, submit, status, signal, event, cancel, close, and the error record.
+//!
+//! The public face of DirectStorage's queue. Everything that must be true at once is in `state.rs`, under one lock a
+//! queue; this file takes the lock, waits, and acts on what the state asks for once the lock is gone.
+//!
+//! Locks, outermost first: a queue's state, then a fence, a status array, the notifier, staging or the custom queue.
+//! The scheduler, other queues and the error callback are only reached with no queue's lock held (`Deferred`).
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::error::{Error, Subsystem, report};
+use crate::notify::{Event, Fence, Released, StatusArray};
+use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
+use crate::runtime::{Runtime, Shared};
+use crate::slots::Token;
+use crate::state::{Budget, Command, Entry, Marker, Started, State};
+use crate::stats::QueueStats;
+
+/// The smallest capacity of a queue.
+pub const CAPACITY_MIN: u32 = 128;
+/// The largest capacity by DirectStorage's header.
+pub const CAPACITY_MAX_DOCUMENTED: u32 = 8192;
+/// The largest capacity that Microsoft's runtime was seen to accept, and that we accept (O-21).
+pub const CAPACITY_MAX: u32 = 32_768;
+
+/// How many priorities there are.
+pub(crate) const PRIORITY_COUNT: usize = 4;
+
+/// How urgent a queue's requests are, relative to other queues'.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// The usual.
+    #[default]
+    Normal,
+    /// Before normal ones.
+    High,
+    /// Before everything else.
+    Realtime,
+}
+
+impl Priority {
+    /// The priority of DirectStorage's number (-1 to 2); other numbers are clamped, not refused (O-23).
+    pub fn from_number(number: i8) -> Priority {
+        match number {
+            ..=-1 => Priority::Low,
+            0 => Priority::Normal,
+            1 => Priority::High,
+            2.. => Priority::Realtime,
+        }
+    }
+}
+
+/// What a queue is made with.
+#[derive(Clone, Debug)]
+pub struct QueueDesc {
+    /// What its requests read.
+    pub source_type: SourceType,
+    /// How many entries it holds, [`CAPACITY_MIN`] to [`CAPACITY_MAX`]. One slot is kept in reserve.
+    pub capacity: u32,
+    /// How urgent its requests are.
+    pub priority: Priority,
+    /// For logs.
+    pub name: Option<String>,
+    /// Set at each failure, cleared by [`Queue::retrieve_error_record`]. `None` makes one.
+    pub error_event: Option<Event>,
+}
+
+impl QueueDesc {
+    /// A file queue of `capacity` entries, normal priority, no name.
+    pub fn new(capacity: u32) -> QueueDesc {
+        QueueDesc {
+            source_type: SourceType::File,
+            capacity,
+            priority: Priority::Normal,
+            name: None,
+            error_event: None,
+        }
+    }
+
+    /// The same for memory sources.
+    #[must_use]
+    pub fn memory(self) -> QueueDesc {
+        QueueDesc {
+            source_type: SourceType::Memory,
+            ..self
+        }
+    }
+
+    /// The same with a priority.
+    #[must_use]
+    pub fn priority(self, priority: Priority) -> QueueDesc {
+        QueueDesc { priority, ..self }
+    }
+
+    /// The same with a name.
+    #[must_use]
+    pub fn named(self, name: &str) -> QueueDesc {
+        QueueDesc {
+            name: Some(name.to_owned()),
+            ..self
+        }
+    }
+}
+
+/// The answer of [`Queue::query`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct QueueInfo {
+    /// What it reads.
+    pub source_type: SourceType,
+    /// Entries in all.
+    pub capacity: u32,
+    /// How urgent.
+    pub priority: Priority,
+    /// Entries that can be enqueued before an enqueue blocks.
+    pub empty_slots: u32,
+    /// Entries that can be enqueued before the queue submits by itself.
+    pub requests_until_auto_submit: u32,
+}
+
+/// How requests wait for the fence they are enqueued with; `DSTORAGE_ENQUEUE_REQUEST_FLAGS`.
+///
+/// A host destination is written by the read itself, so all of them wait before the source is read: the flags say
+/// what *may* happen earlier, and nothing does.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum FenceWait {
+    /// Only the destination waits.
+    #[default]
+    BeforeDestination,
+    /// GPU work waits too.
+    BeforeGpuWork,
+    /// The source is not read before.
+    BeforeSourceAccess,
+}
+
+/// Which decompression path a queue has for a format; `DSTORAGE_COMPRESSION_SUPPORT`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct CompressionSupport(pub u32);
+
+impl CompressionSupport {
+    /// None of ours.
+    pub const NONE: CompressionSupport = CompressionSupport(0);
+    /// Workers on the CPU.
+    pub const CPU_FALLBACK: CompressionSupport = CompressionSupport(4);
+}
+
+/// What went wrong on a queue since it was last asked.
+#[derive(Clone, Debug, Default)]
+pub struct ErrorRecord {
+    /// How many entries failed, cancelled ones included (O-61).
+    pub failure_count: u32,
+    /// The first of them, in enqueue order.
+    pub first_failure: Option<FirstFailure>,
+}
+
+/// The first failure of an [`ErrorRecord`].
+#[derive(Clone, Debug)]
+pub struct FirstFailure {
+    /// Why.
+    pub error: Error,
+    /// Which entry.
+    pub command: FailedCommand,
+}
+
+/// The entry that failed, with its parameters.
+#[derive(Clone, Debug)]
+pub enum FailedCommand {
+    /// A request.
+    Request(RequestInfo),
+    /// A status; the address of its array ([`StatusArray::as_raw`], 0 for NULL) and the index.
+    Status(usize, u32),
+    /// A signal; the address of its fence (0 for NULL) and the value.
+    Signal(usize, u64),
+    /// An event; its address (0 for NULL).
+    Event(usize),
+}
+
+/// A queue of requests. Clones are not possible: dropping it closes it.
+///
+/// All methods may be called from any thread, at any time, except from the error callback.
+#[derive(Debug)]
+pub struct Queue {
+    core: Arc<QueueCore>,
+    /// Keeps the threads alive for as long as the queue needs them; dropped after `core` is closed.
+    runtime: Runtime,
+}
+
+/// The shared part of a [`Queue`].
+#[derive(Debug)]
+pub(crate) struct QueueCore {
+    pub(crate) shared: Arc<Shared>,
+    desc: QueueDesc,
+    error_event: Event,
+    limits: Limits,
+    state: Mutex<State>,
+    /// A slot was freed, or the queue closed, or a cancelled request came back.
+    changed: Condvar,
+}
+
+/// A failure with what a person wants to know; what a completion carries when it is not success.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: Error,
+    pub(crate) subsystem: Subsystem,
+    pub(crate) operation: &'static str,
+    pub(crate) detail: Option<String>,
+}
+
+impl Fault {
+    pub(crate) fn new(error: Error, subsystem: Subsystem, operation: &'static str) -> Fault {
+        Fault {
+            error,
+            subsystem,
+            operation,
+            detail: None,
+        }
+    }
+}
+
+/// How a request ended.
+pub(crate) type Outcome = Result<(), Fault>;
+
+/// What must wait until the queue's lock is gone.
+#[derive(Debug, Default)]
+pub(crate) struct Deferred {
+    pub(crate) released: Released,
+    pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
+    /// The queue has something to start and is not in the scheduler's list.
+    pub(crate) list: bool,
+    /// Somebody else may get staging now.
+    pub(crate) next_for_staging: Option<usize>,
+}
+
+impl Queue {
+    pub(crate) fn create(runtime: &Runtime, desc: QueueDesc) -> Result<Queue, Error> {
+        if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&desc.capacity) {
+            return Err(Error::InvalidQueueCapacity);
+        }
+        let error_event = match &desc.error_event {
+            Some(event) => event.clone(),
+            None => Event::new()?,
+        };
+        let shared = runtime.shared();
+        let limits = Limits {
+            source_type: desc.source_type,
+            // The size cannot change while this queue lives.
+            staging_bytes: shared.staging.bytes_max(),
+            exact: shared.config.exact_limits,
+        };
+        let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
+        let core = QueueCore {
+            shared: Arc::clone(shared),
+            desc,
+            error_event,
+            limits,
+            state,
+            changed: Condvar::new(),
+        };
+        let core = Arc::new(core);
+        shared.register(&core);
+        Ok(Queue {
+            core,
+            runtime: runtime.clone(),
+        })
+    }
+
+    /// The runtime the queue belongs to.
+    pub fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// Adds a request. Blocks while the queue is full. Nothing starts before [`Queue::submit`], or before half of
+    /// the capacity waits for it.
+    ///
+    /// Nothing is refused here: an invalid request fails when its turn comes, in its status and the error record.
+    pub fn enqueue_request(&self, request: Request) {
+        self.core.enqueue_request(request, None);
+    }
+
+    /// Adds requests that do not start before `fence` is at least `value`.
+    ///
+    /// The wait itself takes no slot, and other requests overtake those that wait.
+    pub fn enqueue_requests(
+        &self,
+        requests: impl IntoIterator<Item = Request>,
+        fence: Option<(&Fence, u64)>,
+        _wait: FenceWait,
+    ) {
+        for request in requests {
+            self.core
+                .enqueue_request(request, fence.map(|(fence, value)| (fence.clone(), value)));
+        }
+    }
+
+    /// Adds a status: `array[index]` is pending from now on and gets a result when everything enqueued before is
+    /// done: success, or the first failure, in enqueue order, since the previous status. `None` is a foreign NULL.
+    pub fn enqueue_status(&self, array: Option<&StatusArray>, index: u32) {
+        let invalid = match array {
+            None => Some(Error::InvalidStatusArray),
+            Some(array) => array.reset(index).err(),
+        };
+        let array = array.cloned();
+        if self
+            .core
+            .enqueue_marker(Marker::Status(array.clone(), index), invalid)
+            .is_err()
+            && let Some(array) = array
+        {
+            // Kinder than a status that stays pending for ever (O-66).
+            array.set(index, Error::QueueClosed.hresult());
+        }
+    }
+
+    /// Adds a signal: `fence` gets `value` when everything enqueued before is done, failed requests too.
+    pub fn enqueue_signal(&self, fence: Option<&Fence>, value: u64) {
+        let invalid = fence.is_none().then_some(Error::InvalidFence);
+        let _ = self
+            .core
+            .enqueue_marker(Marker::Signal(fence.cloned(), value), invalid);
+    }
+
+    /// Adds an event: it is set when everything enqueued before is done, failed requests too.
+    pub fn enqueue_set_event(&self, event: Option<&Event>) {
+        let invalid = event.is_none().then_some(Error::InvalidArgument);
+        let _ = self
+            .core
+            .enqueue_marker(Marker::Event(event.cloned()), invalid);
+    }
+
+    /// Starts everything enqueued so far.
+    pub fn submit(&self) {
+        let mut deferred = Deferred::default();
+        let mut state = self.core.state.lock();
+        state.submit(&mut deferred);
+        self.core.after(state, deferred);
+    }
+
+    /// Cancels every request enqueued so far with `tag & mask == value`.
+    ///
+    /// On return no cancelled request touches its source or destination any more. One exception: a request that the
+    /// application has taken from the custom decompression queue is the application's to stop. Cancelled requests
+    /// count as failures with [`Error::Cancelled`], as in Microsoft's runtime (O-61).
+    pub fn cancel_requests_with_tag(&self, mask: u64, value: u64) {
+        self.core.cancel(mask, value);
+    }
+
+    /// Closes the queue: what has not started is cancelled, what is in flight finishes first. Statuses complete,
+    /// fences and events of unfinished work are not signalled. Later enqueues are recorded as failures.
+    pub fn close(&self) {
+        self.core.close();
+    }
+
+    /// Set when an entry fails; cleared by [`Queue::retrieve_error_record`].
+    pub fn error_event(&self) -> &Event {
+        &self.core.error_event
+    }
+
+    /// Failures since the last call; clears the event.
+    pub fn retrieve_error_record(&self) -> ErrorRecord {
+        self.core.state.lock().take_error_record()
+    }
+
+    /// Capacity and room.
+    pub fn query(&self) -> QueueInfo {
+        let state = self.core.state.lock();
+        QueueInfo {
+            source_type: self.core.desc.source_type,
+            capacity: self.core.desc.capacity,
+            priority: self.core.desc.priority,
+            empty_slots: state.empty_slots(),
+            requests_until_auto_submit: state.until_auto_submit(),
+        }
+    }
+
+    /// Which decompression path requests of a format take (O-68 to O-71).
+    pub fn compression_support(&self, compression: Compression) -> CompressionSupport {
+        if compression == Compression::GDEFLATE {
+            CompressionSupport::CPU_FALLBACK
+        } else {
+            CompressionSupport::NONE
+        }
+    }
+
+    /// What the queue has done.
+    pub fn stats(&self) -> QueueStats {
+        self.core.state.lock().stats()
+    }
+
+    /// The name it was made with.
+    pub fn name(&self) -> Option<&str> {
+        self.core.desc.name.as_deref()
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        self.core.close();
+        self.core.shared.unregister(&self.core);
+    }
+}
+
+impl QueueCore {
+    pub(crate) fn priority_index(&self) -> usize {
+        self.desc.priority as usize
+    }
+
+    /// The number that names this queue to the staging pool.
+    pub(crate) fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Lets the lock go and does what was put off until then.
+    fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
+        drop(state);
+        if deferred.list {
+            self.shared.scheduler.list(Arc::clone(self));
+        }
+        deferred.released.start();
+        self.shared.try_staging_again(deferred.next_for_staging);
+        for (fault, request) in deferred.reports {
+            report(
+                fault.error,
+                fault.subsystem,
+                fault.operation,
+                request,
+                fault.detail,
+            );
+        }
+    }
+
+    /// Sleeps until something changes here; without threads, makes something change.
+    fn wait_for_change(&self, state: &mut MutexGuard<'_, State>) {
+        if self.shared.has_threads() {
+            self.changed.wait(state);
+        } else {
+            MutexGuard::unlocked(state, || self.shared.turn_or_yield());
+        }
+    }
+
+    /// The lock, once there is a free slot; `Err` with the lock if the queue is closed.
+    fn lock_with_room(&self) -> Result<MutexGuard<'_, State>, MutexGuard<'_, State>> {
+        let mut state = self.state.lock();
+        if state.is_full() && !state.is_closed() {
+            state.count_enqueue_wait();
+            while state.is_full() && !state.is_closed() {
+                state.waiting += 1;
+                self.wait_for_change(&mut state);
+                state.waiting -= 1;
+            }
+        }
+        if state.is_closed() {
+            Err(state)
+        } else {
+            Ok(state)
+        }
+    }
+
+    fn enqueue_request(self: &Arc<Self>, request: Request, fence: Option<(Fence, u64)>) {
+        let invalid = check(&request, self.limits).err();
+        let mut deferred = Deferred::default();
+        let state = match self.lock_with_room() {
+            Ok(mut state) => {
+                state.add_request(request, invalid, fence, &mut deferred);
+                state
+            }
+            Err(mut state) => {
+                state.refuse(Command::Request(&request), &mut deferred);
+                state
+            }
+        };
+        self.after(state, deferred);
+    }
+
+    fn enqueue_marker(self: &Arc<Self>, marker: Marker, invalid: Option<Error>) -> Result<(), ()> {
+        let mut deferred = Deferred::default();
+        let (state, result) = match self.lock_with_room() {
+            Ok(mut state) => {
+                state.add_marker(marker, invalid, &mut deferred);
+                (state, Ok(()))
+            }
+            Err(mut state) => {
+                state.refuse(Command::Marker(&marker), &mut deferred);
+                (state, Err(()))
+            }
+        };
+        self.after(state, deferred);
+        result
+    }
+
+    /// Takes requests to start, within `budget`, into `started`.
+    pub(crate) fn start(self: &Arc<Self>, budget: Budget, started: &mut Vec<Started>) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.start(self, budget, started, &mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
+    }
+
+    /// Requests came to their end.
+    pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        for (token, outcome) in outcomes {
+            state.finish(token, outcome, &mut deferred);
+        }
+        state.fire_markers(&mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
+    }
+
+    fn wake_waiting(&self, state: &State) {
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Whether somebody wants this request in flight to end early.
+    pub(crate) fn is_cancelled(&self, token: Token) -> bool {
+        self.state.lock().is_cancelled(token)
+    }
+
+    /// The request goes to the application now; `false` if it was cancelled and must be completed instead.
+    pub(crate) fn hand_to_application(self: &Arc<Self>, token: Token) -> bool {
+        let mut state = self.state.lock();
+        let handed = state.hand_to_application(token);
+        self.wake_waiting(&state);
+        handed
+    }
+
+    /// The fence that a request waited for has reached its value.
+    pub(crate) fn release_from_fence(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.release_from_fence(token, &mut deferred);
+        self.after(state, deferred);
+    }
+
+    /// Puts the queue back into the scheduler's list if it has something to start.
+    pub(crate) fn try_again(self: &Arc<Self>) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.list_if_startable(&mut deferred);
+        self.after(state, deferred);
+    }
+
+    fn cancel(self: &Arc<Self>, mask: u64, value: u64) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.cancel(self, |tag| tag & mask == value, &mut deferred);
+        self.finish_cancelling(state, deferred, State::cancelled_in_flight);
+    }
+
+    fn close(self: &Arc<Self>) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        if state.is_closed() {
+            return;
+        }
+        state.close();
+        state.cancel(self, |_| true, &mut deferred);
+        self.changed.notify_all();
+        self.finish_cancelling(state, deferred, State::in_flight);
+    }
+
+    /// Asks everyone who works on cancelled requests to stop, and waits until `left` of them is 0.
+    fn finish_cancelling(
+        self: &Arc<Self>,
+        state: MutexGuard<'_, State>,
+        mut deferred: Deferred,
+        left: fn(&State) -> u32,
+    ) {
+        let staging = &self.shared.staging;
+        deferred.next_for_staging = staging.leave(self.id()).or(staging.next_in_line());
+        self.wake_waiting(&state);
+        self.after(state, deferred);
+        self.shared.cancel_epoch.fetch_add(1, Ordering::Release);
+        self.shared.host.skip_cancelled(self);
+        let mut state = self.state.lock();
+        while left(&state) > 0 {
+            state.waiting += 1;
+            self.wait_for_change(&mut state);
+            state.waiting -= 1;
+        }
+        // A request that was next in line for staging may have been left behind by the ones cancelled.
+        let mut deferred = Deferred::default();
+        state.list_if_startable(&mut deferred);
+        self.after(state, deferred);
+    }
+}
+
+/// Entries are large; the compiler should say so before the cache does.
+const _: () = assert!(size_of::<Entry>() <= 320);

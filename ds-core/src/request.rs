@@ -1,0 +1,534 @@
+//! What a program asks for: `Request`, `Source`, `Destination`, `Compression`, and which combinations are valid.
+//!
+//! Validation never refuses a request at the door: DirectStorage's enqueue returns nothing, so an invalid request is
+//! accepted with its error attached, and fails when its turn comes, like any other failure.
+
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::Error;
+use crate::file::File;
+use crate::memory::{MemoryDestination, MemorySource};
+
+/// How a request's source is compressed: DirectStorage's format numbers.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Compression(pub u8);
+
+impl Compression {
+    /// Not compressed.
+    pub const NONE: Compression = Compression(0);
+    /// A GDeflate tile stream.
+    pub const GDEFLATE: Compression = Compression(1);
+    /// The first of the formats 0x80 to 0xFF, whose meaning is the application's.
+    pub const CUSTOM_0: Compression = Compression(0x80);
+
+    /// Whether the application decompresses this format.
+    pub fn is_custom(self) -> bool {
+        self.0 >= Compression::CUSTOM_0.0
+    }
+}
+
+/// A name for debugging: at most 63 bytes are kept, inside the request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    bytes: [u8; Name::BYTES_MAX],
+    len: u8,
+}
+
+impl Name {
+    /// How many bytes are kept; one less than DirectStorage's 64, which count a terminating NUL.
+    pub const BYTES_MAX: usize = 63;
+
+    /// Keeps the first [`Name::BYTES_MAX`] bytes of `name`.
+    pub fn new(name: &str) -> Name {
+        Name::from_bytes(name.as_bytes())
+    }
+
+    /// The same of bytes that may be in any encoding.
+    pub fn from_bytes(name: &[u8]) -> Name {
+        let len = name.len().min(Name::BYTES_MAX);
+        let mut bytes = [0; Name::BYTES_MAX];
+        bytes[..len].copy_from_slice(&name[..len]);
+        Name {
+            bytes,
+            len: len as u8,
+        }
+    }
+
+    /// The kept bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// Which kind of source a queue serves.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum SourceType {
+    /// Requests read files.
+    File,
+    /// Requests read memory.
+    Memory,
+}
+
+/// Where a request's bytes come from.
+#[derive(Debug)]
+pub enum Source {
+    /// `bytes` bytes of a file, from `offset`. `None` is a foreign caller's NULL and fails as
+    /// [`Error::InvalidFileHandle`].
+    File {
+        /// The file.
+        file: Option<File>,
+        /// From where, in bytes.
+        offset: u64,
+        /// How many bytes; compressed bytes, if compressed.
+        bytes: u32,
+    },
+    /// Memory.
+    Memory(MemorySource),
+}
+
+/// Where a request's bytes go.
+#[derive(Debug)]
+pub enum Destination {
+    /// Memory.
+    Memory(MemoryDestination),
+    /// A file opened for writing; the source must be memory, not compressed.
+    File {
+        /// The file; `None` fails as [`Error::InvalidFileHandle`].
+        file: Option<File>,
+        /// Where, in bytes.
+        offset: u64,
+        /// How many bytes.
+        bytes: u32,
+    },
+    /// A kind that this queue cannot serve, by DirectStorage's number; fails as [`Error::InvalidDestinationType`].
+    Other(u8),
+}
+
+/// One transfer: from a source, through decompression, to a destination.
+#[derive(Debug)]
+pub struct Request {
+    /// Where the bytes come from.
+    pub source: Source,
+    /// Where they go.
+    pub destination: Destination,
+    /// How the source is compressed.
+    pub compression: Compression,
+    /// The size after decompression. Without compression: 0, or the size itself.
+    pub uncompressed_bytes: u32,
+    /// For [`crate::Queue::cancel_requests_with_tag`].
+    pub cancellation_tag: u64,
+    /// For error records and logs.
+    pub name: Option<Name>,
+}
+
+impl Request {
+    /// Reads `bytes` bytes of `file` from `offset`, uncompressed.
+    pub fn read(
+        file: &File,
+        offset: u64,
+        bytes: u32,
+        destination: impl Into<MemoryDestination>,
+    ) -> Request {
+        let source = Source::File {
+            file: Some(file.clone()),
+            offset,
+            bytes,
+        };
+        Request::new(source, Destination::Memory(destination.into()))
+    }
+
+    /// Copies memory, uncompressed.
+    pub fn copy(
+        source: impl Into<MemorySource>,
+        destination: impl Into<MemoryDestination>,
+    ) -> Request {
+        Request::new(
+            Source::Memory(source.into()),
+            Destination::Memory(destination.into()),
+        )
+    }
+
+    /// Writes memory to `file` at `offset`.
+    pub fn write(source: impl Into<MemorySource>, file: &File, offset: u64) -> Request {
+        let source = source.into();
+        let bytes = u32::try_from(source.span().bytes()).unwrap_or(u32::MAX);
+        Request::new(
+            Source::Memory(source),
+            Destination::File {
+                file: Some(file.clone()),
+                offset,
+                bytes,
+            },
+        )
+    }
+
+    /// An uncompressed, unnamed request with tag 0.
+    pub fn new(source: Source, destination: Destination) -> Request {
+        Request {
+            source,
+            destination,
+            compression: Compression::NONE,
+            uncompressed_bytes: 0,
+            cancellation_tag: 0,
+            name: None,
+        }
+    }
+
+    /// The same request with a compressed source.
+    #[must_use]
+    pub fn compressed(self, compression: Compression, uncompressed_bytes: u32) -> Request {
+        Request {
+            compression,
+            uncompressed_bytes,
+            ..self
+        }
+    }
+
+    /// The same request with a cancellation tag.
+    #[must_use]
+    pub fn tagged(self, cancellation_tag: u64) -> Request {
+        Request {
+            cancellation_tag,
+            ..self
+        }
+    }
+
+    /// The same request with a name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Request {
+        Request {
+            name: Some(Name::new(name)),
+            ..self
+        }
+    }
+
+    /// The source's size in bytes.
+    pub fn source_bytes(&self) -> usize {
+        match &self.source {
+            Source::File { bytes, .. } => *bytes as usize,
+            Source::Memory(memory) => memory.span().bytes(),
+        }
+    }
+
+    /// The destination's size in bytes.
+    pub fn destination_bytes(&self) -> usize {
+        match &self.destination {
+            Destination::Memory(memory) => memory.span().bytes(),
+            Destination::File { bytes, .. } => *bytes as usize,
+            Destination::Other(_) => 0,
+        }
+    }
+
+    /// What a person or an error record wants to know of this request.
+    pub fn info(&self) -> RequestInfo {
+        RequestInfo {
+            source: match &self.source {
+                Source::File {
+                    file,
+                    offset,
+                    bytes,
+                } => PlaceInfo::File {
+                    file: file.as_ref().map(FileInfo::of),
+                    offset: *offset,
+                    bytes: *bytes,
+                },
+                Source::Memory(memory) => PlaceInfo::memory(memory.span()),
+            },
+            destination: match &self.destination {
+                Destination::Memory(memory) => PlaceInfo::memory(memory.span()),
+                Destination::File {
+                    file,
+                    offset,
+                    bytes,
+                } => PlaceInfo::File {
+                    file: file.as_ref().map(FileInfo::of),
+                    offset: *offset,
+                    bytes: *bytes,
+                },
+                Destination::Other(kind) => PlaceInfo::Other(*kind),
+            },
+            compression: self.compression,
+            uncompressed_bytes: self.uncompressed_bytes,
+            cancellation_tag: self.cancellation_tag,
+            name: self.name,
+        }
+    }
+}
+
+/// What validation needs to know of the queue and the runtime.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) source_type: SourceType,
+    pub(crate) staging_bytes: usize,
+    /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no staging.
+    pub(crate) exact: bool,
+}
+
+/// The reason why `request` cannot be carried out on a queue with these `limits`, if there is one.
+///
+/// Codes: `spec/directstorage-observed.md`, O-40 to O-59.
+pub fn validate(
+    request: &Request,
+    source_type: SourceType,
+    staging_bytes: usize,
+    exact: bool,
+) -> Result<(), Error> {
+    check(
+        request,
+        Limits {
+            source_type,
+            staging_bytes,
+            exact,
+        },
+    )
+}
+
+pub(crate) fn check(request: &Request, limits: Limits) -> Result<(), Error> {
+    check_source(request, limits.source_type)?;
+    check_destination(request)?;
+    check_sizes(request)?;
+    check_limits(request, limits)
+}
+
+fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error> {
+    match (&request.source, source_type) {
+        (Source::File { file: None, .. }, SourceType::File) => Err(Error::InvalidFileHandle),
+        (
+            Source::File {
+                file: Some(_),
+                offset,
+                bytes,
+            },
+            SourceType::File,
+        ) => {
+            // O-46: the addition is checked; no file ends there.
+            offset
+                .checked_add(u64::from(*bytes))
+                .map(drop)
+                .ok_or(Error::EndOfFile)
+        }
+        (Source::Memory(memory), SourceType::Memory) => check_span(memory.span()),
+        _ => Err(Error::InvalidSourceType),
+    }
+}
+
+fn check_destination(request: &Request) -> Result<(), Error> {
+    match &request.destination {
+        Destination::Memory(memory) => check_span(memory.span()),
+        Destination::File { file: None, .. } => Err(Error::InvalidFileHandle),
+        Destination::File {
+            file: Some(file),
+            offset,
+            bytes,
+        } => {
+            if !matches!(request.source, Source::Memory(_))
+                || request.compression != Compression::NONE
+            {
+                return Err(Error::InvalidDestinationType);
+            }
+            if !file.is_writable() {
+                return Err(Error::InvalidFileHandle);
+            }
+            let end = offset
+                .checked_add(u64::from(*bytes))
+                .ok_or(Error::InvalidFileOffset)?;
+            i64::try_from(end)
+                .map(drop)
+                .map_err(|_| Error::InvalidFileOffset)
+        }
+        Destination::Other(_) => Err(Error::InvalidDestinationType),
+    }
+}
+
+fn check_span(span: crate::memory::Span) -> Result<(), Error> {
+    // An empty range is never looked at, so its address does not matter.
+    if span.bytes() > 0 && (span.is_null() || span.wraps()) {
+        Err(Error::AccessViolation)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_sizes(request: &Request) -> Result<(), Error> {
+    let (source, destination) = (request.source_bytes(), request.destination_bytes());
+    let uncompressed = request.uncompressed_bytes as usize;
+    if request.compression == Compression::NONE {
+        if source != destination {
+            return Err(Error::InvalidDestinationSize);
+        }
+        return if uncompressed == 0 || uncompressed == source {
+            Ok(())
+        } else {
+            Err(Error::InvalidArgument)
+        };
+    }
+    if request.compression != Compression::GDEFLATE && !request.compression.is_custom() {
+        return Err(Error::UnsupportedFormat);
+    }
+    if source == 0 {
+        return Err(Error::InvalidArgument);
+    }
+    if uncompressed == 0 || uncompressed != destination {
+        Err(Error::InvalidDestinationSize)
+    } else {
+        Ok(())
+    }
+}
+
+fn check_limits(request: &Request, limits: Limits) -> Result<(), Error> {
+    let from_file = matches!(request.source, Source::File { .. });
+    let compressed = request.compression != Compression::NONE;
+    // Only compressed file bytes pass through staging; everything else has no limit of ours (O-47, O-48, O-58).
+    let staged = from_file && compressed && request.source_bytes() > limits.staging_bytes;
+    let largest = request.source_bytes().max(request.destination_bytes());
+    let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
+    if staged || exact {
+        Err(Error::RequestTooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// A file, as error records and logs name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FileInfo {
+    /// Which file object: the address of [`File::as_raw`], valid or not.
+    pub raw: usize,
+    /// The path as it was opened.
+    pub path: Arc<Path>,
+}
+
+impl FileInfo {
+    fn of(file: &File) -> FileInfo {
+        FileInfo {
+            raw: file.as_raw().addr(),
+            path: file.shared_path(),
+        }
+    }
+}
+
+/// A source or destination, as error records and logs name it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PlaceInfo {
+    /// Part of a file.
+    File {
+        /// Which file, if one was given.
+        file: Option<FileInfo>,
+        /// Offset in bytes.
+        offset: u64,
+        /// Size in bytes.
+        bytes: u32,
+    },
+    /// Memory.
+    Memory {
+        /// Address of the first byte.
+        address: usize,
+        /// Size in bytes.
+        bytes: usize,
+    },
+    /// A destination of a kind that was not understood.
+    Other(u8),
+}
+
+impl PlaceInfo {
+    fn memory(span: crate::memory::Span) -> PlaceInfo {
+        PlaceInfo::Memory {
+            address: span.address(),
+            bytes: span.bytes(),
+        }
+    }
+}
+
+/// A copy of a request's parameters, for error records, reports and logs. Holds neither memory nor files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestInfo {
+    /// Source.
+    pub source: PlaceInfo,
+    /// Destination.
+    pub destination: PlaceInfo,
+    /// Compression format.
+    pub compression: Compression,
+    /// Size after decompression, as given.
+    pub uncompressed_bytes: u32,
+    /// Cancellation tag.
+    pub cancellation_tag: u64,
+    /// Name, if any.
+    pub name: Option<Name>,
+}
+
+impl RequestInfo {
+    /// The file that the request reads or writes.
+    pub fn file(&self) -> Option<&FileInfo> {
+        match (&self.source, &self.destination) {
+            (
+                PlaceInfo::File {
+                    file: Some(file), ..
+                },
+                _,
+            )
+            | (
+                _,
+                PlaceInfo::File {
+                    file: Some(file), ..
+                },
+            ) => Some(file),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for PlaceInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PlaceInfo::File {
+                file: Some(file),
+                offset,
+                bytes,
+            } => {
+                write!(f, "{} bytes at {offset} of {}", bytes, file.path.display())
+            }
+            PlaceInfo::File {
+                file: None,
+                offset,
+                bytes,
+            } => write!(f, "{bytes} bytes at {offset} of no file"),
+            PlaceInfo::Memory { address, bytes } => {
+                write!(f, "{bytes} bytes of memory at {address:#x}")
+            }
+            PlaceInfo::Other(kind) => write!(f, "destination type {kind}"),
+        }
+    }
+}
+
+impl fmt::Display for RequestInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(name) = &self.name {
+            write!(f, "request {:?}, ", name.to_string())?;
+        }
+        write!(f, "{} to {}", self.source, self.destination)?;
+        if self.compression != Compression::NONE {
+            write!(
+                f,
+                ", format {}, {} bytes uncompressed",
+                self.compression.0, self.uncompressed_bytes
+            )?;
+        }
+        write!(f, ", tag {:#x}", self.cancellation_tag)
+    }
+}

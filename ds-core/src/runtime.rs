@@ -1,0 +1,313 @@
+//! `Runtime`: the configuration, the threads, and everything that queues share.
+//!
+//! Owns the I/O threads and the decompression workers. They live until the last handle (a runtime, or a queue of it)
+//! is gone; that drop stops and joins them.
+
+#![forbid(unsafe_code)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+
+use crate::backend::{Backend, Choice, choose};
+use crate::config::Config;
+use crate::custom::{Custom, CustomDecompressionQueue};
+use crate::driver::Driver;
+use crate::error::{Error, Subsystem, report};
+use crate::file::File;
+use crate::host::{Host, Worker};
+use crate::io::{Io, sim, threads};
+use crate::memory::Span;
+use crate::notify::{Notification, Notifier};
+use crate::queue::{Queue, QueueCore, QueueDesc};
+use crate::request::Compression;
+use crate::scheduler::Scheduler;
+use crate::slots::Token;
+use crate::staging::{Range, Staging, StagingStats};
+
+/// What everything starts from: DirectStorage's factory. Clones are the same runtime.
+#[derive(Clone, Debug)]
+pub struct Runtime(Arc<Handle>);
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What queues and threads share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    choice: Choice,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) staging: Staging,
+    pub(crate) host: Host,
+    pub(crate) custom: Custom,
+    notifier: Arc<Notifier>,
+    /// Grows with each cancel, so that I/O threads look for cancelled requests.
+    pub(crate) cancel_epoch: AtomicU64,
+    queues: Mutex<Vec<Weak<QueueCore>>>,
+    queue_count: AtomicUsize,
+    /// The simulation's driver and worker, which nobody's thread runs.
+    turned: Option<Mutex<Turned>>,
+}
+
+struct Turned {
+    driver: Driver,
+    worker: Worker,
+}
+
+impl std::fmt::Debug for Turned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.driver.fmt(f)
+    }
+}
+
+impl Runtime {
+    /// A runtime with `config`, overruled by the environment (see [`Config::overruled_by_environment`]).
+    ///
+    /// # Errors
+    /// The kernel's, if threads cannot be made.
+    pub fn new(config: Config) -> Result<Runtime, Error> {
+        Runtime::exactly(config.overruled_by_environment())
+    }
+
+    /// A runtime with exactly `config`, whatever the environment says; for tests and benchmarks.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn exactly(config: Config) -> Result<Runtime, Error> {
+        let choice = choose(config.backend);
+        let simulated = choice.backend == Backend::Sim;
+        let turned = simulated.then(|| {
+            let driver = Driver::new(Io::Sim(sim::Sim::new(config.sim)), 1);
+            Mutex::new(Turned {
+                driver,
+                worker: Worker::default(),
+            })
+        });
+        let shared = Arc::new(Shared {
+            choice,
+            scheduler: Scheduler::default(),
+            staging: Staging::new(config.staging_bytes as usize),
+            host: Host::new(config.decode_thread_count()),
+            custom: Custom::new(),
+            notifier: Notifier::new(),
+            cancel_epoch: AtomicU64::new(0),
+            queues: Mutex::default(),
+            queue_count: AtomicUsize::new(0),
+            turned,
+            config,
+        });
+        // Made first, so that threads already started are stopped and joined if one cannot be.
+        let mut handle = Handle {
+            shared,
+            threads: Vec::new(),
+        };
+        if !simulated {
+            handle.start_threads()?;
+        }
+        let choice = &handle.shared.choice;
+        log::info!(
+            target: "ds",
+            "ds-runtime {}: backend {} ({}), {} threads, staging {} MiB",
+            crate::VERSION, choice.backend, choice.reason, handle.threads.len(),
+            handle.shared.config.staging_bytes >> 20,
+        );
+        Ok(Runtime(Arc::new(handle)))
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+
+    /// The backend in use, and why.
+    pub fn backend(&self) -> &Choice {
+        &self.0.shared.choice
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> &Config {
+        &self.0.shared.config
+    }
+
+    /// Opens a file for reading; see [`File::open`].
+    ///
+    /// # Errors
+    /// As [`File::open`].
+    pub fn open_file(&self, path: impl AsRef<Path>) -> Result<File, Error> {
+        File::open(path)
+    }
+
+    /// Creates a queue.
+    ///
+    /// # Errors
+    /// [`Error::InvalidQueueCapacity`], or the kernel's if there are no descriptors left.
+    pub fn create_queue(&self, desc: QueueDesc) -> Result<Queue, Error> {
+        let queue = Queue::create(self, desc);
+        queue.inspect_err(|&error| report(error, Subsystem::Runtime, "create queue", None, None))
+    }
+
+    /// Changes the size of the staging buffer.
+    ///
+    /// # Errors
+    /// [`Error::StagingBufferLocked`] while a queue exists (O-08). Open files do not matter (O-10).
+    pub fn set_staging_bytes(&self, bytes: u32) -> Result<(), Error> {
+        let shared = self.shared();
+        let locked = shared.queue_count.load(Ordering::Acquire) > 0;
+        if locked || !shared.staging.set_bytes_max(bytes as usize) {
+            return Err(Error::StagingBufferLocked);
+        }
+        Ok(())
+    }
+
+    /// Use of the staging buffer.
+    pub fn staging_stats(&self) -> StagingStats {
+        self.shared().staging.stats()
+    }
+
+    /// The requests that the application decompresses.
+    pub fn custom_decompression_queue(&self) -> CustomDecompressionQueue {
+        CustomDecompressionQueue::new(self)
+    }
+
+    /// Where foreign fences and events are made; see [`Notifier`].
+    pub fn notifier(&self) -> &Arc<Notifier> {
+        &self.shared().notifier
+    }
+
+    /// Waits for notifications of foreign objects; see [`Notifier::wait`].
+    pub fn wait_notifications(&self, out: &mut [Notification], timeout: Option<Duration>) -> usize {
+        self.shared().notifier.wait(out, timeout)
+    }
+
+    /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left to do. With other
+    /// backends there is nothing to turn.
+    pub fn turn(&self) -> bool {
+        self.shared().turn()
+    }
+}
+
+impl Handle {
+    fn start_threads(&mut self) -> Result<(), Error> {
+        let io_threads = self.shared.config.io_thread_count();
+        for _ in 0..io_threads {
+            let driver = Driver::new(Io::Threads(threads::Threads::new()), io_threads);
+            self.spawn("ds-io", move |shared| driver.run(shared))?;
+        }
+        // Copies of memory need a worker even where the application decompresses.
+        for _ in 0..self.shared.config.decode_thread_count().max(1) {
+            self.spawn("ds-host", |shared| shared.host.run(shared))?;
+        }
+        Ok(())
+    }
+
+    fn spawn(
+        &mut self,
+        name: &str,
+        body: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<(), Error> {
+        let shared = Arc::clone(&self.shared);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || body(&shared))?;
+        self.threads.push(thread);
+        Ok(())
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.scheduler.stop();
+        self.shared.host.stop();
+        for thread in self.threads.drain(..) {
+            // The profile aborts on panic, so a thread that ended has ended well.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    pub(crate) fn has_threads(&self) -> bool {
+        self.turned.is_none()
+    }
+
+    pub(crate) fn turn(&self) -> bool {
+        let Some(turned) = &self.turned else {
+            return false;
+        };
+        let mut turned = turned.lock();
+        let moved = turned.driver.step(self);
+        let worked = self.host.turn(self, &mut turned.worker);
+        moved || worked
+    }
+
+    pub(crate) fn turn_or_yield(&self) {
+        if !self.turn() {
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn register(&self, queue: &Arc<QueueCore>) {
+        self.queue_count.fetch_add(1, Ordering::AcqRel);
+        self.queues.lock().push(Arc::downgrade(queue));
+    }
+
+    pub(crate) fn unregister(&self, queue: &Arc<QueueCore>) {
+        self.queues
+            .lock()
+            .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
+        self.queue_count.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Sends a request's compressed bytes to whoever decompresses them.
+    pub(crate) fn decompress(
+        &self,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        source: Span,
+        staging: Option<Range>,
+        compression: Compression,
+        destination: Span,
+    ) {
+        if !compression.is_custom() && !self.config.application_decodes() {
+            self.host
+                .decode(self, queue, entry, source, staging, destination);
+        } else if queue.hand_to_application(entry) {
+            self.custom
+                .add(queue, entry, source, staging, compression, destination);
+        } else {
+            self.free_staging(staging);
+            queue.complete([(entry, Ok(()))]);
+        }
+    }
+
+    /// Gives staging back and lets the next in line try. No queue's lock is held.
+    pub(crate) fn free_staging(&self, staging: Option<Range>) {
+        if let Some(range) = staging {
+            let next = self.staging.free(range);
+            self.try_staging_again(next);
+        }
+    }
+
+    /// Lets the queue of that id try for staging again. No queue's lock is held.
+    pub(crate) fn try_staging_again(&self, id: Option<usize>) {
+        let Some(id) = id else { return };
+        let queue = self
+            .queues
+            .lock()
+            .iter()
+            .find(|queue| queue.as_ptr().addr() == id)
+            .and_then(Weak::upgrade);
+        match queue {
+            Some(queue) => queue.try_again(),
+            // It went away; whoever stands behind it is next.
+            None => self.try_staging_again(self.staging.leave(id)),
+        }
+    }
+}

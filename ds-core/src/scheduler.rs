@@ -1,0 +1,117 @@
+//! Which queue's requests start next.
+//!
+//! Owns the list of queues that have something to start, by priority, and the sleep of the I/O threads. A queue is in
+//! the list at most once (`QueueCore` keeps that flag), and an I/O thread takes it out while it looks at it. Queues of
+//! one priority take turns. Waking is a chain: a submit wakes one thread, and each thread that leaves work behind
+//! wakes the next, so that a submit costs at most one system call.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::queue::{PRIORITY_COUNT, QueueCore};
+
+#[derive(Debug, Default)]
+struct Ready {
+    /// Highest priority last.
+    queues: [VecDeque<Arc<QueueCore>>; PRIORITY_COUNT],
+    sleeping: usize,
+    stopped: bool,
+}
+
+/// The list.
+#[derive(Debug, Default)]
+pub(crate) struct Scheduler {
+    ready: Mutex<Ready>,
+    wake: Condvar,
+    /// How many queues are listed, to look at without the lock.
+    len: AtomicUsize,
+}
+
+/// Why a sleep ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Woken {
+    /// There may be work.
+    Work,
+    /// Nothing happened for the whole time.
+    Idle,
+    /// The runtime is going away.
+    Stop,
+}
+
+/// How often an I/O thread looks for work before it sleeps: about as long as sleeping and waking would take.
+const SPINS_BEFORE_SLEEP: usize = 100;
+
+impl Scheduler {
+    /// Lists a queue that has something to start.
+    pub(crate) fn list(&self, queue: Arc<QueueCore>) {
+        let mut ready = self.ready.lock();
+        let priority = queue.priority_index();
+        ready.queues[priority].push_back(queue);
+        self.len.fetch_add(1, Ordering::Relaxed);
+        let sleeping = ready.sleeping > 0;
+        drop(ready);
+        if sleeping {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Takes the next queue out of the list.
+    pub(crate) fn next(&self) -> Option<Arc<QueueCore>> {
+        if self.len.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        let queue = self
+            .ready
+            .lock()
+            .queues
+            .iter_mut()
+            .rev()
+            .find_map(VecDeque::pop_front);
+        if queue.is_some() {
+            self.len.fetch_sub(1, Ordering::Relaxed);
+        }
+        queue
+    }
+
+    /// Sleeps until a queue is listed, `timeout` passes, or [`Scheduler::stop`].
+    pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Woken {
+        for _ in 0..SPINS_BEFORE_SLEEP {
+            if self.len.load(Ordering::Relaxed) > 0 {
+                return Woken::Work;
+            }
+            std::hint::spin_loop();
+        }
+        let mut ready = self.ready.lock();
+        if !ready.stopped && ready.queues.iter().all(VecDeque::is_empty) {
+            ready.sleeping += 1;
+            let timed_out = match timeout {
+                Some(timeout) => self.wake.wait_for(&mut ready, timeout).timed_out(),
+                None => {
+                    self.wake.wait(&mut ready);
+                    false
+                }
+            };
+            ready.sleeping -= 1;
+            if timed_out && !ready.stopped {
+                return Woken::Idle;
+            }
+        }
+        if ready.stopped {
+            Woken::Stop
+        } else {
+            Woken::Work
+        }
+    }
+
+    /// Ends every sleep, now and later.
+    pub(crate) fn stop(&self) {
+        self.ready.lock().stopped = true;
+        self.wake.notify_all();
+    }
+}

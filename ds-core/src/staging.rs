@@ -1,0 +1,311 @@
+//! Staging: page-aligned ranges from one capped pool, for bytes that cannot land where they end.
+//!
+//! Owns the pool of a runtime. Invariants:
+//! - Ranges handed out are disjoint, and all of them lie in one mapping of exactly the configured size.
+//! - Memory is taken from the kernel page by page as it is touched, and given back when the pool has been idle.
+//! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small ones.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+
+use parking_lot::Mutex;
+
+use crate::memory::Span;
+use crate::sys::{Mapping, PAGE_BYTES};
+
+/// The default size of the pool: DirectStorage's `DSTORAGE_STAGING_BUFFER_SIZE_32MB`.
+pub const STAGING_BYTES_DEFAULT: u32 = 32 << 20;
+
+/// A part of the pool, owned by one request until [`Staging::free`].
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Range {
+    offset: usize,
+    bytes: usize,
+    span: Span,
+}
+
+impl Range {
+    /// The memory.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+}
+
+/// Figures for `ds info` and statistics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StagingStats {
+    /// The cap.
+    pub bytes_max: usize,
+    /// In use by requests now.
+    pub bytes_in_use: usize,
+    /// The most that was ever in use at once.
+    pub bytes_peak: usize,
+}
+
+#[derive(Debug, Default)]
+struct Pool {
+    mapping: Option<Mapping>,
+    /// Free parts as (offset, bytes), by offset, never touching each other.
+    free: Vec<(usize, usize)>,
+    bytes_max: usize,
+    bytes_in_use: usize,
+    bytes_peak: usize,
+    /// Whether pages may have been touched since they were last given back.
+    touched: bool,
+    /// Who was refused, in order: the waiters' own numbers.
+    line: VecDeque<usize>,
+}
+
+/// The pool.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    pool: Mutex<Pool>,
+}
+
+/// The answer to a request for staging.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Here it is.
+    Granted(Range),
+    /// Not now; the asker stands in line, and `free` will name it.
+    Wait,
+    /// Not ever: more than the pool has, or than the address space has room for.
+    TooLarge,
+}
+
+impl Staging {
+    /// A pool of at most `bytes_max` bytes; nothing is allocated yet.
+    pub(crate) fn new(bytes_max: usize) -> Staging {
+        let staging = Staging::default();
+        staging.set_bytes_max(bytes_max);
+        staging
+    }
+
+    /// The cap in bytes.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.pool.lock().bytes_max
+    }
+
+    /// Changes the cap. Says no while anything is in use.
+    pub(crate) fn set_bytes_max(&self, bytes_max: usize) -> bool {
+        let mut pool = self.pool.lock();
+        if pool.bytes_in_use > 0 {
+            return false;
+        }
+        pool.mapping = None;
+        pool.bytes_max = bytes_max;
+        pool.free.clear();
+        let usable = bytes_max.next_multiple_of(PAGE_BYTES);
+        if usable > 0 {
+            pool.free.push((0, usable));
+        }
+        true
+    }
+
+    /// Asks for `bytes` bytes on behalf of `asker`, which must stand in line if it is refused.
+    pub(crate) fn alloc(&self, asker: usize, bytes: usize) -> Answer {
+        let mut pool = self.pool.lock();
+        if bytes > pool.bytes_max || bytes == 0 {
+            return Answer::TooLarge;
+        }
+        if pool.map().is_err() {
+            return Answer::TooLarge;
+        }
+        let first = pool.line.front().is_none_or(|&front| front == asker);
+        match first
+            .then(|| pool.take(bytes.next_multiple_of(PAGE_BYTES)))
+            .flatten()
+        {
+            Some(range) => {
+                pool.line.retain(|&waiter| waiter != asker);
+                Answer::Granted(Range {
+                    span: range.span.part(0, bytes),
+                    ..range
+                })
+            }
+            None => {
+                if !pool.line.contains(&asker) {
+                    pool.line.push_back(asker);
+                }
+                Answer::Wait
+            }
+        }
+    }
+
+    /// Gives a range back; names the asker who should try again.
+    #[must_use]
+    pub(crate) fn free(&self, range: Range) -> Option<usize> {
+        let mut pool = self.pool.lock();
+        pool.give(range.offset, range.bytes);
+        pool.line.front().copied()
+    }
+
+    /// `asker` wants nothing any more; names the asker who should try now.
+    #[must_use]
+    pub(crate) fn leave(&self, asker: usize) -> Option<usize> {
+        let mut pool = self.pool.lock();
+        let before = pool.line.len();
+        pool.line.retain(|&waiter| waiter != asker);
+        if pool.line.len() < before {
+            pool.line.front().copied()
+        } else {
+            None
+        }
+    }
+
+    /// Who is first in line, if anybody is.
+    pub(crate) fn next_in_line(&self) -> Option<usize> {
+        self.pool.lock().line.front().copied()
+    }
+
+    /// Whether idle memory could be given back.
+    pub(crate) fn holds_idle_memory(&self) -> bool {
+        let pool = self.pool.lock();
+        pool.touched && pool.bytes_in_use == 0
+    }
+
+    /// Gives idle memory back to the kernel.
+    pub(crate) fn release_idle(&self) {
+        let mut pool = self.pool.lock();
+        if pool.bytes_in_use == 0 && pool.touched {
+            pool.touched = false;
+            if let Some(mapping) = &pool.mapping {
+                mapping.release();
+            }
+        }
+    }
+
+    /// Figures.
+    pub(crate) fn stats(&self) -> StagingStats {
+        let pool = self.pool.lock();
+        StagingStats {
+            bytes_max: pool.bytes_max,
+            bytes_in_use: pool.bytes_in_use,
+            bytes_peak: pool.bytes_peak,
+        }
+    }
+}
+
+impl Pool {
+    /// Reserves the address space on first use.
+    fn map(&mut self) -> std::io::Result<()> {
+        if self.mapping.is_none() {
+            self.mapping = Some(Mapping::new(self.bytes_max.next_multiple_of(PAGE_BYTES))?);
+        }
+        Ok(())
+    }
+
+    /// First fit; `bytes` is a multiple of the page size.
+    fn take(&mut self, bytes: usize) -> Option<Range> {
+        let index = self.free.iter().position(|&(_, free)| free >= bytes)?;
+        let mapping = self.mapping.as_ref()?;
+        let (offset, free) = self.free[index];
+        let span = mapping.span(offset, bytes);
+        if free == bytes {
+            self.free.remove(index);
+        } else {
+            self.free[index] = (offset + bytes, free - bytes);
+        }
+        self.bytes_in_use += bytes;
+        self.bytes_peak = self.bytes_peak.max(self.bytes_in_use);
+        self.touched = true;
+        Some(Range {
+            offset,
+            bytes,
+            span,
+        })
+    }
+
+    /// Puts a range back and joins it with its free neighbours.
+    fn give(&mut self, offset: usize, bytes: usize) {
+        let index = self.free.partition_point(|&(start, _)| start < offset);
+        let joins_next = self
+            .free
+            .get(index)
+            .is_some_and(|&(start, _)| start == offset + bytes);
+        let joins_previous = index > 0 && self.free[index - 1].0 + self.free[index - 1].1 == offset;
+        debug_assert!(
+            self.free
+                .get(index)
+                .is_none_or(|&(start, _)| start >= offset + bytes),
+            "given back twice"
+        );
+        match (joins_previous, joins_next) {
+            (true, true) => {
+                self.free[index - 1].1 += bytes + self.free[index].1;
+                self.free.remove(index);
+            }
+            (true, false) => self.free[index - 1].1 += bytes,
+            (false, true) => self.free[index] = (offset, bytes + self.free[index].1),
+            (false, false) => self.free.insert(index, (offset, bytes)),
+        }
+        self.bytes_in_use -= bytes;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn granted(answer: Answer) -> Range {
+        match answer {
+            Answer::Granted(range) => range,
+            other => panic!("expected a range, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn ranges_are_disjoint_aligned_and_join_again() {
+        let staging = Staging::new(16 * PAGE_BYTES);
+        let ranges: Vec<_> = (0..16).map(|_| granted(staging.alloc(1, 100))).collect();
+        let mut starts: Vec<_> = ranges.iter().map(|r| r.span().address()).collect();
+        starts.dedup();
+        assert_eq!(starts.len(), 16);
+        assert!(starts.iter().all(|start| start % PAGE_BYTES == 0));
+        assert_eq!(staging.alloc(1, 1), Answer::Wait);
+        let (even, odd): (Vec<_>, Vec<_>) = ranges
+            .into_iter()
+            .enumerate()
+            .partition(|(i, _)| i % 2 == 0);
+        for (_, range) in even.into_iter().chain(odd) {
+            let _ = staging.free(range);
+        }
+        let whole = granted(staging.alloc(1, 16 * PAGE_BYTES));
+        assert_eq!(staging.stats().bytes_in_use, 16 * PAGE_BYTES);
+        assert_eq!(staging.free(whole), None);
+        assert_eq!(staging.stats().bytes_in_use, 0);
+        assert_eq!(staging.stats().bytes_peak, 16 * PAGE_BYTES);
+    }
+
+    #[test]
+    fn nobody_overtakes_a_large_request() {
+        let staging = Staging::new(4 * PAGE_BYTES);
+        let small = granted(staging.alloc(1, PAGE_BYTES));
+        assert_eq!(staging.alloc(2, 4 * PAGE_BYTES), Answer::Wait);
+        assert_eq!(
+            staging.alloc(3, PAGE_BYTES),
+            Answer::Wait,
+            "there is room, but 2 is first"
+        );
+        assert_eq!(staging.free(small), Some(2));
+        let large = granted(staging.alloc(2, 4 * PAGE_BYTES));
+        assert_eq!(staging.free(large), Some(3));
+        assert_eq!(staging.leave(3), None, "nobody is left in line");
+        let _ = staging.free(granted(staging.alloc(4, 1)));
+    }
+
+    #[test]
+    fn sizes_above_the_cap_never_fit() {
+        let staging = Staging::new(10_000);
+        assert_eq!(staging.alloc(1, 10_001), Answer::TooLarge);
+        assert_eq!(Staging::new(0).alloc(1, 1), Answer::TooLarge);
+        let range = granted(staging.alloc(1, 10_000));
+        assert!(!staging.set_bytes_max(5), "in use");
+        let _ = staging.free(range);
+        assert!(staging.holds_idle_memory());
+        staging.release_idle();
+        assert!(!staging.holds_idle_memory());
+        assert!(staging.set_bytes_max(5));
+    }
+}

@@ -1,0 +1,772 @@
+//! The state of one queue, under its lock: slots, what may start, what is owed in order, errors, statistics.
+//!
+//! Pure bookkeeping: nothing here blocks, reads, or takes another queue's lock. What must happen outside the lock is
+//! put into [`Deferred`].
+//!
+//! The life of a request here: `Waiting` (in `pending`, perhaps not submitted yet) → `Parked` (behind a fence) →
+//! `InFlight` (the engine works on it) → `Application` (it was handed to the custom decompression queue) → finished.
+//! Each arrow is optional, and a request is in exactly one of these places.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::error::{Error, S_OK, Subsystem};
+use crate::io::Direction;
+use crate::memory::Span;
+use crate::notify::{Event, Fence, StatusArray};
+use crate::order::{Failure, GroupId, Order};
+use crate::queue::{Deferred, ErrorRecord, FailedCommand, Fault, FirstFailure, Outcome, QueueCore};
+use crate::request::{Compression, Destination, Request, Source};
+use crate::slots::{Slots, Token};
+use crate::staging::{Answer, Range};
+use crate::stats::QueueStats;
+
+/// An entry that fires in order.
+#[derive(Debug)]
+pub(crate) enum Marker {
+    Status(Option<StatusArray>, u32),
+    Signal(Option<Fence>, u64),
+    Event(Option<Event>),
+}
+
+impl Marker {
+    fn command(&self) -> FailedCommand {
+        match self {
+            Marker::Status(array, index) => FailedCommand::Status(
+                array.as_ref().map_or(0, |array| array.as_raw().addr()),
+                *index,
+            ),
+            Marker::Signal(fence, value) => FailedCommand::Signal(
+                fence.as_ref().map_or(0, |fence| fence.as_raw().addr()),
+                *value,
+            ),
+            Marker::Event(event) => {
+                FailedCommand::Event(event.as_ref().map_or(0, |event| event.as_raw().addr()))
+            }
+        }
+    }
+
+    fn operation(&self) -> &'static str {
+        match self {
+            Marker::Status(..) => "status",
+            Marker::Signal(..) => "signal",
+            Marker::Event(..) => "set event",
+        }
+    }
+}
+
+/// Something that was to be enqueued, for the error record.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command<'a> {
+    Request(&'a Request),
+    Marker(&'a Marker),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Waiting,
+    Parked,
+    InFlight,
+    Application,
+}
+
+/// What occupies a slot.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    sequence: u64,
+    /// Found at enqueue; the entry fails with it when its turn comes.
+    invalid: Option<Error>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Request(RequestEntry),
+    Marker(Marker),
+}
+
+#[derive(Debug)]
+struct RequestEntry {
+    request: Request,
+    group: GroupId,
+    stage: Stage,
+    cancelled: bool,
+    fence: Option<(Fence, u64)>,
+    submitted_at: Option<Instant>,
+}
+
+/// How much one call of [`State::start`] may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget {
+    /// At most so many requests.
+    pub(crate) requests: usize,
+    /// No more once so many bytes are taken.
+    pub(crate) bytes: usize,
+    /// Leave this share (1/n) of what is startable to other threads.
+    pub(crate) threads: usize,
+}
+
+/// A request on its way out of the queue.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) token: Token,
+    pub(crate) work: Work,
+}
+
+/// What is to be done for a request first.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Read into the destination, or write from the source.
+    Transfer {
+        direction: Direction,
+        fd: Arc<OwnedFd>,
+        offset: u64,
+        span: Span,
+    },
+    /// Read into staging, then decompress into `destination`.
+    ReadCompressed {
+        fd: Arc<OwnedFd>,
+        offset: u64,
+        staging: Range,
+        compression: Compression,
+        destination: Span,
+    },
+    /// Decompress memory into memory.
+    Decompress {
+        source: Span,
+        compression: Compression,
+        destination: Span,
+    },
+    /// Copy memory to memory.
+    Copy { source: Span, destination: Span },
+}
+
+/// What came of looking at the next request.
+enum Next {
+    Start(Work),
+    Finish(Outcome),
+    Parked,
+    NoStaging,
+}
+
+/// The state.
+#[derive(Debug)]
+pub(crate) struct State {
+    capacity: u32,
+    slots: Slots<Entry>,
+    next_sequence: u64,
+    /// Entries with a smaller sequence number are submitted.
+    submitted: u64,
+    /// Entries enqueued since the last submit.
+    unsubmitted: u32,
+    /// Requests not started, in order; the first `pending_submitted` are submitted.
+    pending: VecDeque<Token>,
+    pending_submitted: usize,
+    /// Requests that their fence let go.
+    released: VecDeque<Token>,
+    /// The request that waits for staging; nothing of this queue overtakes it.
+    held: Option<Token>,
+    /// Ends of submits that still have pending requests: (`submitted`, when).
+    submits: VecDeque<(u64, Instant)>,
+    /// Whether the scheduler has the queue, or an I/O thread looks at it.
+    listed: bool,
+    order: Order,
+    in_flight: u32,
+    cancelled_in_flight: u32,
+    /// Threads that sleep until something changes.
+    pub(crate) waiting: u32,
+    closed: bool,
+    /// `submitted` when the queue was closed: markers from there on were never submitted.
+    closed_at: u64,
+    failure_count: u32,
+    first_failure: Option<(u64, FirstFailure)>,
+    /// Set at each failure.
+    error_event: Event,
+    stats: QueueStats,
+}
+
+impl State {
+    pub(crate) fn new(capacity: u32, error_event: Event) -> State {
+        let slots = capacity as usize;
+        State {
+            capacity,
+            slots: Slots::new(slots),
+            next_sequence: 0,
+            submitted: 0,
+            unsubmitted: 0,
+            pending: VecDeque::with_capacity(slots),
+            pending_submitted: 0,
+            released: VecDeque::new(),
+            held: None,
+            submits: VecDeque::with_capacity(16),
+            listed: false,
+            order: Order::new(slots),
+            in_flight: 0,
+            cancelled_in_flight: 0,
+            waiting: 0,
+            closed: false,
+            closed_at: 0,
+            failure_count: 0,
+            first_failure: None,
+            error_event,
+            stats: QueueStats::default(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    pub(crate) fn cancelled_in_flight(&self) -> u32 {
+        self.cancelled_in_flight
+    }
+
+    /// One slot is kept in reserve: a fresh queue of 128 has 127 (O-29).
+    pub(crate) fn empty_slots(&self) -> u32 {
+        self.capacity - 1 - self.slots.len() as u32
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.empty_slots() == 0
+    }
+
+    /// How many entries may be enqueued before one submits (O-30).
+    pub(crate) fn until_auto_submit(&self) -> u32 {
+        self.capacity / 2 - self.unsubmitted
+    }
+
+    pub(crate) fn count_enqueue_wait(&mut self) {
+        self.stats.enqueue_waits += 1;
+    }
+
+    pub(crate) fn stats(&self) -> QueueStats {
+        QueueStats {
+            depth: self.slots.len() as u32,
+            ..self.stats
+        }
+    }
+
+    // ---- enqueue and submit ----
+
+    pub(crate) fn add_request(
+        &mut self,
+        request: Request,
+        invalid: Option<Error>,
+        fence: Option<(Fence, u64)>,
+        deferred: &mut Deferred,
+    ) {
+        let group = self.order.add_request();
+        let stage = Stage::Waiting;
+        let entry = RequestEntry {
+            request,
+            group,
+            stage,
+            cancelled: false,
+            fence,
+            submitted_at: None,
+        };
+        let token = self.add(invalid, Kind::Request(entry));
+        self.pending.push_back(token);
+        self.stats.requests_enqueued += 1;
+        self.auto_submit(deferred);
+    }
+
+    pub(crate) fn add_marker(
+        &mut self,
+        marker: Marker,
+        invalid: Option<Error>,
+        deferred: &mut Deferred,
+    ) {
+        let sequence = self.next_sequence;
+        let token = self.add(invalid, Kind::Marker(marker));
+        self.order.add_marker(token, sequence);
+        self.auto_submit(deferred);
+    }
+
+    fn add(&mut self, invalid: Option<Error>, kind: Kind) -> Token {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.unsubmitted += 1;
+        let token = self
+            .slots
+            .insert(Entry {
+                sequence,
+                invalid,
+                kind,
+            })
+            .expect("the caller waited for room");
+        self.stats.depth_max = self.stats.depth_max.max(self.slots.len() as u32);
+        token
+    }
+
+    /// The entry after half of the capacity submits, and goes along (O-30).
+    fn auto_submit(&mut self, deferred: &mut Deferred) {
+        if self.unsubmitted > self.capacity / 2 {
+            self.submit(deferred);
+        }
+    }
+
+    pub(crate) fn submit(&mut self, deferred: &mut Deferred) {
+        if self.unsubmitted == 0 {
+            return;
+        }
+        self.submitted = self.next_sequence;
+        self.unsubmitted = 0;
+        self.stats.submits += 1;
+        if self.pending_submitted < self.pending.len() {
+            self.pending_submitted = self.pending.len();
+            self.submits.push_back((self.submitted, Instant::now()));
+        }
+        self.list_if_startable(deferred);
+        // Markers behind finished requests have nobody else to fire them.
+        self.fire_markers(deferred);
+    }
+
+    fn is_startable(&self) -> bool {
+        self.held.is_some() || !self.released.is_empty() || self.pending_submitted > 0
+    }
+
+    pub(crate) fn list_if_startable(&mut self, deferred: &mut Deferred) {
+        if !self.listed && self.is_startable() {
+            self.listed = true;
+            deferred.list = true;
+        }
+    }
+
+    /// Records an entry that came after the queue was closed (O-66).
+    pub(crate) fn refuse(&mut self, command: Command<'_>, deferred: &mut Deferred) {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        let (failed, info) = match command {
+            Command::Request(request) => {
+                let info = request.info();
+                (FailedCommand::Request(info.clone()), Some(info))
+            }
+            Command::Marker(marker) => (marker.command(), None),
+        };
+        let fault = Fault::new(Error::QueueClosed, Subsystem::Queue, "enqueue");
+        self.record(sequence, fault.error, failed);
+        deferred.reports.push((fault, info));
+    }
+
+    // ---- start ----
+
+    pub(crate) fn start(
+        &mut self,
+        queue: &Arc<QueueCore>,
+        budget: Budget,
+        started: &mut Vec<Started>,
+        deferred: &mut Deferred,
+    ) {
+        let share = (self.pending_submitted + self.released.len()).div_ceil(budget.threads.max(1));
+        let requests = budget.requests.min(share.max(1));
+        let mut bytes = 0;
+        let mut waits_for_staging = false;
+        while started.len() < requests && bytes < budget.bytes {
+            let Some(token) = self.take_startable() else {
+                break;
+            };
+            match self.look_at(queue, token, deferred) {
+                Next::Start(work) => {
+                    bytes += self.mark_in_flight(token);
+                    started.push(Started { token, work });
+                }
+                Next::Finish(outcome) => self.finish(token, outcome, deferred),
+                Next::Parked => {}
+                Next::NoStaging => {
+                    self.held = Some(token);
+                    waits_for_staging = true;
+                    break;
+                }
+            }
+        }
+        self.fire_markers(deferred);
+        self.listed = false;
+        if !waits_for_staging {
+            self.list_if_startable(deferred);
+        }
+    }
+
+    fn take_startable(&mut self) -> Option<Token> {
+        if let Some(token) = self.held.take() {
+            return Some(token);
+        }
+        if let Some(token) = self.released.pop_front() {
+            return Some(token);
+        }
+        if self.pending_submitted == 0 {
+            return None;
+        }
+        self.pending_submitted -= 1;
+        self.pending.pop_front()
+    }
+
+    /// When the submit was that covered `sequence`, for requests taken in order.
+    fn submit_time(&mut self, sequence: u64) -> Option<Instant> {
+        while self
+            .submits
+            .front()
+            .is_some_and(|&(end, _)| end <= sequence)
+        {
+            self.submits.pop_front();
+        }
+        self.submits.front().map(|&(_, when)| when)
+    }
+
+    fn look_at(&mut self, queue: &Arc<QueueCore>, token: Token, deferred: &mut Deferred) -> Next {
+        let Some(sequence) = self.slots.get(token).map(|entry| entry.sequence) else {
+            return Next::Parked;
+        };
+        let first_look = matches!(self.request(token), Some(entry) if entry.submitted_at.is_none());
+        let submitted_at = if first_look {
+            self.submit_time(sequence)
+        } else {
+            None
+        };
+        let entry = self.slots.get_mut(token).expect("just seen");
+        let invalid = entry.invalid;
+        let Kind::Request(entry) = &mut entry.kind else {
+            return Next::Parked;
+        };
+        entry.submitted_at = entry.submitted_at.or(submitted_at);
+        if let Some(error) = invalid {
+            return Next::Finish(Err(Fault::new(error, Subsystem::Queue, "enqueue")));
+        }
+        if let Some((fence, value)) = entry.fence.take()
+            && !fence.reached_or_park(value, queue, token)
+        {
+            entry.fence = Some((fence, value));
+            entry.stage = Stage::Parked;
+            return Next::Parked;
+        }
+        match prepare(&entry.request, queue) {
+            Ok(Some(work)) => {
+                if matches!(work, Work::ReadCompressed { .. }) {
+                    deferred.next_for_staging = queue.shared.staging.next_in_line();
+                }
+                Next::Start(work)
+            }
+            Ok(None) => Next::NoStaging,
+            Err(outcome) => Next::Finish(outcome),
+        }
+    }
+
+    fn request(&self, token: Token) -> Option<&RequestEntry> {
+        match &self.slots.get(token)?.kind {
+            Kind::Request(entry) => Some(entry),
+            Kind::Marker(_) => None,
+        }
+    }
+
+    fn request_mut(&mut self, token: Token) -> Option<&mut RequestEntry> {
+        match &mut self.slots.get_mut(token)?.kind {
+            Kind::Request(entry) => Some(entry),
+            Kind::Marker(_) => None,
+        }
+    }
+
+    /// Answers the bytes that the request moves.
+    fn mark_in_flight(&mut self, token: Token) -> usize {
+        self.in_flight += 1;
+        let entry = self.request_mut(token).expect("a started request lives");
+        entry.stage = Stage::InFlight;
+        entry.request.source_bytes()
+    }
+
+    pub(crate) fn release_from_fence(&mut self, token: Token, deferred: &mut Deferred) {
+        let Some(entry) = self
+            .request_mut(token)
+            .filter(|entry| entry.stage == Stage::Parked)
+        else {
+            return;
+        };
+        entry.stage = Stage::Waiting;
+        entry.fence = None;
+        self.released.push_back(token);
+        self.list_if_startable(deferred);
+    }
+
+    // ---- completion ----
+
+    /// A request is done. A token that reaches nothing is one that was finished otherwise.
+    pub(crate) fn finish(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
+        let Some(Entry {
+            sequence,
+            kind: Kind::Request(entry),
+            ..
+        }) = self.slots.remove(token)
+        else {
+            return;
+        };
+        if entry.stage == Stage::InFlight {
+            self.in_flight -= 1;
+            self.cancelled_in_flight -= u32::from(entry.cancelled);
+        }
+        let outcome = if entry.cancelled {
+            Err(Fault::new(Error::Cancelled, Subsystem::Queue, "cancel"))
+        } else {
+            outcome
+        };
+        self.count(&entry, &outcome);
+        let mut failure = None;
+        if let Err(fault) = outcome {
+            let info = entry.request.info();
+            failure = Some(Failure {
+                sequence,
+                hresult: fault.error.hresult(),
+            });
+            self.record(sequence, fault.error, FailedCommand::Request(info.clone()));
+            deferred.reports.push((fault, Some(info)));
+        }
+        // Before any status can fire: whoever sees the status may use the memory and delete the file.
+        let group = entry.group;
+        drop(entry);
+        self.order.finish_request(group, failure);
+    }
+
+    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome) {
+        match outcome {
+            Ok(()) => {
+                self.stats.requests_completed += 1;
+                self.stats.bytes_source += entry.request.source_bytes() as u64;
+                self.stats.bytes_destination += entry.request.destination_bytes() as u64;
+            }
+            Err(fault) if fault.error == Error::Cancelled => self.stats.requests_cancelled += 1,
+            Err(_) => self.stats.requests_failed += 1,
+        }
+        if let Some(submitted_at) = entry.submitted_at {
+            self.stats.latency.add(submitted_at.elapsed());
+        }
+    }
+
+    fn record(&mut self, sequence: u64, error: Error, command: FailedCommand) {
+        self.failure_count = self.failure_count.saturating_add(1);
+        if self
+            .first_failure
+            .as_ref()
+            .is_none_or(|(first, _)| sequence < *first)
+        {
+            self.first_failure = Some((sequence, FirstFailure { error, command }));
+        }
+        self.error_event.set();
+    }
+
+    pub(crate) fn take_error_record(&mut self) -> ErrorRecord {
+        self.error_event.take();
+        ErrorRecord {
+            failure_count: std::mem::take(&mut self.failure_count),
+            first_failure: self.first_failure.take().map(|(_, failure)| failure),
+        }
+    }
+
+    /// Fires every marker whose turn has come.
+    pub(crate) fn fire_markers(&mut self, deferred: &mut Deferred) {
+        while let Some(token) = self.order.next_marker(self.submitted) {
+            let Some(entry) = self.slots.remove(token) else {
+                continue;
+            };
+            let Kind::Marker(marker) = entry.kind else {
+                continue;
+            };
+            match entry.invalid {
+                Some(error) => {
+                    self.record(entry.sequence, error, marker.command());
+                    deferred.reports.push((
+                        Fault::new(error, Subsystem::Queue, marker.operation()),
+                        None,
+                    ));
+                }
+                None => self.fire(entry.sequence, marker, deferred),
+            }
+        }
+    }
+
+    fn fire(&mut self, sequence: u64, marker: Marker, deferred: &mut Deferred) {
+        let dropped = self.closed && sequence >= self.closed_at;
+        match marker {
+            Marker::Status(Some(array), index) => {
+                let unfinished = if dropped {
+                    Error::Cancelled.hresult()
+                } else {
+                    S_OK
+                };
+                array.set(
+                    index,
+                    self.order
+                        .take_failure()
+                        .map_or(unfinished, |failure| failure.hresult),
+                );
+            }
+            // A closed queue signals nothing any more: a fence that fires says that the bytes are there.
+            Marker::Signal(Some(fence), value) if !self.closed => {
+                deferred.released.append(fence.set(value))
+            }
+            Marker::Event(Some(event)) if !self.closed => event.set(),
+            _ => {}
+        }
+    }
+
+    // ---- cancel and close ----
+
+    pub(crate) fn is_cancelled(&self, token: Token) -> bool {
+        self.request(token).is_none_or(|entry| entry.cancelled)
+    }
+
+    /// From in flight to the application's hands; `false` if it was cancelled meanwhile.
+    pub(crate) fn hand_to_application(&mut self, token: Token) -> bool {
+        let Some(entry) = self.request_mut(token) else {
+            return false;
+        };
+        if entry.cancelled {
+            return false;
+        }
+        entry.stage = Stage::Application;
+        self.in_flight -= 1;
+        true
+    }
+
+    /// Cancels what `matches`; what is in flight is only marked.
+    pub(crate) fn cancel(
+        &mut self,
+        queue: &Arc<QueueCore>,
+        matches: impl Fn(u64) -> bool,
+        deferred: &mut Deferred,
+    ) {
+        let mut finished = Vec::new();
+        for (token, entry) in self.slots.iter_mut() {
+            let Kind::Request(entry) = &mut entry.kind else {
+                continue;
+            };
+            if entry.cancelled || !matches(entry.request.cancellation_tag) {
+                continue;
+            }
+            entry.cancelled = true;
+            match entry.stage {
+                Stage::InFlight => self.cancelled_in_flight += 1,
+                // What the application has taken comes back by its answer.
+                Stage::Application if !queue.shared.custom.revoke(queue, token) => {}
+                _ => finished.push(token),
+            }
+            if let Some((fence, _)) = &entry.fence {
+                fence.unpark(token, queue);
+            }
+        }
+        self.forget_cancelled();
+        for token in finished {
+            self.finish(token, Ok(()), deferred);
+        }
+        self.fire_markers(deferred);
+    }
+
+    /// Takes cancelled requests out of the lists of what may start.
+    fn forget_cancelled(&mut self) {
+        let slots = &self.slots;
+        let is_live = |token: &Token| match slots.get(*token).map(|entry| &entry.kind) {
+            Some(Kind::Request(entry)) => !entry.cancelled,
+            _ => false,
+        };
+        self.pending_submitted = self
+            .pending
+            .iter()
+            .take(self.pending_submitted)
+            .filter(|t| is_live(t))
+            .count();
+        self.pending.retain(is_live);
+        self.released.retain(is_live);
+        self.held = self.held.filter(is_live);
+    }
+
+    /// No more entries; everything enqueued counts as submitted, so that what is owed in order can end.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.closed_at = self.submitted;
+        self.submitted = self.next_sequence;
+        self.unsubmitted = 0;
+    }
+}
+
+/// What must be done first for a valid request. `Ok(None)`: there is no staging now. `Err`: it ends here.
+fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Outcome> {
+    if request.source_bytes() == 0 {
+        return Err(Ok(())); // O-43
+    }
+    let fail = |error, operation| Err(Err(Fault::new(error, Subsystem::Io, operation)));
+    let work = match (&request.source, &request.destination) {
+        (
+            Source::File {
+                file: Some(file),
+                offset,
+                bytes,
+            },
+            Destination::Memory(memory),
+        ) => {
+            let fd = match file.fd_for_read(*offset, *bytes) {
+                Ok(fd) => fd,
+                Err(error) => return fail(error, "read"),
+            };
+            if request.compression == Compression::NONE {
+                Work::Transfer {
+                    direction: Direction::Read,
+                    fd,
+                    offset: *offset,
+                    span: memory.span(),
+                }
+            } else {
+                let staging = match queue.shared.staging.alloc(queue.id(), *bytes as usize) {
+                    Answer::Granted(range) => range,
+                    Answer::Wait => return Ok(None),
+                    Answer::TooLarge => return fail(Error::RequestTooLarge, "staging"),
+                };
+                let (offset, compression) = (*offset, request.compression);
+                Work::ReadCompressed {
+                    fd,
+                    offset,
+                    staging,
+                    compression,
+                    destination: memory.span(),
+                }
+            }
+        }
+        (
+            Source::Memory(source),
+            Destination::File {
+                file: Some(file),
+                offset,
+                ..
+            },
+        ) => match file.fd() {
+            Ok(fd) => Work::Transfer {
+                direction: Direction::Write,
+                fd,
+                offset: *offset,
+                span: source.span(),
+            },
+            Err(error) => return fail(error, "write"),
+        },
+        (Source::Memory(source), Destination::Memory(memory)) => {
+            let (source, destination) = (source.span(), memory.span());
+            match request.compression {
+                Compression::NONE => Work::Copy {
+                    source,
+                    destination,
+                },
+                compression => Work::Decompress {
+                    source,
+                    compression,
+                    destination,
+                },
+            }
+        }
+        // Validation has refused these.
+        _ => return fail(Error::InvalidDestinationType, "enqueue"),
+    };
+    Ok(Some(work))
+}

@@ -1,0 +1,176 @@
+//! The kernel's side of the engine: the few system calls the standard library does not offer, as safe functions.
+//!
+//! Owns nothing but the file descriptors and mappings it returns. Every function answers with the kernel's own
+//! error; retrying and policy live with the callers. One of the few files of the crate that hold `unsafe`.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr::NonNull;
+use std::time::Duration;
+
+use crate::memory::Span;
+
+/// What the kernel says, as `io::Error`, of a call that answers -1 on failure.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+/// The same for calls that answer a byte count.
+fn check_bytes(result: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
+
+/// A file offset as the kernel wants it; offsets past `i64::MAX` do not exist.
+fn file_offset(offset: u64) -> io::Result<libc::off_t> {
+    libc::off_t::try_from(offset).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// One `pread(2)` into `span`; a bad address is EFAULT, not a fault.
+pub(crate) fn pread(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    // SAFETY: the kernel checks the address range itself (EFAULT); `Span`'s constructor promises that nobody else
+    // uses the bytes meanwhile, and `fd` is borrowed for the whole call.
+    let result = unsafe { libc::pread(fd.as_raw_fd(), span.as_ptr().cast(), span.bytes(), offset) };
+    check_bytes(result)
+}
+
+/// One `pwrite(2)` from `span`.
+pub(crate) fn pwrite(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    // SAFETY: as in `pread`; the kernel only reads the bytes.
+    let result =
+        unsafe { libc::pwrite(fd.as_raw_fd(), span.as_ptr().cast(), span.bytes(), offset) };
+    check_bytes(result)
+}
+
+/// A new non-blocking eventfd with the value 0.
+pub(crate) fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointer is passed.
+    let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
+    // SAFETY: the descriptor was just made and has no other owner.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Adds 1 to an eventfd. A counter that is full is already signalled, so EAGAIN is success.
+pub(crate) fn eventfd_set(fd: BorrowedFd<'_>) {
+    let one = 1u64;
+    // SAFETY: eight readable bytes, as the call wants.
+    unsafe { libc::write(fd.as_raw_fd(), (&raw const one).cast(), 8) };
+}
+
+/// Sets an eventfd's counter back to 0; says whether it was signalled.
+pub(crate) fn eventfd_take(fd: BorrowedFd<'_>) -> bool {
+    let mut count = 0u64;
+    // SAFETY: eight writable bytes, as the call wants.
+    let result = unsafe { libc::read(fd.as_raw_fd(), (&raw mut count).cast(), 8) };
+    result == 8
+}
+
+/// Waits until `fd` is readable; `None` waits without a limit. Says whether it is.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
+    let deadline = timeout.map(|t| std::time::Instant::now() + t);
+    loop {
+        let left = deadline.map(|d| d.saturating_duration_since(std::time::Instant::now()));
+        let wait = left.map(|l| libc::timespec {
+            tv_sec: libc::time_t::try_from(l.as_secs()).unwrap_or(libc::time_t::MAX),
+            tv_nsec: l.subsec_nanos().into(),
+        });
+        let mut poll = libc::pollfd {
+            fd: fd.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let wait_ptr = wait.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+        // SAFETY: one pollfd and, if any, one timespec, both alive during the call; no signal mask.
+        let result = unsafe { libc::ppoll(&raw mut poll, 1, wait_ptr, std::ptr::null()) };
+        let interrupted =
+            result < 0 && io::Error::last_os_error().raw_os_error() == Some(libc::EINTR);
+        if !interrupted {
+            return result > 0;
+        }
+    }
+}
+
+/// The memory-management page size, in bytes.
+pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// Asks the kernel to make `span` present for writing (`true`) or reading.
+///
+/// This is how a wild pointer becomes an error: unmapped memory answers ENOMEM, memory that cannot be accessed
+/// answers EFAULT. Kernels before 5.14, read-only memory and special mappings all answer EINVAL.
+pub(crate) fn populate(span: Span, write: bool) -> io::Result<()> {
+    let start = span.address() & !(PAGE_BYTES - 1);
+    let bytes = (span.address() + span.bytes()).next_multiple_of(PAGE_BYTES) - start;
+    let advice = if write {
+        libc::MADV_POPULATE_WRITE
+    } else {
+        libc::MADV_POPULATE_READ
+    };
+    // SAFETY: MADV_POPULATE_* changes no contents, whatever the range; a bad range is an error.
+    check(unsafe { libc::madvise(std::ptr::without_provenance_mut(start), bytes, advice) })
+        .map(drop)
+}
+
+/// Whether one byte at the start of `span` can be written, asked of the kernel by a read from `zero` (`/dev/zero`).
+pub(crate) fn write_zero_byte(zero: BorrowedFd<'_>, span: Span) -> io::Result<()> {
+    // SAFETY: the kernel checks the address; the span is ours to write, see `Span::new`.
+    check_bytes(unsafe { libc::read(zero.as_raw_fd(), span.as_ptr().cast(), 1) }).map(drop)
+}
+
+/// An anonymous private mapping: zeroed, given memory by the kernel page by page as it is touched.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    base: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping is plain memory with one owner; nothing in it is tied to a thread.
+unsafe impl Send for Mapping {}
+
+impl Mapping {
+    /// Reserves `bytes` (not 0) of address space.
+    pub(crate) fn new(bytes: usize) -> io::Result<Mapping> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists.
+        let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base =
+            NonNull::new(base.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))?;
+        Ok(Mapping { base, bytes })
+    }
+
+    /// The bytes `offset..offset + bytes`, which must lie inside.
+    pub(crate) fn span(&self, offset: usize, bytes: usize) -> Span {
+        assert!(
+            offset
+                .checked_add(bytes)
+                .is_some_and(|end| end <= self.bytes),
+            "staging range outside its mapping"
+        );
+        // SAFETY: asserted to lie inside the mapping.
+        let start = unsafe { self.base.add(offset) };
+        // SAFETY: the mapping outlives its ranges (staging.rs frees it only with none handed out), and the
+        // allocator there hands each byte to one owner at a time.
+        unsafe { Span::new(start.as_ptr(), bytes) }
+    }
+
+    /// Gives the memory back to the kernel and keeps the addresses; contents become zero.
+    pub(crate) fn release(&self) {
+        // SAFETY: a private anonymous mapping that nobody uses at the moment (staging.rs: no range is out).
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.bytes, libc::MADV_DONTNEED) };
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `new`, unmapped once.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
+    }
+}
