@@ -10,6 +10,7 @@ use crate::paths;
 use crate::report::Report;
 use crate::sh::Cmd;
 use std::io::Write;
+use std::path::Path;
 
 /// A benchmark: the name its metrics are filed under, and the command, run in the repository root.
 struct Benchmark {
@@ -20,7 +21,7 @@ struct Benchmark {
 /// Every benchmark. Commands run what the release build made, so that what is measured is what ships.
 const BENCHMARKS: &[Benchmark] = &[];
 
-/// Files whose size is a measurement too: what a user downloads and maps.
+/// Files whose size is a measurement too.
 const SIZES: &[(&str, &str)] = &[
     ("ds_bytes", "release/ds"),
     ("libds_runtime_so_bytes", "release/libds_runtime.so"),
@@ -34,7 +35,15 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         _ => return Err("usage: cargo xtask bench [--record]".into()),
     };
     Cmd::cargo()
-        .args(["build", "--release", "--workspace", "--quiet"])
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "ds-runtime",
+            "--package",
+            "ds-capi",
+            "--quiet",
+        ])
         .run()?;
     let mut metrics = sizes(report);
     if BENCHMARKS.is_empty() {
@@ -62,12 +71,28 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
 fn sizes(report: &mut Report) -> Vec<(String, f64)> {
     let mut found = Vec::new();
     for (name, file) in SIZES {
-        match std::fs::metadata(paths::target().join(file)) {
-            Ok(metadata) => found.push((format!("size.{name}"), metadata.len() as f64)),
-            Err(e) => report.fail("bench: sizes", &format!("{file}: {e}")),
-        }
+        let size = stripped_bytes(&paths::target().join(file));
+        report.check(
+            &format!("bench: size of {file}"),
+            size.as_ref().map(drop).map_err(Clone::clone),
+        );
+        found.extend(size.map(|bytes| (format!("size.{name}"), bytes as f64)));
     }
     found
+}
+
+/// The size without what only a debugger reads: that is what a user downloads and maps.
+fn stripped_bytes(file: &Path) -> Result<u64, String> {
+    let stripped = paths::scratch("bench")?.join(paths::name_of(file));
+    Cmd::new("strip")
+        .args(["--strip-all", "-o"])
+        .arg(&stripped)
+        .arg(file)
+        .quiet()
+        .run()?;
+    std::fs::metadata(&stripped)
+        .map(|metadata| metadata.len())
+        .map_err(|e| e.to_string())
 }
 
 fn measure(benchmark: &Benchmark) -> Result<Vec<(String, f64)>, String> {

@@ -1,8 +1,8 @@
 //! `cargo xtask ci`: everything that must hold before a change is merged, in the order that fails soonest.
 //!
-//! Needs a Debian-like machine with a Rust toolchain, nothing else: `setup` brings or names the rest. One build
-//! tree in the dev profile serves all steps but those whose flags forbid it. A step that fails does not stop
-//! the next: whoever reads the log wants all the news.
+//! Needs a Debian-like machine with a Rust toolchain, nothing else: `setup` brings or names the rest. One
+//! build tree in the dev profile serves all steps but those whose flags forbid it. A step that fails does
+//! not stop the next: whoever reads the log wants all the news.
 #![forbid(unsafe_code)]
 
 use crate::paths;

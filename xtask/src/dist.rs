@@ -3,7 +3,8 @@
 //! Makes `target/dist/ds-runtime-<version>-x86_64-linux/` and an archive of it, then proves it usable: a C
 //! program is built against it through its own pkg-config file, shared and static, and run.
 //!
-//! The archive depends on the sources alone: sorted, owned by nobody, dated by SOURCE_DATE_EPOCH or the commit.
+//! The archive depends on the sources alone: sorted, owned by nobody, dated by SOURCE_DATE_EPOCH or the
+//! commit.
 #![forbid(unsafe_code)]
 
 use crate::paths;
@@ -29,9 +30,15 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     if !arguments.is_empty() {
         return Err("usage: cargo xtask dist".into());
     }
-    Cmd::cargo()
-        .args(["build", "--release", "--workspace", "--quiet"])
-        .run()?;
+    cargo(&[
+        "build",
+        "--package",
+        "ds-runtime",
+        "--package",
+        "ds-capi",
+        "--quiet",
+    ])
+    .run()?;
     let name = format!("ds-runtime-{}-x86_64-linux", paths::version());
     let tree = paths::target().join("dist").join(&name);
     let libraries = static_libraries()?;
@@ -44,28 +51,65 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         "dist: exported symbols",
         symbols::check_exports(&shared, false),
     );
+    report.check(
+        "dist: names no directory of this machine",
+        check_no_paths(&tree),
+    );
     try_it(&tree, report);
     let archive = pack(&tree, &name)?;
     report.pass(&format!("dist: {}", archive.display()));
     summarise(&tree, &archive)
 }
 
+/// The build tree of what ships: its own, since its flags are.
+fn build_tree() -> PathBuf {
+    paths::target().join("dist-build")
+}
+
+/// Cargo in the release profile, with this machine's directories kept out of what it makes: panic messages
+/// would carry them to every user, and two machines would make two different archives.
+fn cargo(arguments: &[&str]) -> Cmd {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home =
+        home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+    let mut flags = format!("--remap-path-prefix={}=ds-runtime", paths::root().display());
+    if let Some(home) = home {
+        flags += &format!(" --remap-path-prefix={}=cargo", home.display());
+    }
+    let (verb, rest) = arguments.split_first().unwrap_or((&"build", &[]));
+    let cargo = Cmd::cargo().arg(verb).arg("--release").args(rest);
+    cargo
+        .env("CARGO_TARGET_DIR", build_tree())
+        .env("RUSTFLAGS", flags)
+}
+
+/// What ships names no directory of the machine that built it.
+fn check_no_paths(tree: &Path) -> Result<(), String> {
+    let root = paths::root().display().to_string();
+    for file in ["bin/ds", "lib/libds_runtime.so", "lib/libds_runtime.a"] {
+        let bytes = fs::read(tree.join(file)).map_err(|e| format!("cannot read {file}: {e}"))?;
+        if bytes
+            .windows(root.len())
+            .any(|window| window == root.as_bytes())
+        {
+            return Err(format!("{file} names the directory it was built in"));
+        }
+    }
+    Ok(())
+}
+
 /// What a static link needs beside the archive, as rustc itself says.
 fn static_libraries() -> Result<String, String> {
     let build = [
         "rustc",
-        "--release",
         "--package",
         "ds-capi",
         "--crate-type",
         "staticlib",
         "--",
     ];
-    let text = Cmd::cargo()
-        .args(build)
-        .args(["--print", "native-static-libs"])
-        .capture()
-        .text_or_shown()?;
+    let asked = cargo(&build).args(["--print", "native-static-libs"]);
+    let text = asked.capture().text_or_shown()?;
     let line = text
         .lines()
         .find_map(|line| line.split_once("native-static-libs: "));
@@ -81,7 +125,7 @@ fn lay_out(tree: &Path, libraries: &str) -> Result<(), String> {
         let path = tree.join(directory);
         fs::create_dir_all(&path).map_err(|e| format!("cannot make {}: {e}", path.display()))?;
     }
-    let built = paths::target().join("release");
+    let built = build_tree().join("release");
     let versioned = format!("libds_runtime.so.{}", paths::version());
     copy(&built.join("ds"), &tree.join("bin/ds"))?;
     copy(

@@ -1,8 +1,8 @@
 //! `cargo xtask fuzz [target] [--seconds N] [--libfuzzer] [--seed N] [--self-check]`
 //!
-//! Runs the targets of `fuzz/` for N seconds each (10 unless told otherwise), with the stable engine or, with
-//! `--libfuzzer`, with libFuzzer under AddressSanitizer on nightly. An input that breaks a target is kept under
-//! `fuzz/artifacts/<target>/`; once fixed, it belongs in `fuzz/corpus/<target>/`.
+//! Runs the targets of `fuzz/` for N seconds each (10 unless told otherwise), with the stable engine or,
+//! with `--libfuzzer`, with libFuzzer under AddressSanitizer on nightly. An input that breaks a target is
+//! kept under `fuzz/artifacts/<target>/`; once fixed, it belongs in `fuzz/corpus/<target>/`.
 //!
 //! libFuzzer is driven without cargo-fuzz: what that tool adds for us is one set of compiler flags, below.
 #![forbid(unsafe_code)]
@@ -62,16 +62,20 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         self_check(&program, &options, report);
         return Ok(());
     }
-    let targets = match &options.target {
-        Some(name) => vec![name.clone()],
-        None => all_targets()?,
-    };
+    let mut targets = listed_targets()?;
+    match &options.target {
+        Some(name) => targets.retain(|target| target.name == *name),
+        None => targets.retain(|target| target.name != PLANTED),
+    }
+    if let (true, Some(name)) = (targets.is_empty(), &options.target) {
+        return Err(format!("fuzz/src/lib.rs lists no target `{name}`"));
+    }
     if targets.is_empty() {
         report.skip("fuzz: targets", "fuzz/src/lib.rs lists none yet");
     }
     for target in targets {
         report.check(
-            &format!("fuzz: {target}"),
+            &format!("fuzz: {}", target.name),
             fuzz(&program, &target, &options),
         );
     }
@@ -79,7 +83,8 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
 }
 
 fn parse(arguments: &[String]) -> Result<Options, String> {
-    // A seed of the day explores more over time than a fixed one; it is printed, so a failure can be replayed.
+    // A seed of the day explores more over time than a fixed one; it is printed, so a failure can be
+    // replayed.
     let seed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(1, |d| d.as_secs());
@@ -151,23 +156,35 @@ fn build_libfuzzer() -> Result<PathBuf, String> {
     Ok(tree.join(TRIPLE).join("debug/ds-fuzz-libfuzzer"))
 }
 
-/// The table in `fuzz/src/lib.rs` is the only list, so the program that has it is asked.
-fn all_targets() -> Result<Vec<String>, String> {
-    let text = Cmd::new(build_smoke()?)
-        .arg("--list")
-        .quiet()
-        .limit_s(60)
+/// A target as the table in `fuzz/src/lib.rs` has it.
+struct Target {
+    name: String,
+    /// Directories of inputs, relative to the repository root.
+    seeds: Vec<String>,
+}
+
+/// That table is the only list, so the program that holds it is asked.
+fn listed_targets() -> Result<Vec<Target>, String> {
+    let list = Cmd::new(build_smoke()?).arg("--list").quiet().limit_s(60);
+    Ok(list
         .capture()
-        .text_or_shown()?;
-    Ok(text
+        .text_or_shown()?
         .lines()
-        .filter(|name| *name != PLANTED)
-        .map(String::from)
+        .filter_map(read_target)
         .collect())
 }
 
-fn fuzz(program: &Path, target: &str, options: &Options) -> Result<(), String> {
-    let artifacts = paths::root().join("fuzz/artifacts").join(target);
+/// The name and the directories, between tabs.
+fn read_target(line: &str) -> Option<Target> {
+    let mut words = line.split('\t').map(String::from);
+    Some(Target {
+        name: words.next().filter(|name| !name.is_empty())?,
+        seeds: words.collect(),
+    })
+}
+
+fn fuzz(program: &Path, target: &Target, options: &Options) -> Result<(), String> {
+    let artifacts = paths::root().join("fuzz/artifacts").join(&target.name);
     std::fs::create_dir_all(&artifacts)
         .map_err(|e| format!("cannot make {}: {e}", artifacts.display()))?;
     match options.libfuzzer {
@@ -178,13 +195,13 @@ fn fuzz(program: &Path, target: &str, options: &Options) -> Result<(), String> {
 
 fn fuzz_smoke(
     program: &Path,
-    target: &str,
+    target: &Target,
     artifacts: &Path,
     options: &Options,
 ) -> Result<(), String> {
-    let current = paths::scratch("fuzz")?.join(format!("{target}-{}", std::process::id()));
+    let current = paths::scratch("fuzz")?.join(format!("{}-{}", target.name, std::process::id()));
     let command = Cmd::new(program)
-        .arg(target)
+        .arg(&target.name)
         .arg("--root")
         .arg(paths::root())
         .arg("--current")
@@ -200,7 +217,7 @@ fn fuzz_smoke(
         ended.show_tail(1);
         return Ok(());
     }
-    ended.show_tail(30);
+    ended.show_tail(if target.name == PLANTED { 3 } else { 40 });
     let kept = keep(&current, artifacts).unwrap_or_else(|why| why);
     Err(format!("{}; seed {}; {kept}", ended.why, options.seed))
 }
@@ -223,18 +240,21 @@ fn keep(current: &Path, artifacts: &Path) -> Result<String, String> {
 
 fn fuzz_libfuzzer(
     program: &Path,
-    target: &str,
+    target: &Target,
     artifacts: &Path,
     options: &Options,
 ) -> Result<(), String> {
     // The first directory is where libFuzzer adds what it finds: the build tree, not the committed corpus.
-    let grown = paths::scratch("fuzz")?.join(format!("{target}.corpus"));
+    let grown = paths::scratch("fuzz")?.join(format!("{}.corpus", target.name));
     std::fs::create_dir_all(&grown).map_err(|e| format!("cannot make {}: {e}", grown.display()))?;
-    let committed = paths::root().join("fuzz/corpus").join(target);
-    let mut command = Cmd::new(program).env("DS_FUZZ_TARGET", target).arg(&grown);
-    if committed.is_dir() {
-        command = command.arg(&committed);
-    }
+    let mut command = Cmd::new(program)
+        .env("DS_FUZZ_TARGET", &target.name)
+        .arg(&grown);
+    let seeds = target
+        .seeds
+        .iter()
+        .map(|directory| paths::root().join(directory));
+    command = command.args(seeds.filter(|directory| directory.is_dir()));
     let prefix = format!("-artifact_prefix={}/", artifacts.display());
     let time = format!("-max_total_time={}", options.seconds);
     command = command.args([
@@ -246,7 +266,8 @@ fn fuzz_libfuzzer(
     ]);
     command = command.arg(format!("-seed={}", options.seed as u32));
     let ended = command.limit_s(options.seconds + 300).capture();
-    ended.show_tail(if ended.code == Some(0) { 7 } else { 40 });
+    let brief = ended.code == Some(0) || target.name == PLANTED;
+    ended.show_tail(if brief { 7 } else { 60 });
     ended.ok()
 }
 
@@ -255,7 +276,11 @@ fn self_check(program: &Path, options: &Options, report: &mut Report) {
     let name = format!("fuzz: {} finds the planted fault", engine_name(options));
     let artifacts = paths::root().join("fuzz/artifacts").join(PLANTED);
     let _ = std::fs::remove_dir_all(&artifacts);
-    let found = fuzz(program, PLANTED, options);
+    let planted = Target {
+        name: PLANTED.into(),
+        seeds: Vec::new(),
+    };
+    let found = fuzz(program, &planted, options);
     let kept = std::fs::read_dir(&artifacts).is_ok_and(|mut entries| entries.next().is_some());
     let result = match (found, kept) {
         (Err(why), true) => {

@@ -1,7 +1,7 @@
 //! `cargo xtask readme`: the commands README.md shows, run.
 //!
-//! Every fenced block marked `sh` is run, all in one shell, in order, in the repository root, so a later block
-//! may use what an earlier one made. What must not run here is marked `text` or `console`.
+//! Every fenced block marked `sh` is run, all in one shell, in order, in the repository root, so a later
+//! block may use what an earlier one made. What must not run here is marked `text` or `console`.
 #![forbid(unsafe_code)]
 
 use crate::paths;
@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn only_sh_blocks_run() {
-        let text = "a\n```sh\necho 1\n```\n```text\necho 2\n```\n```\necho 3\n```\n```sh\necho 4\necho 5\n```\n";
+        let text = "a\n```sh\necho 1\n```\n```text\necho 2\n```\n```\necho 3\n```\n\
+                    ```sh\necho 4\necho 5\n```\n";
         assert_eq!(shell_blocks(text), ["echo 1\n", "echo 4\necho 5\n"]);
     }
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask asan | tsan | miri | valgrind`: the engine's tests under something that watches memory.
 //!
-//! The sanitizers need the nightly toolchain. Where it also has its standard library's source, std is rebuilt
-//! with the sanitizer; where not, std stays as shipped. AddressSanitizer then still sees every access of ours;
-//! ThreadSanitizer does not see what std's own locks order, so the reports that come of it are named in
-//! `xtask/tsan-suppressions.txt`, and with std rebuilt the file is not used.
+//! The sanitizers need the nightly toolchain. Where it also has its standard library's source, std is
+//! rebuilt with the sanitizer; where not, std stays as shipped. AddressSanitizer then still sees every
+//! access of ours; ThreadSanitizer does not see what std's own locks order, so the reports that come of it
+//! are named in `xtask/tsan-suppressions.txt`, and with std rebuilt the file is not used.
 //!
 //! Each has its own build tree: sharing one would rebuild everything at every change of flags.
 #![forbid(unsafe_code)]
@@ -103,7 +103,8 @@ pub(crate) fn valgrind(arguments: &[String], report: &mut Report) -> Result<(), 
         report.skip("valgrind", "it is not here");
         return Ok(());
     }
-    let runner = "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect";
+    let runner = "valgrind --quiet --error-exitcode=99 --leak-check=full \
+                  --errors-for-leak-kinds=definite,indirect";
     let command = Cmd::cargo().args([
         "test",
         "--package",

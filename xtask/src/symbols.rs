@@ -1,7 +1,7 @@
 //! The shared library as the loader sees it: its name and what it exports.
 //!
-//! Exports are the ABI's outline. They are compared with the committed list `ds-capi/symbols.txt`, so that one
-//! cannot appear or vanish without a line of review.
+//! Exports are the ABI's outline. They are compared with the committed list `ds-capi/symbols.txt`, so that
+//! one cannot appear or vanish without a line of review.
 #![forbid(unsafe_code)]
 
 use crate::paths;

@@ -1,11 +1,11 @@
 //! `cargo xtask test-c [--bless]`: the library as C and C++ see it.
 //!
-//! Builds the shared library; checks its name, its exports and that the header stands alone; then builds every
-//! program in `tests/c`, `tests/cpp` and `examples` with gcc and clang, and runs each as it is, under
+//! Builds the shared library; checks its name, its exports and that the header stands alone; then builds
+//! every program in `tests/c`, `tests/cpp` and `examples` with gcc and clang, and runs each as it is, under
 //! AddressSanitizer with UndefinedBehaviorSanitizer, and under valgrind.
 //!
-//! A program passes with exit status 0 and skips with 77, having said why. A program that skips every time has
-//! proved nothing, and if they all do, that is a failure.
+//! A program passes with exit status 0 and skips with 77, having said why. A program that skips every time
+//! has proved nothing, and if they all do, that is a failure.
 #![forbid(unsafe_code)]
 
 use crate::paths;

@@ -1,8 +1,8 @@
 //! `cargo xtask test`: `cargo test`, with its tests counted and its skips said aloud.
 //!
-//! libtest knows no skip, so a test that cannot run here prints a line that begins with `SKIPPED` and returns.
-//! Its output would be swallowed with that of every passing test; here it is shown, and the test is counted as
-//! skipped rather than passed.
+//! libtest knows no skip, so a test that cannot run here prints a line that begins with `SKIPPED` and
+//! returns. Its output would be swallowed with that of every passing test; here it is shown, and the test
+//! is counted as skipped rather than passed.
 #![forbid(unsafe_code)]
 
 use crate::report::Report;
