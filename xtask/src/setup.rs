@@ -46,8 +46,50 @@ const PACKAGES: &[Package] = &[
     package("pkg-config", Present::Program("pkg-config"), false),
 ];
 
-/// Parts of the Rust toolchain: what is called, and the rustup component that brings it.
-const COMPONENTS: &[(&str, &str)] = &[("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")];
+/// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.
+struct Component {
+    name: &'static str,
+    toolchain: &'static str,
+    present: fn() -> bool,
+    required: bool,
+}
+
+const COMPONENTS: &[Component] = &[
+    Component {
+        name: "rustfmt",
+        toolchain: "",
+        present: || cargo_has("fmt"),
+        required: true,
+    },
+    Component {
+        name: "clippy",
+        toolchain: "",
+        present: || cargo_has("clippy"),
+        required: true,
+    },
+    Component {
+        name: "rust-src",
+        toolchain: "nightly",
+        present: sh::have_rust_src,
+        required: false,
+    },
+    Component {
+        name: "miri",
+        toolchain: "nightly",
+        present: sh::have_miri,
+        required: false,
+    },
+];
+
+fn cargo_has(command: &str) -> bool {
+    Cmd::cargo()
+        .args([command, "--version"])
+        .quiet()
+        .limit_s(60)
+        .capture()
+        .code
+        == Some(0)
+}
 
 /// Finds what is missing, and installs it where that is possible.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
@@ -127,26 +169,26 @@ fn is_root() -> bool {
         == "0"
 }
 
+/// Nightly itself is never installed: which one a machine has is for its owner to choose.
 fn components(report: &mut Report) {
-    for (program, component) in COMPONENTS {
-        let works = || {
-            Cmd::cargo()
-                .args([program.trim_start_matches("cargo-"), "--version"])
-                .quiet()
-                .capture()
-        };
-        if works().code != Some(0) && sh::have("rustup") {
-            let _ = Cmd::new("rustup")
-                .args(["component", "add", component])
-                .limit_s(300)
-                .run();
+    for component in COMPONENTS {
+        let name = format!("setup: {} {}", component.toolchain, component.name).replace("  ", " ");
+        if component.toolchain == "nightly" && !sh::have_nightly() {
+            report.skip(&name, "there is no nightly toolchain");
+            continue;
         }
-        match works().ok() {
-            Ok(()) => report.pass(&format!("setup: {component}")),
-            Err(why) => report.fail(
-                &format!("setup: {component}"),
-                &format!("does not run: {why}"),
-            ),
+        if !(component.present)() && sh::have("rustup") {
+            let add = Cmd::new("rustup")
+                .args(["component", "add", component.name])
+                .limit_s(300);
+            let nightly = component.toolchain == "nightly";
+            let added = add.args(nightly.then_some("--toolchain=nightly")).capture();
+            added.show_tail(if added.code == Some(0) { 0 } else { 10 });
+        }
+        match ((component.present)(), component.required) {
+            (true, _) => report.pass(&name),
+            (false, true) => report.fail(&name, "not here, and rustup could not add it"),
+            (false, false) => report.skip(&name, "not here, and rustup could not add it"),
         }
     }
 }

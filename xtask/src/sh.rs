@@ -249,6 +249,17 @@ pub(crate) fn have_rust_src() -> bool {
         .is_file()
 }
 
+/// Whether nightly has Miri.
+pub(crate) fn have_miri() -> bool {
+    Cmd::cargo_nightly()
+        .args(["miri", "--version"])
+        .quiet()
+        .limit_s(60)
+        .capture()
+        .code
+        == Some(0)
+}
+
 fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus, String> {
     let started = Instant::now();
     let mut pause = Duration::from_millis(2);
