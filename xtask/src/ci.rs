@@ -7,7 +7,7 @@
 
 use crate::paths;
 use crate::report::Report;
-use crate::sh::Cmd;
+use crate::sh::{self, Cmd};
 use crate::{dist, fuzz, header, readme, sanitize, setup, test_c, test_rust, tidy};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     // Before anything else builds the root package: its build script would bring a stale header up to date.
     step("header", |report| header::run(&["--check".into()], report)),
     step("clippy", clippy),
+    step("msrv", msrv),
     step("test", |report| test_rust::run(&[], report)),
     step("fuzz tests", fuzz_tests),
     step("doc", doc),
@@ -38,7 +39,6 @@ const STEPS: &[Step] = &[
     step("dist", |report| dist::run(&[], report)),
     step("asan", |report| sanitize::asan(&[], report)),
     step("tsan", |report| sanitize::tsan(&[], report)),
-    step("miri", |report| sanitize::miri(&[], report)),
 ];
 
 /// Runs every step.
@@ -80,6 +80,25 @@ fn clippy(report: &mut Report) -> Result<(), String> {
         .arg(paths::root().join("fuzz/Cargo.toml"))
         .env("CARGO_TARGET_DIR", paths::target());
     report.check("clippy: fuzz", fuzz.args(["--", "-D", "warnings"]).run());
+    Ok(())
+}
+
+/// The oldest compiler the manifests promise, where it is installed.
+fn msrv(report: &mut Report) -> Result<(), String> {
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    if !sh::have_toolchain(oldest) {
+        report.skip("msrv", &format!("the toolchain {oldest} is not here"));
+        return Ok(());
+    }
+    let check =
+        Cmd::new("cargo")
+            .arg(format!("+{oldest}"))
+            .args(["check", "--quiet", "--workspace"]);
+    let tree = paths::target().join("msrv");
+    report.check(
+        &format!("msrv: {oldest}"),
+        check.env("CARGO_TARGET_DIR", tree).run(),
+    );
     Ok(())
 }
 
@@ -126,7 +145,7 @@ fn examples(report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// The stable engine on every target; both engines on the fault that is there to be found.
+/// Both engines on the fault that is there to be found, and on every target.
 fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
     let words = |text: &str| {
         text.split_whitespace()
@@ -135,7 +154,11 @@ fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
     };
     fuzz::run(&words("--self-check"), report)?;
     fuzz::run(&words("--seconds 10"), report)?;
-    fuzz::run(&words("--libfuzzer --self-check"), report)
+    fuzz::run(&words("--libfuzzer --self-check"), report)?;
+    match sh::have_nightly() {
+        true => fuzz::run(&words("--libfuzzer --seconds 10"), report),
+        false => Ok(()),
+    }
 }
 
 /// `ds demo` must run and say something.

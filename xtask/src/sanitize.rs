@@ -1,10 +1,10 @@
 //! `cargo xtask asan | tsan | miri | valgrind`: the engine's tests under something that watches memory.
 //!
-//! The sanitizers need the nightly toolchain. AddressSanitizer sees every access of ours whether or not std has
-//! it built in, so std stays as shipped. ThreadSanitizer must also see what std's locks, scoped threads and
-//! reference counts order, or it reports races that are none (tried: `Arc`, `Mutex` and `thread::scope` each
-//! gave some); so std is rebuilt with it, and where its source is missing the suite is skipped rather than
-//! drowned in suppressions.
+//! The sanitizers need the nightly toolchain. AddressSanitizer sees every access of ours whether or not std
+//! has it built in, so std stays as shipped. ThreadSanitizer must also see what std's locks, scoped threads
+//! and reference counts order, or it reports races that are none (tried: `Arc`, `Mutex` and `thread::scope`
+//! each gave some); so std is rebuilt with it, and where its source is missing the suite is skipped rather
+//! than drowned in suppressions.
 //!
 //! Each has its own build tree: sharing one would rebuild everything at every change of flags.
 #![forbid(unsafe_code)]

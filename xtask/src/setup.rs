@@ -73,12 +73,6 @@ const COMPONENTS: &[Component] = &[
         present: sh::have_rust_src,
         required: false,
     },
-    Component {
-        name: "miri",
-        toolchain: "nightly",
-        present: sh::have_miri,
-        required: false,
-    },
 ];
 
 fn cargo_has(command: &str) -> bool {
