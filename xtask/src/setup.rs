@@ -1,0 +1,188 @@
+//! `cargo xtask setup`: what a bare Debian-like machine lacks, and how it gets it.
+//!
+//! As root, missing packages are installed from wherever the machine's apt is told to look; no mirror is ever
+//! named here. Otherwise they are listed, so that a person can install them, and each suite that needs one
+//! says for itself that it could not run.
+#![forbid(unsafe_code)]
+
+use crate::report::Report;
+use crate::sh::{self, Cmd};
+use std::path::Path;
+
+/// A Debian package, and how to see that it (or its like from elsewhere) is there.
+struct Package {
+    name: &'static str,
+    present: Present,
+    /// Without it nothing can be built; the others cost a suite each.
+    required: bool,
+}
+
+enum Present {
+    Program(&'static str),
+    File(&'static str),
+}
+
+const fn package(name: &'static str, present: Present, required: bool) -> Package {
+    Package {
+        name,
+        present,
+        required,
+    }
+}
+
+const PACKAGES: &[Package] = &[
+    package("gcc", Present::Program("gcc"), true),
+    package("libc6-dev", Present::File("/usr/include/stdio.h"), true),
+    package("g++", Present::Program("g++"), true),
+    package("binutils", Present::Program("readelf"), true),
+    package("clang", Present::Program("clang++"), false),
+    package("valgrind", Present::Program("valgrind"), false),
+    // valgrind must see the loader's symbols to follow its string functions.
+    package(
+        "libc6-dbg",
+        Present::File("/usr/lib/debug/.build-id"),
+        false,
+    ),
+    package("pkg-config", Present::Program("pkg-config"), false),
+];
+
+/// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.
+struct Component {
+    name: &'static str,
+    toolchain: &'static str,
+    present: fn() -> bool,
+    required: bool,
+}
+
+const COMPONENTS: &[Component] = &[
+    Component {
+        name: "rustfmt",
+        toolchain: "",
+        present: || cargo_has("fmt"),
+        required: true,
+    },
+    Component {
+        name: "clippy",
+        toolchain: "",
+        present: || cargo_has("clippy"),
+        required: true,
+    },
+    Component {
+        name: "rust-src",
+        toolchain: "nightly",
+        present: sh::have_rust_src,
+        required: false,
+    },
+];
+
+fn cargo_has(command: &str) -> bool {
+    Cmd::cargo()
+        .args([command, "--version"])
+        .quiet()
+        .limit_s(60)
+        .capture()
+        .code
+        == Some(0)
+}
+
+/// Finds what is missing, and installs it where that is possible.
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
+    if !arguments.is_empty() {
+        return Err("usage: cargo xtask setup".into());
+    }
+    packages(report);
+    components(report);
+    Ok(())
+}
+
+fn packages(report: &mut Report) {
+    if missing().next().is_none() {
+        report.pass("setup: every package is there");
+        return;
+    }
+    if let Err(why) = install(&missing().map(|p| p.name).collect::<Vec<_>>()) {
+        println!("  {why}");
+    }
+    let mut complete = true;
+    for package in missing() {
+        complete = false;
+        let advice = format!(
+            "not here; install the Debian package `{0}` (apt-get install {0})",
+            package.name
+        );
+        match package.required {
+            true => report.fail(&format!("setup: {}", package.name), &advice),
+            false => report.skip(&format!("setup: {}", package.name), &advice),
+        }
+    }
+    if complete {
+        report.pass("setup: missing packages installed");
+    }
+}
+
+fn missing() -> impl Iterator<Item = &'static Package> {
+    PACKAGES.iter().filter(|package| match package.present {
+        Present::Program(program) => !sh::have(program),
+        Present::File(path) => !Path::new(path).exists(),
+    })
+}
+
+fn install(names: &[&str]) -> Result<(), String> {
+    if !sh::have("apt-get") {
+        return Err("there is no apt-get here".into());
+    }
+    if !is_root() {
+        return Err("only root can install packages".into());
+    }
+    let apt = || {
+        Cmd::new("apt-get")
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .limit_s(600)
+    };
+    apt().args(["update", "-qq"]).capture().text_or_shown()?;
+    // One by one: a package this release does not have must not cost the others.
+    for name in names {
+        let ended = apt()
+            .args(["install", "-y", "-qq", "--no-install-recommends", name])
+            .capture();
+        if let Err(why) = ended.text_or_shown() {
+            println!("  apt-get install {name}: {why}");
+        }
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    Cmd::new("id")
+        .arg("-u")
+        .quiet()
+        .limit_s(10)
+        .capture()
+        .text
+        .trim()
+        == "0"
+}
+
+/// Nightly itself is never installed: which one a machine has is for its owner to choose.
+fn components(report: &mut Report) {
+    for component in COMPONENTS {
+        let name = format!("setup: {} {}", component.toolchain, component.name).replace("  ", " ");
+        if component.toolchain == "nightly" && !sh::have_nightly() {
+            report.skip(&name, "there is no nightly toolchain");
+            continue;
+        }
+        if !(component.present)() && sh::have("rustup") {
+            let add = Cmd::new("rustup")
+                .args(["component", "add", component.name])
+                .limit_s(300);
+            let nightly = component.toolchain == "nightly";
+            let added = add.args(nightly.then_some("--toolchain=nightly")).capture();
+            added.show_tail(if added.code == Some(0) { 0 } else { 10 });
+        }
+        match ((component.present)(), component.required) {
+            (true, _) => report.pass(&name),
+            (false, true) => report.fail(&name, "not here, and rustup could not add it"),
+            (false, false) => report.skip(&name, "not here, and rustup could not add it"),
+        }
+    }
+}
