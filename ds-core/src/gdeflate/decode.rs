@@ -52,14 +52,12 @@ impl Decoder {
         if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
             return Err(DecodeError::TileBytes);
         }
-        let Scratch { tables, batch } = &mut *self.scratch;
-        batch.counts = Default::default();
+        self.scratch.batch.counts = Default::default();
         let mut tile = Tile {
             words: Words::new(words),
-            lanes: [Lane::default(); LANES],
-            tables,
+            lanes: [Lane::EMPTY; LANES],
+            scratch: &mut self.scratch,
             tables_are_static: false,
-            batch,
             output: Output::new(output),
         };
         let result = tile.blocks();
@@ -100,11 +98,10 @@ pub fn decompress(
 struct Tile<'a> {
     words: Words<'a>,
     lanes: [Lane; LANES],
-    tables: &'a mut Tables,
-    /// Whether `tables` holds the static codes: a tile of thousands of tiny static blocks must not
+    scratch: &'a mut Scratch,
+    /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
     tables_are_static: bool,
-    batch: &'a mut Batch,
     output: Output<'a>,
 }
 
@@ -112,10 +109,8 @@ struct Tile<'a> {
 enum BatchEnd {
     /// It is full.
     Full,
-    /// This lane came to the end of the block.
-    EndOfBlock(usize),
-    /// A symbol without meaning.
-    Invalid,
+    /// This lane came upon this entry, which is not a value, and has not used it up yet.
+    Special(usize, Entry),
 }
 
 impl Tile<'_> {
@@ -127,7 +122,7 @@ impl Tile<'_> {
                 0 => self.stored_block()?,
                 1 => {
                     if !self.tables_are_static {
-                        self.tables.set_static();
+                        self.scratch.tables.set_static();
                         self.tables_are_static = true;
                     }
                     self.compressed_block()?;
@@ -169,7 +164,7 @@ impl Tile<'_> {
             for (i, lane) in self.lanes.iter_mut().enumerate() {
                 let word = u32::from_le_bytes(window[usize::from(order[i]) % WINDOW_WORDS]);
                 let bytes = (lane.bits as u32).to_le_bytes();
-                lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held - 32);
+                lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held() - 32);
                 for (round, byte) in bytes.into_iter().enumerate() {
                     block[round * LANES + i] = byte;
                 }
@@ -205,7 +200,8 @@ impl Tile<'_> {
         let lengths = &mut lengths[..literal_count + distance_count];
         self.code_lengths(&precode, lengths)?;
         let (literals, distances) = lengths.split_at(literal_count);
-        self.tables
+        self.scratch
+            .tables
             .set(literals, distances)
             .map_err(|error| match error {
                 TableError::NoEndOfBlock => DecodeError::NoEndOfBlock,
@@ -221,6 +217,7 @@ impl Tile<'_> {
             let bits = self.lanes[lane].bits;
             let entry = precode.entry(bits);
             let value = entry.value(bits);
+            // Not the entry itself: its flags must not look like a length to the symbol phase.
             self.words.take(&mut self.lanes[lane], entry.bits());
             lane = (lane + 1) % LANES;
             if entry.is(Entry::SPECIAL) {
@@ -248,83 +245,84 @@ impl Tile<'_> {
 
     /// The symbols of a block, in batches.
     fn compressed_block(&mut self) -> Result<(), DecodeError> {
-        for lane in &mut self.lanes {
-            lane.last = 0;
-        }
         loop {
             match self.fill_batch() {
                 BatchEnd::Full => {}
-                BatchEnd::EndOfBlock(lane) => {
+                BatchEnd::Special(lane, entry) if entry.is(Entry::END) => {
+                    self.words.finish(&mut self.lanes[lane], entry);
                     self.end_of_block(lane)?;
-                    return self.output.execute(self.batch);
+                    return self.output.execute(&mut self.scratch.batch);
                 }
-                BatchEnd::Invalid => return Err(DecodeError::Symbol),
+                BatchEnd::Special(..) => return Err(DecodeError::Symbol),
             }
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
-            self.output.execute(self.batch)?;
+            self.output.execute(&mut self.scratch.batch)?;
         }
     }
 
     /// The hot loop: rounds until the batch is full or something ends it.
     fn fill_batch(&mut self) -> BatchEnd {
-        let mut counts = self.batch.counts;
-        for _ in 0..BATCH_ROUNDS {
-            let window = self.words.window();
+        // Locals, so that nothing is reloaded after the stores below.
+        let Self {
+            words,
+            lanes,
+            scratch,
+            ..
+        } = self;
+        let Scratch { tables, batch } = &mut **scratch;
+        let mut counts = batch.counts;
+        let mut end = BatchEnd::Full;
+        'batch: for _ in 0..BATCH_ROUNDS {
+            let window = words.window();
             let mut taken = 0;
-            for (i, lane) in self.lanes.iter_mut().enumerate() {
-                let bits = lane.bits;
-                let mut entry = self.tables.first(bits, lane.last);
+            for (i, place) in lanes.iter_mut().enumerate() {
+                let mut lane = *place;
+                let mut entry = tables.first(lane.bits, lane.state);
                 if entry.is(Entry::SPECIAL) {
                     if entry.is(Entry::SECOND) {
-                        entry = self.tables.second(entry, bits);
+                        entry = tables.second(entry, lane.bits);
                     }
                     if entry.is(Entry::SPECIAL) {
-                        self.words.advance(taken);
-                        self.batch.counts = counts;
-                        if !entry.is(Entry::END) {
-                            return BatchEnd::Invalid;
-                        }
-                        self.words.take(lane, entry.bits());
-                        return BatchEnd::EndOfBlock(i);
+                        end = BatchEnd::Special(i, entry);
+                        words.advance(taken);
+                        break 'batch;
                     }
                 }
-                self.batch.put(&counts, entry.value(bits));
-                let (literal, length) = (entry.count(Entry::LITERAL), entry.count(Entry::LENGTH));
-                counts.literals += literal;
-                counts.matches += length;
-                counts.distances += 1 - literal - length;
-                lane.last = entry.0;
-                lane.drop_bits(entry.bits());
-                taken += lane.refill(u32::from_le_bytes(window[taken % WINDOW_WORDS]));
+                batch.put(&counts, entry.value(lane.bits));
+                counts.add(entry, lane.distance_due());
+                let word = u32::from_le_bytes(window[taken % WINDOW_WORDS]);
+                taken += lane.advance(entry, word);
+                *place = lane;
             }
-            self.words.advance(taken);
+            words.advance(taken);
         }
-        self.batch.counts = counts;
-        BatchEnd::Full
+        batch.counts = counts;
+        end
     }
 
     /// The distances still due when `lane` ended the block: of the round before in the lanes after
     /// it, of this round in the lanes before it.
     fn end_of_block(&mut self, lane: usize) -> Result<(), DecodeError> {
+        let Scratch { tables, batch } = &mut *self.scratch;
         for i in lane + 1..lane + LANES {
             let lane = &mut self.lanes[i % LANES];
-            if lane.last & Entry::LENGTH == 0 {
+            if !lane.distance_due() {
                 continue;
             }
-            let bits = lane.bits;
-            let mut entry = self.tables.first(bits, lane.last);
+            let mut entry = tables.first(lane.bits, lane.state);
             if entry.is(Entry::SECOND) {
-                entry = self.tables.second(entry, bits);
+                entry = tables.second(entry, lane.bits);
             }
             if entry.is(Entry::SPECIAL) {
                 return Err(DecodeError::Symbol);
             }
-            self.batch
-                .put(&self.batch.counts.clone(), entry.value(bits));
-            self.batch.counts.distances += 1;
-            self.words.take(lane, entry.bits());
+            let mut counts = batch.counts;
+            batch.put(&counts, entry.value(lane.bits));
+            counts.add(entry, true);
+            batch.counts = counts;
+            self.words.finish(lane, entry);
         }
         Ok(())
     }
@@ -337,7 +335,7 @@ fn stored_order(lanes: &[Lane; LANES]) -> [u8; LANES] {
     let mut next = 0;
     for round in 0..4 {
         for (lane, order) in lanes.iter().zip(&mut order) {
-            if (lane.held - 32) / 8 == round {
+            if (lane.held() - 32) / 8 == round {
                 *order = next;
                 next += 1;
             }
