@@ -24,7 +24,9 @@ pub struct Decoder {
     scratch: Box<Scratch>,
 }
 
+/// All that the hot loop uses, in one place: one register addresses it.
 struct Scratch {
+    lanes: [Lane; LANES],
     tables: Tables,
     batch: Batch,
 }
@@ -34,6 +36,7 @@ impl Decoder {
     pub fn new() -> Self {
         Self {
             scratch: Box::new(Scratch {
+                lanes: [Lane::EMPTY; LANES],
                 tables: Tables::EMPTY,
                 batch: Batch::EMPTY,
             }),
@@ -55,7 +58,6 @@ impl Decoder {
         self.scratch.batch.counts = Default::default();
         let mut tile = Tile {
             words: Words::new(words),
-            lanes: [Lane::EMPTY; LANES],
             scratch: &mut self.scratch,
             tables_are_static: false,
             output: Output::new(output),
@@ -97,7 +99,6 @@ pub fn decompress(
 /// A tile being decoded.
 struct Tile<'a> {
     words: Words<'a>,
-    lanes: [Lane; LANES],
     scratch: &'a mut Scratch,
     /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
@@ -115,9 +116,9 @@ enum BatchEnd {
 
 impl Tile<'_> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
-        self.words.fill(&mut self.lanes);
+        self.words.fill(&mut self.scratch.lanes);
         loop {
-            let header = self.words.take(&mut self.lanes[0], 3);
+            let header = self.words.take(&mut self.scratch.lanes[0], 3);
             match header >> 1 {
                 0 => self.stored_block()?,
                 1 => {
@@ -145,7 +146,7 @@ impl Tile<'_> {
 
     /// Bytes as they are, one from each lane in turn.
     fn stored_block(&mut self) -> Result<(), DecodeError> {
-        let bytes = self.words.take(&mut self.lanes[0], 16) as usize;
+        let bytes = self.words.take(&mut self.scratch.lanes[0], 16) as usize;
         let output = self
             .output
             .rest()
@@ -154,14 +155,14 @@ impl Tile<'_> {
         // Four rounds at a time take 32 bits, and so exactly one word, from each lane; every lane
         // is then where it was. Which of the four rounds takes a lane's word never changes, nor
         // does the order of the words.
-        let order = stored_order(&self.lanes);
+        let order = stored_order(&self.scratch.lanes);
         let (blocks, rest) = output.as_chunks_mut::<{ 4 * LANES }>();
         for block in blocks {
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
             let window = self.words.window();
-            for (i, lane) in self.lanes.iter_mut().enumerate() {
+            for (i, lane) in self.scratch.lanes.iter_mut().enumerate() {
                 let word = u32::from_le_bytes(window[usize::from(order[i]) % WINDOW_WORDS]);
                 let bytes = (lane.bits as u32).to_le_bytes();
                 lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held() - 32);
@@ -172,7 +173,7 @@ impl Tile<'_> {
             self.words.advance(LANES);
         }
         for (i, byte) in rest.iter_mut().enumerate() {
-            *byte = self.words.take(&mut self.lanes[i % LANES], 8) as u8;
+            *byte = self.words.take(&mut self.scratch.lanes[i % LANES], 8) as u8;
         }
         self.output.advance(bytes);
         Ok(())
@@ -185,13 +186,13 @@ impl Tile<'_> {
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
         ];
 
-        let counts = self.words.take(&mut self.lanes[0], 14) as usize;
+        let counts = self.words.take(&mut self.scratch.lanes[0], 14) as usize;
         let literal_count = 257 + (counts & 31);
         let distance_count = 1 + (counts >> 5 & 31);
         let precode_count = 4 + (counts >> 10);
 
         let mut precode_lengths = [0; PRECODE_SYMBOLS];
-        for (lane, symbol) in self.lanes.iter_mut().zip(&ORDER[..precode_count]) {
+        for (lane, symbol) in self.scratch.lanes.iter_mut().zip(&ORDER[..precode_count]) {
             precode_lengths[*symbol] = self.words.take(lane, 3) as u8;
         }
         let precode = Precode::new(&precode_lengths).map_err(|_| DecodeError::Precode)?;
@@ -214,11 +215,11 @@ impl Tile<'_> {
         let mut at = 0;
         let mut lane = 0;
         while at < lengths.len() {
-            let bits = self.lanes[lane].bits;
+            let bits = self.scratch.lanes[lane].bits;
             let entry = precode.entry(bits);
             let value = entry.value(bits);
             // Not the entry itself: its flags must not look like a length to the symbol phase.
-            self.words.take(&mut self.lanes[lane], entry.bits());
+            self.words.take(&mut self.scratch.lanes[lane], entry.bits());
             lane = (lane + 1) % LANES;
             if entry.is(Entry::SPECIAL) {
                 return Err(DecodeError::Precode);
@@ -249,7 +250,7 @@ impl Tile<'_> {
             match self.fill_batch() {
                 BatchEnd::Full => {}
                 BatchEnd::Special(lane, entry) if entry.is(Entry::END) => {
-                    self.words.finish(&mut self.lanes[lane], entry);
+                    self.words.finish(&mut self.scratch.lanes[lane], entry);
                     self.end_of_block(lane)?;
                     return self.output.execute(&mut self.scratch.batch);
                 }
@@ -264,21 +265,21 @@ impl Tile<'_> {
 
     /// The hot loop: rounds until the batch is full or something ends it.
     fn fill_batch(&mut self) -> BatchEnd {
-        // Locals, so that nothing is reloaded after the stores below.
-        let Self {
-            words,
+        let Self { words, scratch, .. } = self;
+        let Scratch {
             lanes,
-            scratch,
-            ..
-        } = self;
-        let Scratch { tables, batch } = &mut **scratch;
+            tables,
+            batch,
+        } = &mut **scratch;
         let mut counts = batch.counts;
         let mut end = BatchEnd::Full;
         'batch: for _ in 0..BATCH_ROUNDS {
             let window = words.window();
             let mut taken = 0;
-            for (i, place) in lanes.iter_mut().enumerate() {
-                let mut lane = *place;
+            // By index, not by iterator: registers are scarce here, and `i` is needed anyway.
+            #[allow(clippy::needless_range_loop)]
+            for i in 0..LANES {
+                let mut lane = lanes[i];
                 let mut entry = tables.first(lane.bits, lane.state);
                 if entry.is(Entry::SPECIAL) {
                     if entry.is(Entry::SECOND) {
@@ -291,10 +292,10 @@ impl Tile<'_> {
                     }
                 }
                 batch.put(&counts, entry.value(lane.bits));
-                counts.add(entry, lane.distance_due());
+                counts.add(entry, lane.state);
                 let word = u32::from_le_bytes(window[taken % WINDOW_WORDS]);
                 taken += lane.advance(entry, word);
-                *place = lane;
+                lanes[i] = lane;
             }
             words.advance(taken);
         }
@@ -305,9 +306,13 @@ impl Tile<'_> {
     /// The distances still due when `lane` ended the block: of the round before in the lanes after
     /// it, of this round in the lanes before it.
     fn end_of_block(&mut self, lane: usize) -> Result<(), DecodeError> {
-        let Scratch { tables, batch } = &mut *self.scratch;
+        let Scratch {
+            lanes,
+            tables,
+            batch,
+        } = &mut *self.scratch;
         for i in lane + 1..lane + LANES {
-            let lane = &mut self.lanes[i % LANES];
+            let lane = &mut lanes[i % LANES];
             if !lane.distance_due() {
                 continue;
             }
@@ -320,7 +325,7 @@ impl Tile<'_> {
             }
             let mut counts = batch.counts;
             batch.put(&counts, entry.value(lane.bits));
-            counts.add(entry, true);
+            counts.add(entry, lane.state);
             batch.counts = counts;
             self.words.finish(lane, entry);
         }

@@ -82,11 +82,22 @@ impl Entry {
     /// a literal; its flag is left above it.
     #[inline(always)]
     pub(super) fn value(self, bits: u64) -> u32 {
-        let used = bits as u32 & ((1 << self.bits()) - 1);
+        let used = bits as u32 & LOW_BITS[self.bits() as usize];
         // A wrapping shift, because it takes the low five bits as they are.
         (self.0 >> 15) + used.wrapping_shr(self.0 >> 8)
     }
 }
+
+/// Masks of the lowest n bits: shorter than computing them without the BMI2 instructions.
+const LOW_BITS: [u32; 32] = {
+    let mut masks = [0; 32];
+    let mut count = 0;
+    while count < 32 {
+        masks[count] = (1 << count) - 1;
+        count += 1;
+    }
+    masks
+};
 
 /// Entries of the literal/length symbols, without a codeword.
 const LITERALS: [Entry; LITERAL_SYMBOLS_MAX] = {

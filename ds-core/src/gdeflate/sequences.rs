@@ -43,23 +43,18 @@ const LITERALS_BITS: u32 = LIST_LEN.ilog2();
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
     literals: usize,
+    matches: usize,
     distances: usize,
-    /// All three lists together. Matches are not counted: they are what remains.
-    values: usize,
 }
 
 impl Counts {
+    /// Counts the value that was put last: `entry`'s, decoded by a lane that was in `state`. If a
+    /// distance was due then it is a distance, otherwise the entry knows.
     #[inline(always)]
-    fn matches(&self) -> usize {
-        self.values - self.literals - self.distances
-    }
-
-    /// Counts `entry`, whose value was put; a distance if one was due.
-    #[inline(always)]
-    pub(super) fn add(&mut self, entry: Entry, distance_due: bool) {
-        self.literals += (entry.0 >> 31) as usize;
-        self.distances += usize::from(distance_due);
-        self.values += 1;
+    pub(super) fn add(&mut self, entry: Entry, state: u32) {
+        self.literals += (entry.0 / Entry::LITERAL) as usize;
+        self.matches += (entry.0 / Entry::LENGTH) as usize % 2;
+        self.distances += (state / Entry::LENGTH) as usize % 2;
     }
 }
 
@@ -70,8 +65,8 @@ impl Batch {
         distances: [0; LIST_LEN],
         counts: Counts {
             literals: 0,
+            matches: 0,
             distances: 0,
-            values: 0,
         },
     };
 
@@ -81,7 +76,7 @@ impl Batch {
     #[inline(always)]
     pub(super) fn put(&mut self, at: &Counts, value: u32) {
         self.literals[at.literals % LIST_LEN] = value as u8;
-        self.matches[at.matches() % LIST_LEN] = value << LITERALS_BITS | at.literals as u32;
+        self.matches[at.matches % LIST_LEN] = value << LITERALS_BITS | at.literals as u32;
         self.distances[at.distances % LIST_LEN] = value;
     }
 
@@ -89,17 +84,15 @@ impl Batch {
     fn carry(&mut self, literals: usize, matches: usize) {
         let counts = self.counts;
         self.literals.copy_within(literals..counts.literals, 0);
-        self.matches.copy_within(matches..counts.matches(), 0);
-        let (literals_left, matches_left) =
-            (counts.literals - literals, counts.matches() - matches);
-        for waiting in &mut self.matches[..matches_left] {
+        self.matches.copy_within(matches..counts.matches, 0);
+        self.counts = Counts {
+            literals: counts.literals - literals,
+            matches: counts.matches - matches,
+            distances: 0,
+        };
+        for waiting in &mut self.matches[..self.counts.matches] {
             *waiting -= literals as u32;
         }
-        self.counts = Counts {
-            literals: literals_left,
-            distances: 0,
-            values: literals_left + matches_left,
-        };
     }
 }
 
@@ -144,7 +137,7 @@ impl<'a> Output<'a> {
             )?;
             literals_done = literals_until;
         }
-        let literals_until = match batch.matches[..counts.matches()].get(counts.distances) {
+        let literals_until = match batch.matches[..counts.matches].get(counts.distances) {
             Some(waiting) => *waiting as usize % LIST_LEN,
             None => counts.literals,
         };
