@@ -1,7 +1,8 @@
 //! What can go wrong: one `Error` enum, its DirectStorage number, and the report a person reads.
 //!
-//! Every failure has an `HRESULT` (what a game sees, the numbers of `dstorageerr.h`) and, if someone listens, an
-//! [`ErrorReport`] (what a person sees): which operation failed, on which request, and what to do about it.
+//! Every failure has an `HRESULT` (what a game sees, the numbers of `dstorageerr.h`) and, if
+//! someone listens, an [`ErrorReport`] (what a person sees): which operation failed, on which
+//! request, and what to do about it.
 
 #![forbid(unsafe_code)]
 
@@ -32,7 +33,8 @@ const fn hresult(code: u32) -> i32 {
 pub enum Error {
     /// A queue's capacity is not in 128..=32768.
     InvalidQueueCapacity,
-    /// A read reaches past the end of its file. The destination is untouched, unless the file shrank meanwhile.
+    /// A read reaches past the end of its file. The destination is untouched, unless the file
+    /// shrank meanwhile.
     EndOfFile,
     /// The compressed bytes of a file request do not fit in the staging buffer.
     RequestTooLarge,
@@ -58,7 +60,8 @@ pub enum Error {
     InvalidFence,
     /// A status without a status array (NULL).
     InvalidStatusArray,
-    /// A destination that this queue cannot reach: a GPU resource without a device, or an unknown kind.
+    /// A destination that this queue cannot reach: a GPU resource without a device, or an unknown
+    /// kind.
     InvalidDestinationType,
     /// Compressed data that does not decode: `E_FAIL`, as Microsoft's runtime answers.
     Corrupt,
@@ -123,19 +126,23 @@ impl Error {
         match self {
             Error::InvalidQueueCapacity => "the queue capacity must be 128 to 32768 entries",
             Error::EndOfFile => {
-                "the request reaches past the end of the file; compare its offset and size with the file's size"
+                "the request reaches past the end of the file; compare its offset and size with the \
+                 file's"
             }
             Error::RequestTooLarge => {
-                "the request does not fit in the staging buffer; raise the staging size before creating queues, or split the request"
+                "the request does not fit in the staging buffer; raise the staging size before \
+                 creating queues, or split the request"
             }
             Error::AccessViolation => {
-                "source or destination memory is not accessible; it must stay valid until the request completes"
+                "source or destination memory is not accessible; it must stay valid until the \
+                 request completes"
             }
             Error::FileNotOpen => {
                 "the file was closed before the request ran; close it after its requests complete"
             }
             Error::InvalidDestinationSize => {
-                "the sizes do not agree: without compression destination and source sizes are equal, with compression destination and uncompressed sizes are"
+                "the sizes do not agree: without compression destination and source sizes are equal, \
+                 with compression destination and uncompressed sizes are"
             }
             Error::QueueClosed => "the queue was closed; create a new one",
             Error::IndexBound => "the status index is not below the status array's capacity",
@@ -152,13 +159,16 @@ impl Error {
             Error::InvalidFence => "the fence is NULL",
             Error::InvalidStatusArray => "the status array is NULL",
             Error::InvalidDestinationType => {
-                "the queue cannot reach this destination: GPU resources need a queue with a device, files need a memory source without compression"
+                "the queue cannot reach this destination: GPU resources need a queue with a device, \
+                 files need a memory source without compression"
             }
             Error::Corrupt => {
-                "the compressed data is damaged, truncated, or of another uncompressed size than the request says"
+                "the compressed data is damaged, truncated, or of another uncompressed size than the \
+                 request says"
             }
             Error::UnsupportedFormat => {
-                "the compression format is not built in; formats 0x80 to 0xFF go to the custom decompression queue"
+                "the compression format is not built in; formats 0x80 to 0xFF go to the custom \
+                 decompression queue"
             }
             Error::InvalidArgument => "an argument has no meaning here",
             Error::Cancelled => "cancelled",
@@ -274,16 +284,19 @@ impl fmt::Display for ErrorReport {
     }
 }
 
+/// Hears of failures; see [`set_error_callback`].
+pub type ErrorCallback = Box<dyn Fn(&ErrorReport) + Send + Sync>;
+
 type Callback = Arc<dyn Fn(&ErrorReport) + Send + Sync>;
 
 static CALLBACK: RwLock<Option<Callback>> = RwLock::new(None);
 
 /// Installs the process-wide error callback, or removes it.
 ///
-/// It is called once for each failure, on whichever thread found it, with no lock of the library held. It may be
-/// called from several threads at once, and must not block for long: requests wait behind it. It must not enqueue,
-/// cancel or close on any queue.
-pub fn set_error_callback(callback: Option<Box<dyn Fn(&ErrorReport) + Send + Sync>>) {
+/// It is called once for each failure, on whichever thread found it, with no lock of the library
+/// held. It may be called from several threads at once, and must not block for long: requests wait
+/// behind it. It must not enqueue, cancel or close on any queue.
+pub fn set_error_callback(callback: Option<ErrorCallback>) {
     *CALLBACK.write() = callback.map(Callback::from);
 }
 

@@ -1,8 +1,8 @@
 //! The host workers: decompression and copies, on the CPU.
 //!
-//! Owns the jobs that wait for a core. A job is cut into pieces (tiles of a GDeflate stream, parts of a copy); workers
-//! claim a few at a time, so that one large request uses every core and many small ones do not pay for that. Bounded:
-//! a job exists only for a request that has a slot.
+//! Owns the jobs that wait for a core. A job is cut into pieces (tiles of a GDeflate stream, parts
+//! of a copy); workers claim a few at a time, so that one large request uses every core and many
+//! small ones do not pay for that. Bounded: a job exists only for a request that has a slot.
 //!
 //! One of the few files that hold `unsafe`: this is where the promise of a `Span` is used.
 
@@ -21,7 +21,8 @@ use crate::staging::Range;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
-/// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to share well.
+/// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to
+/// share well.
 const CLAIM_MAX: u32 = 4;
 /// Room for jobs that is made at once; more is made when needed.
 const JOBS_INITIAL: usize = 1024;
@@ -354,7 +355,8 @@ impl Worker {
     fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
         let bytes = unsafe { source.as_slice() };
-        // Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last look.
+        // Parsing is a look at eight bytes. The source is hostile memory that may have changed
+        // since the last look.
         let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
         let tile = stream.tile(piece).map_err(corrupt)?;
         let output = stream.tile_output(piece);

@@ -1,7 +1,7 @@
 //! `Runtime`: the configuration, the threads, and everything that queues share.
 //!
-//! Owns the I/O threads and the decompression workers. They live until the last handle (a runtime, or a queue of it)
-//! is gone; that drop stops and joins them.
+//! Owns the I/O threads and the decompression workers. They live until the last handle (a runtime,
+//! or a queue of it) is gone; that drop stops and joins them.
 
 #![forbid(unsafe_code)]
 
@@ -69,7 +69,8 @@ impl std::fmt::Debug for Turned {
 }
 
 impl Runtime {
-    /// A runtime with `config`, overruled by the environment (see [`Config::overruled_by_environment`]).
+    /// A runtime with `config`, overruled by the environment (see
+    /// [`Config::overruled_by_environment`]).
     ///
     /// # Errors
     /// The kernel's, if threads cannot be made.
@@ -186,8 +187,8 @@ impl Runtime {
         self.shared().notifier.wait(out, timeout)
     }
 
-    /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left to do. With other
-    /// backends there is nothing to turn.
+    /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left
+    /// to do. With other backends there is nothing to turn.
     pub fn turn(&self) -> bool {
         self.shared().turn()
     }

@@ -1,11 +1,13 @@
-//! The state of one queue, under its lock: slots, what may start, what is owed in order, errors, statistics.
+//! The state of one queue, under its lock: slots, what may start, what is owed in order, errors,
+//! statistics.
 //!
-//! Pure bookkeeping: nothing here blocks, reads, or takes another queue's lock. What must happen outside the lock is
-//! put into [`Deferred`].
+//! Pure bookkeeping: nothing here blocks, reads, or takes another queue's lock. What must happen
+//! outside the lock is put into [`Deferred`].
 //!
-//! The life of a request here: `Waiting` (in `pending`, perhaps not submitted yet) → `Parked` (behind a fence) →
-//! `InFlight` (the engine works on it) → `Application` (it was handed to the custom decompression queue) → finished.
-//! Each arrow is optional, and a request is in exactly one of these places.
+//! The life of a request here: `Waiting` (in `pending`, perhaps not submitted yet) → `Parked`
+//! (behind a fence) → `InFlight` (the engine works on it) → `Application` (it was handed to the
+//! custom decompression queue) → finished. Each arrow is optional, and a request is in exactly one
+//! of these places.
 
 #![forbid(unsafe_code)]
 
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, S_OK, Subsystem};
+use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
@@ -526,7 +529,8 @@ impl State {
             self.record(sequence, fault.error, FailedCommand::Request(info.clone()));
             deferred.reports.push((fault, Some(info)));
         }
-        // Before any status can fire: whoever sees the status may use the memory and delete the file.
+        // Before any status can fire: whoever sees the status may use the memory and delete the
+        // file.
         let group = entry.group;
         drop(entry);
         self.order.finish_request(group, failure);
@@ -605,7 +609,8 @@ impl State {
                         .map_or(unfinished, |failure| failure.hresult),
                 );
             }
-            // A closed queue signals nothing any more: a fence that fires says that the bytes are there.
+            // A closed queue signals nothing any more: a fence that fires says that the bytes are
+            // there.
             Marker::Signal(Some(fence), value) if !self.closed => {
                 deferred.released.append(fence.set(value))
             }
@@ -684,7 +689,8 @@ impl State {
         self.held = self.held.filter(is_live);
     }
 
-    /// No more entries; everything enqueued counts as submitted, so that what is owed in order can end.
+    /// No more entries; everything enqueued counts as submitted, so that what is owed in order can
+    /// end.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         self.closed_at = self.submitted;
@@ -693,13 +699,19 @@ impl State {
     }
 }
 
-/// What must be done first for a valid request. `Ok(None)`: there is no staging now. `Err`: it ends here.
-fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Outcome> {
+/// What must be done first for a valid request; `None` if there is no staging for it now. `Err` is
+/// how the request ends here.
+type Prepared = Result<Option<Work>, Outcome>;
+
+fn fail(error: Error, operation: &'static str) -> Outcome {
+    Err(Fault::new(error, Subsystem::Io, operation))
+}
+
+fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(Ok(())); // O-43
     }
-    let fail = |error, operation| Err(Err(Fault::new(error, Subsystem::Io, operation)));
-    let work = match (&request.source, &request.destination) {
+    match (&request.source, &request.destination) {
         (
             Source::File {
                 file: Some(file),
@@ -708,31 +720,18 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
             },
             Destination::Memory(memory),
         ) => {
-            let fd = match file.fd_for_read(*offset, *bytes) {
-                Ok(fd) => fd,
-                Err(error) => return fail(error, "read"),
-            };
-            if request.compression == Compression::NONE {
-                Work::Transfer {
+            let fd = file
+                .fd_for_read(*offset, *bytes)
+                .map_err(|error| fail(error, "read"))?;
+            let (offset, span) = (*offset, memory.span());
+            match request.compression {
+                Compression::NONE => Ok(Some(Work::Transfer {
                     direction: Direction::Read,
                     fd,
-                    offset: *offset,
-                    span: memory.span(),
-                }
-            } else {
-                let staging = match queue.shared.staging.alloc(queue.id(), *bytes as usize) {
-                    Answer::Granted(range) => range,
-                    Answer::Wait => return Ok(None),
-                    Answer::TooLarge => return fail(Error::RequestTooLarge, "staging"),
-                };
-                let (offset, compression) = (*offset, request.compression);
-                Work::ReadCompressed {
-                    fd,
                     offset,
-                    staging,
-                    compression,
-                    destination: memory.span(),
-                }
+                    span,
+                })),
+                compression => prepare_staged(queue, fd, offset, *bytes, compression, span),
             }
         }
         (
@@ -742,18 +741,19 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
                 offset,
                 ..
             },
-        ) => match file.fd() {
-            Ok(fd) => Work::Transfer {
+        ) => {
+            let fd = file.fd().map_err(|error| fail(error, "write"))?;
+            let (offset, span) = (*offset, source.span());
+            Ok(Some(Work::Transfer {
                 direction: Direction::Write,
                 fd,
-                offset: *offset,
-                span: source.span(),
-            },
-            Err(error) => return fail(error, "write"),
-        },
+                offset,
+                span,
+            }))
+        }
         (Source::Memory(source), Destination::Memory(memory)) => {
             let (source, destination) = (source.span(), memory.span());
-            match request.compression {
+            Ok(Some(match request.compression {
                 Compression::NONE => Work::Copy {
                     source,
                     destination,
@@ -763,10 +763,30 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
                     compression,
                     destination,
                 },
-            }
+            }))
         }
         // Validation has refused these.
-        _ => return fail(Error::InvalidDestinationType, "enqueue"),
-    };
-    Ok(Some(work))
+        _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
+    }
+}
+
+fn prepare_staged(
+    queue: &Arc<QueueCore>,
+    fd: Arc<OwnedFd>,
+    offset: u64,
+    bytes: u32,
+    compression: Compression,
+    destination: Span,
+) -> Prepared {
+    match queue.shared.staging.alloc(queue.id(), bytes as usize) {
+        Answer::Granted(staging) => Ok(Some(Work::ReadCompressed {
+            fd,
+            offset,
+            staging,
+            compression,
+            destination,
+        })),
+        Answer::Wait => Ok(None),
+        Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
+    }
 }

@@ -1,4 +1,5 @@
-//! No allocation per request: after a warm-up, thousands of requests of every kind allocate nothing, on any thread.
+//! No allocation per request: after a warm-up, thousands of requests of every kind allocate
+//! nothing, on any thread.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
 use ds_core::{
-    Backend, Buffer, Compression, Config, File, MemoryDestination, Queue, QueueDesc, Request, Runtime, S_OK,
-    StatusArray,
+    Backend, Buffer, Compression, Config, File, MemoryDestination, Queue, QueueDesc, Request,
+    Runtime, S_OK, StatusArray,
 };
 
 struct Counting;
@@ -58,11 +59,16 @@ impl Round {
         let mut next = || destinations.next().expect("enough were made");
         let before = ALLOCATIONS.load(Ordering::Relaxed);
         for index in 0..COUNT {
-            let request = Request::read(&self.plain, index as u64 * 100, 4096, next()).named("plain");
+            let request =
+                Request::read(&self.plain, index as u64 * 100, 4096, next()).named("plain");
             self.files.enqueue_request(request);
             let request = Request::read(&self.packed, 0, self.packed_bytes, next());
-            self.files.enqueue_request(request.compressed(Compression::GDEFLATE, 4096));
-            self.memory.enqueue_request(Request::copy(self.source.part(index, 4096).unwrap(), next()));
+            self.files
+                .enqueue_request(request.compressed(Compression::GDEFLATE, 4096));
+            self.memory.enqueue_request(Request::copy(
+                self.source.part(index, 4096).unwrap(),
+                next(),
+            ));
         }
         for (index, queue) in [&self.files, &self.memory].into_iter().enumerate() {
             queue.enqueue_status(Some(&self.done), index as u32);
@@ -75,9 +81,17 @@ impl Round {
 
 #[test]
 fn requests_allocate_nothing_after_a_warm_up() {
-    let path = |name: &str| format!("{}/allocations-{name}-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let path = |name: &str| {
+        format!(
+            "{}/allocations-{name}-{}",
+            env!("CARGO_TARGET_TMPDIR"),
+            std::process::id()
+        )
+    };
     let contents: Vec<u8> = (0..CONTENTS_BYTES).map(|n| (n / 7) as u8).collect();
-    let packed = Codec::new(1).compress_to_vec(&contents[..4096], Level::FASTEST, None).unwrap();
+    let packed = Codec::new(1)
+        .compress_to_vec(&contents[..4096], Level::FASTEST, None)
+        .unwrap();
     std::fs::write(path("plain"), &contents).unwrap();
     std::fs::write(path("packed"), &packed).unwrap();
     let mut config = Config::default();
@@ -99,9 +113,14 @@ fn requests_allocate_nothing_after_a_warm_up() {
         counts.push(round.run(destinations));
         assert!(buffer.bytes().unwrap()[..4096] == contents[..4096]);
     }
-    // Tables grow to the deepest moment seen, and that varies with the threads' luck: late rounds still may meet a
-    // deeper one, but a round in which nothing is allocated at all shows that no request needs it.
-    assert!(counts[4..].contains(&0), "allocations in each round of {} requests: {counts:?}", COUNT * 3);
+    // Tables grow to the deepest moment seen, and that varies with the threads' luck: late rounds
+    // still may meet a deeper one, but a round in which nothing is allocated at all shows that no
+    // request needs it.
+    assert!(
+        counts[4..].contains(&0),
+        "allocations in each round of {} requests: {counts:?}",
+        COUNT * 3
+    );
     std::fs::remove_file(path("plain")).unwrap();
     std::fs::remove_file(path("packed")).unwrap();
 }

@@ -75,6 +75,17 @@ const COMPONENTS: &[Component] = &[
     },
 ];
 
+impl Component {
+    fn advice(&self) -> String {
+        let toolchain = if self.toolchain.is_empty() {
+            String::new()
+        } else {
+            format!(" --toolchain {}", self.toolchain)
+        };
+        format!("not here; rustup component add {}{toolchain}", self.name)
+    }
+}
+
 fn cargo_has(command: &str) -> bool {
     Cmd::cargo()
         .args([command, "--version"])
@@ -163,7 +174,8 @@ fn is_root() -> bool {
         == "0"
 }
 
-/// Nightly itself is never installed: which one a machine has is for its owner to choose.
+/// Toolchains and their parts are never installed: which ones a machine has is for its owner to
+/// choose, and a download outside the package registries is nothing to do behind his back.
 fn components(report: &mut Report) {
     for component in COMPONENTS {
         let name = format!("setup: {} {}", component.toolchain, component.name).replace("  ", " ");
@@ -171,18 +183,10 @@ fn components(report: &mut Report) {
             report.skip(&name, "there is no nightly toolchain");
             continue;
         }
-        if !(component.present)() && sh::have("rustup") {
-            let add = Cmd::new("rustup")
-                .args(["component", "add", component.name])
-                .limit_s(300);
-            let nightly = component.toolchain == "nightly";
-            let added = add.args(nightly.then_some("--toolchain=nightly")).capture();
-            added.show_tail(if added.code == Some(0) { 0 } else { 10 });
-        }
         match ((component.present)(), component.required) {
             (true, _) => report.pass(&name),
-            (false, true) => report.fail(&name, "not here, and rustup could not add it"),
-            (false, false) => report.skip(&name, "not here, and rustup could not add it"),
+            (false, true) => report.fail(&name, &component.advice()),
+            (false, false) => report.skip(&name, &component.advice()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Cancelling by tag, and closing.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use ds_core::{

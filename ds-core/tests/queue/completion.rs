@@ -1,5 +1,7 @@
 //! Statuses, fences and events: what they cover, and in which order they fire.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
 use ds_core::{Buffer, Error, Event, Fence, FenceWait, Notification, Request, S_OK, StatusArray};

@@ -38,7 +38,8 @@ fn fetch(rig: &Rig, select: Select, count: usize) -> Vec<CustomRequest> {
 
 /// "Decompresses" by writing each byte twice.
 fn double(request: &CustomRequest) {
-    // SAFETY: a fetched request's memory is the application's until it answers; the sizes are the request's own.
+    // SAFETY: a fetched request's memory is the application's until it answers; the sizes are the
+    // request's own.
     let source =
         unsafe { std::slice::from_raw_parts(request.source.as_ptr(), request.source.bytes()) };
     // SAFETY: as above; nobody else has a reference to the destination.

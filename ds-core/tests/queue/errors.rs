@@ -1,8 +1,10 @@
 //! The error record and the error event.
 
+#![forbid(unsafe_code)]
+
 use std::time::Duration;
 
-use ds_core::{Buffer, Error, FailedCommand, PlaceInfo, Request, S_OK, StatusArray};
+use ds_core::{Buffer, Error, FailedCommand, Handle, PlaceInfo, Request, S_OK, StatusArray};
 
 use crate::rig::{Rig, code, sample_file, untouched};
 

@@ -1,8 +1,11 @@
-//! Random programs against a model: every kind of entry, in any order, with and without disk errors.
+//! Random programs against a model: every kind of entry, in any order, with and without disk
+//! errors.
 //!
-//! The model knows which requests must fail and with what, and so what each status must say. With disk errors it
-//! knows less, and checks what must hold all the same: nothing is lost, nothing completes twice, and a status that
-//! says success tells the truth.
+//! The model knows which requests must fail and with what, and so what each status must say. With
+//! disk errors it knows less, and checks what must hold all the same: nothing is lost, nothing
+//! completes twice, and a status that says success tells the truth.
+
+#![forbid(unsafe_code)]
 
 use ds_core::{
     Backend, Buffer, Compression, Error, Fence, FenceWait, File, Queue, Request, S_OK, StatusArray,

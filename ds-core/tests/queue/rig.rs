@@ -1,5 +1,7 @@
-//! What the bodies stand on: a runtime of some backend, files with known contents, and waiting that also turns the
-//! simulation.
+//! What the bodies stand on: a runtime of some backend, files with known contents, and waiting that
+//! also turns the simulation.
+
+#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

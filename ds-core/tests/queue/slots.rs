@@ -1,5 +1,7 @@
 //! Room: slots, auto-submit, and what happens when there is none.
 
+#![forbid(unsafe_code)]
+
 use ds_core::{
     Backend, Buffer, Config, Priority, QueueDesc, Request, Runtime, SimConfig, StatusArray,
 };
@@ -145,7 +147,8 @@ fn a_higher_priority_starts_first() {
         queue.submit();
     }
     let done = |queue: usize| queues[queue].stats().requests_completed;
-    // At most 64 requests are in flight at once, and a low one starts when the 150 above it have started.
+    // At most 64 requests are in flight at once, and a low one starts when the 150 above it have
+    // started.
     while done(0) + done(1) == 0 {
         assert!(runtime.turn());
     }

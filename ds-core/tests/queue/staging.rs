@@ -1,5 +1,7 @@
 //! The staging buffer: its size, its lock, and requests that must share it.
 
+#![forbid(unsafe_code)]
+
 use ds_core::{Backend, Compression, Error, File, Request, S_OK};
 
 use crate::rig::{

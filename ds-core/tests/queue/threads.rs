@@ -1,4 +1,7 @@
-//! Several threads at one queue: races between enqueueing, cancelling, closing and reading, on real threads.
+//! Several threads at one queue: races between enqueueing, cancelling, closing and reading, on real
+//! threads.
+
+#![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
