@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Subsystem};
+use crate::error::{Error, Fault, Subsystem};
 use crate::memory::Span;
 use crate::notify::Event;
-use crate::queue::{Fault, QueueCore};
+use crate::queue::QueueCore;
 use crate::request::Compression;
 use crate::runtime::Runtime;
 use crate::slots::{Slots, Token};

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::{Error, Subsystem};
+use crate::error::{Error, Fault, Subsystem};
 use crate::io::{Completion, Direction, Io, Op};
 use crate::memory::Span;
-use crate::queue::{Fault, Outcome, QueueCore};
+use crate::queue::{Outcome, QueueCore};
 use crate::request::Compression;
 use crate::runtime::Shared;
 use crate::scheduler::Woken;

@@ -9,6 +9,7 @@
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
@@ -300,32 +301,82 @@ pub fn set_error_callback(callback: Option<ErrorCallback>) {
     *CALLBACK.write() = callback.map(Callback::from);
 }
 
+/// A failure with what a person wants to know; what a completion carries when it is not success.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: Error,
+    pub(crate) subsystem: Subsystem,
+    pub(crate) operation: &'static str,
+    pub(crate) detail: Option<String>,
+    /// Where it was found.
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Fault {
+    #[track_caller]
+    pub(crate) fn new(error: Error, subsystem: Subsystem, operation: &'static str) -> Fault {
+        let location = Location::caller();
+        Fault {
+            error,
+            subsystem,
+            operation,
+            detail: None,
+            location,
+        }
+    }
+
+    /// The same with more about the cause.
+    pub(crate) fn with_detail(self, detail: String) -> Fault {
+        Fault {
+            detail: Some(detail),
+            ..self
+        }
+    }
+}
+
+/// So many failures are warnings; later ones are for those who turn the log up. A title that reads
+/// past the end of a file in every frame must not fill a disk.
+const WARNINGS_MAX: u32 = 100;
+
+static WARNINGS: AtomicU32 = AtomicU32::new(0);
+
+/// The level for a failure in the log.
+fn log_level(error: Error) -> log::Level {
+    // A cancelled request is what somebody asked for.
+    if error == Error::Cancelled {
+        return log::Level::Debug;
+    }
+    let earlier = WARNINGS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
+    match earlier.unwrap_or(u32::MAX) {
+        ..WARNINGS_MAX => log::Level::Warn,
+        WARNINGS_MAX => {
+            log::warn!(target: "ds", "{WARNINGS_MAX} failures so far; DS_LOG=debug shows the rest");
+            log::Level::Debug
+        }
+        _ => log::Level::Debug,
+    }
+}
+
 /// Tells the log and the callback, in that order.
-#[track_caller]
-pub(crate) fn report(
-    error: Error,
-    subsystem: Subsystem,
-    operation: &'static str,
-    request: Option<RequestInfo>,
-    detail: Option<String>,
-) {
+pub(crate) fn report(fault: Fault, request: Option<RequestInfo>) {
+    let Fault {
+        error,
+        subsystem,
+        operation,
+        detail,
+        location,
+    } = fault;
     let time = SystemTime::now();
     let report = ErrorReport {
         error,
         subsystem,
         operation,
-        location: Location::caller(),
+        location,
         time,
         request,
         detail,
     };
-    // A cancelled request is what somebody asked for: worth a trace, not a warning.
-    let level = if error == Error::Cancelled {
-        log::Level::Debug
-    } else {
-        log::Level::Warn
-    };
-    log::log!(target: "ds", level, "{report}");
+    log::log!(target: "ds", log_level(error), "{report}");
     let callback = CALLBACK.read().clone();
     if let Some(callback) = callback {
         callback(&report);
@@ -365,9 +416,15 @@ mod tests {
         set_error_callback(Some(Box::new(move |r| {
             listener.lock().unwrap().push((r.operation, r.error))
         })));
-        report(Error::NotAFile, Subsystem::File, "test-open", None, None);
+        report(
+            Fault::new(Error::NotAFile, Subsystem::File, "test-open"),
+            None,
+        );
         set_error_callback(None);
-        report(Error::NotAFile, Subsystem::File, "test-later", None, None);
+        report(
+            Fault::new(Error::NotAFile, Subsystem::File, "test-later"),
+            None,
+        );
         let mine: Vec<_> = heard
             .lock()
             .unwrap()

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, Subsystem, report};
 use crate::handle::shared_handle;
 
 /// An open file; clones are the same file.
@@ -86,13 +86,8 @@ impl File {
             file.and_then(|file| File::adopt(file, path, writable))
         };
         opened.inspect_err(|&error| {
-            report(
-                error,
-                Subsystem::File,
-                "open",
-                None,
-                Some(path.display().to_string()),
-            )
+            let fault = Fault::new(error, Subsystem::File, "open");
+            report(fault.with_detail(path.display().to_string()), None);
         })
     }
 

@@ -437,13 +437,8 @@ impl Fence {
         let mut state = self.0.state.lock();
         state.value = value;
         let mut released = Released::default();
-        let mut index = 0;
-        while index < state.waiters.len() {
-            if state.waiters[index].0 > value {
-                index += 1;
-                continue;
-            }
-            match state.waiters.remove(index).1 {
+        for (_, waiter) in state.waiters.extract_if(.., |(wanted, _)| *wanted <= value) {
+            match waiter {
                 Waiter::Event(event) => event.set(),
                 Waiter::Request(queue, token) => released.0.push((queue, token)),
             }
@@ -468,17 +463,17 @@ impl Fence {
         false
     }
 
-    /// Forgets a request that no longer waits.
-    pub(crate) fn unpark(&self, token: Token, queue: &QueueCore) {
+    /// Forgets those of a queue's requests that no longer wait.
+    pub(crate) fn unpark(&self, queue: &Arc<QueueCore>, is_gone: impl Fn(Token) -> bool) {
         self.0
             .state
             .lock()
             .waiters
             .retain(|(_, waiter)| match waiter {
-                Waiter::Event(_) => true,
-                Waiter::Request(of, parked) => {
-                    *parked != token || !std::ptr::eq(of.as_ptr(), queue)
+                Waiter::Request(of, token) if std::ptr::eq(of.as_ptr(), Arc::as_ptr(queue)) => {
+                    !is_gone(*token)
                 }
+                _ => true,
             });
     }
 }

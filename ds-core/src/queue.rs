@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, report};
 use crate::notify::{Event, Fence, Released, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
@@ -205,26 +205,6 @@ pub(crate) struct QueueCore {
     state: Mutex<State>,
     /// A slot was freed, or the queue closed, or a cancelled request came back.
     changed: Condvar,
-}
-
-/// A failure with what a person wants to know; what a completion carries when it is not success.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) error: Error,
-    pub(crate) subsystem: Subsystem,
-    pub(crate) operation: &'static str,
-    pub(crate) detail: Option<String>,
-}
-
-impl Fault {
-    pub(crate) fn new(error: Error, subsystem: Subsystem, operation: &'static str) -> Fault {
-        Fault {
-            error,
-            subsystem,
-            operation,
-            detail: None,
-        }
-    }
 }
 
 /// How a request ended.
@@ -433,13 +413,7 @@ impl QueueCore {
         deferred.released.start();
         self.shared.try_staging_again(deferred.next_for_staging);
         for (fault, request) in deferred.reports {
-            report(
-                fault.error,
-                fault.subsystem,
-                fault.operation,
-                request,
-                fault.detail,
-            );
+            report(fault, request);
         }
     }
 
@@ -534,11 +508,14 @@ impl QueueCore {
         self.state.lock().is_cancelled(token)
     }
 
-    /// The request goes to the application now; `false` if it was cancelled and must be completed
-    /// instead.
-    pub(crate) fn hand_to_application(self: &Arc<Self>, token: Token) -> bool {
+    /// The request is the application's now: `hand` gives it away, under the lock, so that a cancel
+    /// finds it in one place or the other. `false` if it was cancelled and must be completed instead.
+    pub(crate) fn hand_to_application(&self, token: Token, hand: impl FnOnce()) -> bool {
         let mut state = self.state.lock();
         let handed = state.hand_to_application(token);
+        if handed {
+            hand();
+        }
         self.wake_waiting(&state);
         handed
     }
@@ -582,11 +559,9 @@ impl QueueCore {
     fn finish_cancelling(
         self: &Arc<Self>,
         state: MutexGuard<'_, State>,
-        mut deferred: Deferred,
+        deferred: Deferred,
         left: fn(&State) -> u32,
     ) {
-        let staging = &self.shared.staging;
-        deferred.next_for_staging = staging.leave(self.id()).or(staging.next_in_line());
         self.wake_waiting(&state);
         self.after(state, deferred);
         self.shared.cancel_epoch.fetch_add(1, Ordering::Release);

@@ -17,7 +17,7 @@ use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
 use crate::host::{Host, Worker};
 use crate::io::{Io, sim, threads};
@@ -151,7 +151,9 @@ impl Runtime {
     /// [`Error::InvalidQueueCapacity`], or the kernel's if there are no descriptors left.
     pub fn create_queue(&self, desc: QueueDesc) -> Result<Queue, Error> {
         let queue = Queue::create(self, desc);
-        queue.inspect_err(|&error| report(error, Subsystem::Runtime, "create queue", None, None))
+        queue.inspect_err(|&error| {
+            report(Fault::new(error, Subsystem::Runtime, "create queue"), None);
+        })
     }
 
     /// Changes the size of the staging buffer.
@@ -277,12 +279,22 @@ impl Shared {
         destination: Span,
     ) {
         if !compression.is_custom() && !self.config.application_decodes() {
-            self.host
+            return self
+                .host
                 .decode(self, queue, entry, source, staging, destination);
-        } else if queue.hand_to_application(entry) {
-            self.custom
-                .add(queue, entry, source, staging, compression, destination);
-        } else {
+        }
+        let mut staging = staging;
+        let handed = queue.hand_to_application(entry, || {
+            self.custom.add(
+                queue,
+                entry,
+                source,
+                staging.take(),
+                compression,
+                destination,
+            );
+        });
+        if !handed {
             self.free_staging(staging);
             queue.complete([(entry, Ok(()))]);
         }

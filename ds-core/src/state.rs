@@ -16,13 +16,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, S_OK, Subsystem};
+use crate::error::{Error, Fault, S_OK, Subsystem};
 use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::order::{Failure, GroupId, Order};
-use crate::queue::{Deferred, ErrorRecord, FailedCommand, Fault, FirstFailure, Outcome, QueueCore};
+use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
 use crate::request::{Compression, Destination, Request, Source};
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
@@ -173,6 +173,8 @@ pub(crate) struct State {
     released: VecDeque<Token>,
     /// The request that waits for staging; nothing of this queue overtakes it.
     held: Option<Token>,
+    /// Whether the queue stands in line for staging.
+    in_line: bool,
     /// Ends of submits that still have pending requests: (`submitted`, when).
     submits: VecDeque<(u64, Instant)>,
     /// Whether the scheduler has the queue, or an I/O thread looks at it.
@@ -205,6 +207,7 @@ impl State {
             pending_submitted: 0,
             released: VecDeque::new(),
             held: None,
+            in_line: false,
             submits: VecDeque::with_capacity(16),
             listed: false,
             order: Order::new(slots),
@@ -386,6 +389,7 @@ impl State {
                 Next::Parked => {}
                 Next::NoStaging => {
                     self.held = Some(token);
+                    self.in_line = true;
                     waits_for_staging = true;
                     break;
                 }
@@ -394,7 +398,16 @@ impl State {
         self.fire_markers(deferred);
         self.listed = false;
         if !waits_for_staging {
+            self.leave_line(queue, deferred);
             self.list_if_startable(deferred);
+        }
+    }
+
+    /// Whoever needs no staging any more must not stand in the way of others.
+    pub(crate) fn leave_line(&mut self, queue: &QueueCore, deferred: &mut Deferred) {
+        if std::mem::take(&mut self.in_line) {
+            let staging = &queue.shared.staging;
+            deferred.next_for_staging = staging.leave(queue.id()).or(staging.next_in_line());
         }
     }
 
@@ -627,12 +640,9 @@ impl State {
 
     /// From in flight to the application's hands; `false` if it was cancelled meanwhile.
     pub(crate) fn hand_to_application(&mut self, token: Token) -> bool {
-        let Some(entry) = self.request_mut(token) else {
+        let Some(entry) = self.request_mut(token).filter(|entry| !entry.cancelled) else {
             return false;
         };
-        if entry.cancelled {
-            return false;
-        }
         entry.stage = Stage::Application;
         self.in_flight -= 1;
         true
@@ -646,6 +656,7 @@ impl State {
         deferred: &mut Deferred,
     ) {
         let mut finished = Vec::new();
+        let mut fences: Vec<Fence> = Vec::new();
         for (token, entry) in self.slots.iter_mut() {
             let Kind::Request(entry) = &mut entry.kind else {
                 continue;
@@ -660,13 +671,25 @@ impl State {
                 Stage::Application if !queue.shared.custom.revoke(queue, token) => {}
                 _ => finished.push(token),
             }
-            if let Some((fence, _)) = &entry.fence {
-                fence.unpark(token, queue);
+            if let Some((fence, _)) = entry.fence.take()
+                && fences
+                    .last()
+                    .is_none_or(|last| last.as_raw() != fence.as_raw())
+            {
+                fences.push(fence);
             }
+        }
+        for fence in fences {
+            fence.unpark(queue, |token| self.is_cancelled(token));
         }
         self.forget_cancelled();
         for token in finished {
             self.finish(token, Ok(()), deferred);
+        }
+        // Revoked requests gave their staging back.
+        deferred.next_for_staging = queue.shared.staging.next_in_line();
+        if self.held.is_none() {
+            self.leave_line(queue, deferred);
         }
         self.fire_markers(deferred);
     }

@@ -2,7 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use ds_core::{Backend, Compression, Error, File, Request, S_OK};
+use ds_core::{
+    Backend, Compression, CustomResult, Error, File, Request, S_OK, Select, StatusArray,
+};
 
 use crate::rig::{
     Rig, SAMPLE_BYTES, assert_ok, code, config, over_cpu_with, over_sim_with, sample, sample_file,
@@ -14,6 +16,7 @@ crate::semantic_tests! {
     many_streams_share_a_small_buffer;
     two_queues_share_a_small_buffer;
     only_staged_bytes_are_limited;
+    a_request_that_fails_in_line_lets_the_next_pass;
 }
 
 /// O-08, O-09, O-10.
@@ -111,6 +114,47 @@ fn only_staged_bytes_are_limited(rig: &Rig) {
             "uncompressed bytes need no staging"
         );
     }
+}
+
+/// Staging is held by a request that the application has fetched; two queues stand in line; the first
+/// one's file is closed. Its request fails without staging, and must not keep the place.
+fn a_request_that_fails_in_line_lets_the_next_pass(rig: &Rig) {
+    let (stream, path) = sample_stream();
+    let bytes = stream.len() as u32;
+    rig.runtime.set_staging_bytes(bytes).unwrap();
+    let custom = rig.runtime.custom_decompression_queue();
+    let (holder, first, second) = (rig.queue(), rig.queue(), rig.queue());
+    let mut buffers: Vec<_> = (0..3).map(|_| untouched(SAMPLE_BYTES)).collect();
+    let mut request = |file: &File, buffer: usize, format| {
+        let request = Request::read(file, 0, bytes, buffers[buffer].lend().unwrap());
+        request.compressed(format, SAMPLE_BYTES as u32)
+    };
+    let (closed, open) = (File::open(path).unwrap(), File::open(path).unwrap());
+    holder.enqueue_request(request(&open, 0, Compression::CUSTOM_0));
+    holder.submit();
+    let mut fetched = Vec::new();
+    rig.wait_until("the fetch", || {
+        custom.get_requests(Select::Custom, 1, &mut fetched) == 1
+    });
+    let array = StatusArray::new(2, None);
+    for (index, (queue, file)) in [(&first, &closed), (&second, &open)]
+        .into_iter()
+        .enumerate()
+    {
+        queue.enqueue_request(request(file, index + 1, Compression::GDEFLATE));
+        queue.enqueue_status(Some(&array), index as u32);
+        queue.submit();
+        rig.settle();
+    }
+    closed.close();
+    custom
+        .set_results(&[CustomResult {
+            id: fetched[0].id,
+            hresult: S_OK,
+        }])
+        .unwrap();
+    assert_eq!(rig.wait(&array, 0), code(Error::FileNotOpen));
+    assert_ok(rig.wait(&array, 1));
 }
 
 fn exact_limits_are_microsofts(rig: &Rig) {

@@ -1,8 +1,6 @@
 //! Several threads at one queue: races between enqueueing, cancelling, closing and reading, on real
 //! threads.
 
-#![forbid(unsafe_code)]
-
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -202,4 +200,59 @@ fn the_error_callback_hears_of_requests() {
     ] {
         assert!(text.contains(part), "{part:?} is missing in {text:?}");
     }
+}
+
+/// An application that fetches as fast as it can never gets a request that a cancel has taken back.
+#[test]
+fn cancelling_races_with_fetching() {
+    use ds_core::{CustomResult, Select};
+    let runtime = runtime();
+    let queue = runtime.create_queue(QueueDesc::new(128)).unwrap();
+    let custom = runtime.custom_decompression_queue();
+    let (file, stop) = (sample_file(), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        let fetcher = scope.spawn(|| {
+            let (mut requests, mut count) = (Vec::new(), 0u64);
+            while !stop.load(Ordering::Relaxed) {
+                requests.clear();
+                custom.get_requests(Select::All, 16, &mut requests);
+                for request in &requests {
+                    // SAFETY: fetched and not answered: ours to write.
+                    unsafe {
+                        request
+                            .destination
+                            .as_ptr()
+                            .write_bytes(1, request.destination.bytes())
+                    };
+                    let answer = CustomResult {
+                        id: request.id,
+                        hresult: S_OK,
+                    };
+                    custom
+                        .set_results(&[answer])
+                        .expect("a fetched request is answered once");
+                    count += 1;
+                }
+            }
+            count
+        });
+        for _ in 0..3000 {
+            let mut buffer = untouched(64);
+            let request = Request::read(&file, 0, 32, buffer.lend().unwrap());
+            queue.enqueue_request(request.compressed(Compression::CUSTOM_0, 64));
+            queue.submit();
+            queue.cancel_requests_with_tag(0, 0);
+            // Taken back, or in the application's hands and soon answered.
+            let start = std::time::Instant::now();
+            while buffer.is_lent() {
+                assert!(start.elapsed() < PATIENCE, "a cancelled request was lost");
+                std::thread::yield_now();
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        fetcher.join().unwrap();
+    });
+    let stats = queue.stats();
+    assert_eq!(stats.requests_cancelled + stats.requests_completed, 3000);
+    assert_eq!(runtime.staging_stats().bytes_in_use, 0);
 }
