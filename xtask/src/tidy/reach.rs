@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Finding, Source, exempt, word_offsets};
+use super::{Finding, Source, exempt, resolve, word_offsets};
 use std::collections::HashSet;
 
 /// Rust files that no crate root leads to.
@@ -64,25 +64,18 @@ impl Module {
     fn candidates(&self, from: &str) -> Vec<String> {
         let (directory, file) = from.rsplit_once('/').map_or(("", from), |(d, f)| (d, f));
         if let Some(path) = &self.path {
-            return vec![join(directory, path)];
+            return resolve(directory, path).into_iter().collect();
         }
         let stem = file.trim_end_matches(".rs");
         let base = match is_crate_root(from) || stem == "mod" {
             true => directory.to_string(),
-            false => join(directory, stem),
+            false => format!("{directory}/{stem}"),
         };
-        vec![
-            join(&base, &format!("{}.rs", self.name)),
-            join(&base, &format!("{}/mod.rs", self.name)),
-        ]
-    }
-}
-
-fn join(directory: &str, rest: &str) -> String {
-    if directory.is_empty() {
-        rest.to_string()
-    } else {
-        format!("{directory}/{rest}")
+        let names = [format!("{}.rs", self.name), format!("{}/mod.rs", self.name)];
+        names
+            .iter()
+            .filter_map(|name| resolve(&base, name))
+            .collect()
     }
 }
 
@@ -157,10 +150,10 @@ mod tests {
         let files = [
             (
                 "a/src/lib.rs",
-                "mod b;\n#[cfg(test)]\n#[path = \"other/x_tests.rs\"]\nmod tests;\n",
+                "mod b;\n#[cfg(test)]\n#[path = \"../other/x_tests.rs\"]\nmod tests;\n",
             ),
             ("a/src/b.rs", ""),
-            ("a/src/other/x_tests.rs", ""),
+            ("a/other/x_tests.rs", ""),
         ];
         assert_eq!(dead(&files), [""; 0]);
     }

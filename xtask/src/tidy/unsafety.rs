@@ -19,16 +19,17 @@ pub(crate) fn unsafe_only_where_listed(sources: &[Source]) -> Vec<Finding> {
         .iter()
         .filter(|s| s.is_rust() && !listed.contains(&s.path))
     {
-        for at in word_offsets(&source.code, "unsafe") {
-            let what = format!("unsafe code in a file that {LIST} does not name");
-            findings.push(Finding::new(&source.path, line_of(&source.code, at), what));
+        let places = word_offsets(&source.code, "unsafe");
+        if let Some(&first) = places.first() {
+            let line = line_of(&source.code, first);
+            let what = format!(
+                "unsafe code, {} places, and {LIST} does not name the file",
+                places.len()
+            );
+            findings.push(Finding::new(&source.path, line, what));
         }
     }
-    let needed = |path: &String| {
-        sources
-            .iter()
-            .any(|s| s.path == *path && !word_offsets(&s.code, "unsafe").is_empty())
-    };
+    let needed = |path: &String| sources.iter().any(|s| s.path == *path && has_unsafe(s));
     let stale = listed.iter().filter(|path| !needed(path));
     findings
         .extend(stale.map(|path| Finding::new(LIST, 1, format!("{path} holds no unsafe code"))));
@@ -40,15 +41,19 @@ pub(crate) fn unsafe_only_where_listed(sources: &[Source]) -> Vec<Finding> {
 /// A file that declares modules is let off: the attribute reaches down into files that may be listed.
 pub(crate) fn safe_files_forbid_it(sources: &[Source]) -> Vec<Finding> {
     let listed = listed(sources);
-    let silent = sources.iter().filter(|s| {
-        s.is_rust()
-            && !listed.contains(&s.path)
-            && !s.text.contains(FORBID)
-            && !reach::declares_modules(s)
-    });
+    // A file that holds unsafe code is the other rule's finding, not this one's too.
+    let safe = |s: &&Source| !listed.contains(&s.path) && !has_unsafe(s);
+    let leaves = sources
+        .iter()
+        .filter(|s| s.is_rust() && !reach::declares_modules(s));
+    let silent = leaves.filter(safe).filter(|s| !s.text.contains(FORBID));
     silent
         .map(|s| Finding::new(&s.path, 1, format!("lacks `{FORBID}`")))
         .collect()
+}
+
+fn has_unsafe(source: &Source) -> bool {
+    !word_offsets(&source.code, "unsafe").is_empty()
 }
 
 fn listed(sources: &[Source]) -> Vec<String> {
