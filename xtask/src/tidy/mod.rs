@@ -104,7 +104,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         [one] if one == "--fix" => fix()?,
         _ => return Err("usage: cargo xtask tidy [--fix]".into()),
     }
-    report.check("tidy: cargo fmt --check", format_check());
+    report.check("tidy: cargo fmt --check", format(&["--check"]));
     let sources = read_tree()?;
     for (name, rule) in RULES {
         let findings = rule(&sources);
@@ -122,7 +122,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
 
 /// Formats code, and fills comments that are too long.
 fn fix() -> Result<(), String> {
-    Cmd::cargo().args(["fmt", "--all"]).run()?;
+    format(&[])?;
     for Source { path, text, .. } in read_tree()?.iter().filter(|source| source.is_rust()) {
         let filled = rewrap::rewrap(text, text::COLUMNS_MAX);
         if filled != *text {
@@ -133,16 +133,16 @@ fn fix() -> Result<(), String> {
     Ok(())
 }
 
-fn format_check() -> Result<(), String> {
-    Cmd::cargo().args(["fmt", "--all", "--check"]).run()?;
-    let fuzz = paths::root().join("fuzz/Cargo.toml");
-    if !fuzz.is_file() {
-        return Ok(());
+/// Runs rustfmt over both workspaces.
+fn format(options: &[&str]) -> Result<(), String> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let manifest = paths::root().join(manifest);
+        let format = Cmd::cargo()
+            .args(["fmt", "--all", "--manifest-path"])
+            .arg(manifest);
+        format.args(options).run()?;
     }
-    Cmd::cargo()
-        .args(["fmt", "--all", "--check", "--manifest-path"])
-        .arg(fuzz)
-        .run()
+    Ok(())
 }
 
 /// Reads every text file of the tree: what git tracks or would track, or a walk where there is no git.

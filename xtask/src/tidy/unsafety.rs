@@ -36,7 +36,8 @@ pub(crate) fn unsafe_only_where_listed(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// Files outside the list that do not forbid unsafe code, so that the compiler would not keep them so.
+/// Files outside the list in which the compiler would let unsafe code in: neither they nor a module above
+/// them forbid it.
 ///
 /// A file that declares modules is let off: the attribute reaches down into files that may be listed.
 pub(crate) fn safe_files_forbid_it(sources: &[Source]) -> Vec<Finding> {
@@ -46,9 +47,11 @@ pub(crate) fn safe_files_forbid_it(sources: &[Source]) -> Vec<Finding> {
     let leaves = sources
         .iter()
         .filter(|s| s.is_rust() && !reach::declares_modules(s));
-    let silent = leaves.filter(safe).filter(|s| !s.text.contains(FORBID));
-    silent
-        .map(|s| Finding::new(&s.path, 1, format!("lacks `{FORBID}`")))
+    let open = leaves.filter(safe).filter(|s| {
+        let mut line = reach::lineage(sources, s).into_iter();
+        !line.any(|s| s.text.contains(FORBID))
+    });
+    open.map(|s| Finding::new(&s.path, 1, format!("lacks `{FORBID}`")))
         .collect()
 }
 
@@ -111,5 +114,10 @@ mod tests {
         );
         assert_eq!(safe_files_forbid_it(&tree("", "//! A.\nmod b;\n")), []);
         assert_eq!(safe_files_forbid_it(&tree("a.rs", "//! A.\n")), []);
+        let parent = Source::new("src/lib.rs", &format!("{FORBID}\nmod below;"));
+        assert_eq!(
+            safe_files_forbid_it(&[parent, Source::new("src/below.rs", "")]),
+            []
+        );
     }
 }
