@@ -78,6 +78,12 @@ impl Entry {
         self.0 & flags == flags
     }
 
+    /// The value of a literal.
+    #[inline(always)]
+    pub(super) fn literal(self) -> u8 {
+        (self.0 >> 15) as u8
+    }
+
     /// Base plus the extra bits, which follow the codeword in `bits`. Only the low byte counts for
     /// a literal; its flag is left above it.
     #[inline(always)]

@@ -55,7 +55,7 @@ impl Lane {
         let needed = ((self.state << 26) as i32 >> 31) as u32;
         // A wrapping shift takes the low six bits as they are: 63 - (63 - bits held).
         self.bits |= u64::from(word & needed).wrapping_shl(!self.state);
-        needed.wrapping_neg() as usize
+        (self.state >> 5) as usize % 2
     }
 }
 

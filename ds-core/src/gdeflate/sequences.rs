@@ -34,6 +34,8 @@ pub(super) struct Batch {
     matches: [u32; LIST_LEN],
     distances: [u32; LIST_LEN],
     pub(super) counts: Counts,
+    /// See [`Batch::mostly_literals`].
+    mostly_literals: bool,
 }
 
 /// Bits of a match that count literals.
@@ -68,6 +70,7 @@ impl Batch {
             matches: 0,
             distances: 0,
         },
+        mostly_literals: false,
     };
 
     /// Writes `value` as the next element of *every* list. Whoever calls this then raises the
@@ -80,9 +83,22 @@ impl Batch {
         self.distances[at.distances % LIST_LEN] = value;
     }
 
+    /// Writes and counts several literals.
+    #[inline(always)]
+    pub(super) fn put_literals<const N: usize>(&mut self, counts: &mut Counts, literals: [u8; N]) {
+        self.literals[counts.literals..][..N].copy_from_slice(&literals);
+        counts.literals += N;
+    }
+
+    /// Whether the last batch executed was nearly all literals; the next one is then likely to be.
+    pub(super) fn mostly_literals(&self) -> bool {
+        self.mostly_literals
+    }
+
     /// Forgets the first `matches` matches, with their distances, and the first `literals` literals.
     fn carry(&mut self, literals: usize, matches: usize) {
         let counts = self.counts;
+        self.mostly_literals = literals > 16 * matches;
         self.literals.copy_within(literals..counts.literals, 0);
         self.matches.copy_within(matches..counts.matches, 0);
         self.counts = Counts {
