@@ -1,7 +1,7 @@
 //! The reference codec, for comparison: one tile at a time, without the safe crate's allocations.
 //!
-//! Direct calls because the safe wrapper around it, the crate `gdeflate`, hides that the encoder gives up on some noise,
-//! and hands on a tile of 0 bytes, which its decoder then reads as if it were one.
+//! Direct calls because the safe wrapper, the crate `gdeflate`, hides that the encoder gives up on
+//! some noise: it hands on a tile of 0 bytes, which its decoder then reads as if it were one.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
