@@ -38,6 +38,7 @@ use lanes::Lanes;
 use optimal::Optimal;
 use pairs::Pairs;
 use quads::Quads;
+use split::Estimate;
 use tile::Tile;
 
 /// Bytes of input in a tile, at most.
@@ -134,6 +135,8 @@ enum Parser {
 impl Parser {
     fn new(level: Level) -> Parser {
         let effort = |depth, nice_length| Effort { depth, nice_length };
+        let optimal =
+            |effort, passes, last| Parser::Optimal(Box::new(Optimal::new(effort, passes, last)));
         match level.get() {
             1 => Parser::Fast(Pairs::new()),
             2 => Parser::GreedyQuads(Quads::new(), effort(4, 32)),
@@ -142,11 +145,11 @@ impl Parser {
             5 => Parser::LazyChains(Chains::new(), effort(12, 32)),
             6 => Parser::LazyChains(Chains::new(), effort(16, 48)),
             7 => Parser::LazyChains(Chains::new(), effort(24, 80)),
-            8 => Parser::Optimal(Box::new(Optimal::new(effort(12, 30), 1))),
-            9 => Parser::Optimal(Box::new(Optimal::new(effort(24, 60), 2))),
-            10 => Parser::Optimal(Box::new(Optimal::new(effort(35, 100), 2))),
-            11 => Parser::Optimal(Box::new(Optimal::new(effort(80, 180), 3))),
-            _ => Parser::Optimal(Box::new(Optimal::new(effort(200, 258), 5))),
+            8 => optimal(effort(12, 30), 1, Estimate::Entropy),
+            9 => optimal(effort(24, 60), 2, Estimate::Entropy),
+            10 => optimal(effort(35, 100), 2, Estimate::Exact),
+            11 => optimal(effort(80, 180), 3, Estimate::Exact),
+            _ => optimal(effort(150, 258), 4, Estimate::Exact),
         }
     }
 
@@ -161,7 +164,7 @@ impl Parser {
             // Its prices are those of the blocks, so it splits as it goes.
             Parser::Optimal(optimal) => return optimal.parse(tile, items),
         }
-        split::join(items.parts_mut());
+        split::join(items.parts_mut(), Estimate::Entropy);
     }
 }
 
@@ -171,7 +174,7 @@ impl Encoder {
         Encoder {
             parser: Parser::new(level),
             tile: Tile::new(),
-            items: Items::new(),
+            items: Items::new(segment_bytes(level)),
             writer: BlockWriter::new(),
             lanes: Lanes::new(),
         }
@@ -220,6 +223,11 @@ fn stored_words(bytes: usize) -> usize {
         }
     }
     bits.iter().map(|bits| bits.div_ceil(32) + 1).sum()
+}
+
+/// In what portions a tile is looked at to find the borders of its blocks: small ones find better borders, and take longer.
+fn segment_bytes(level: Level) -> usize {
+    if level.get() < 10 { 4096 } else { 2048 }
 }
 
 /// A large array on the heap that never was on the stack.

@@ -4,7 +4,7 @@ use super::alphabet::{
     DISTANCE_COUNT, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT,
     distance_extra_bits, distance_symbol, length_extra, length_symbol, litlen_extra_bits,
 };
-use super::code::{CODEWORD_BITS_MAX, Code};
+use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
 use super::header::Header;
 use super::items::{Histogram, Item, ROW_COUNT, row_of_length};
 use super::lanes::{LANES, Lanes, Op};
@@ -70,6 +70,13 @@ fn bits_under(
     };
     3 + (bits(&histogram.litlen, litlen) + bits(&histogram.distance, distance)) as usize
         + histogram.extra_bits()
+}
+
+/// Bits of a dynamic block, all of them.
+pub(super) fn coded_bits(histogram: &Histogram) -> usize {
+    let litlen = lengths_for(&histogram.litlen, CODEWORD_BITS_MAX);
+    let distance = lengths_for(&histogram.distance, CODEWORD_BITS_MAX);
+    Header::new(&litlen, &distance).bits + bits_under(histogram, &litlen, &distance)
 }
 
 /// Bits of stored blocks for so many bytes.

@@ -6,9 +6,9 @@
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::chains::Effort;
-use super::items::{Items, Part, SEGMENT_BYTES};
+use super::items::{Items, Part};
 use super::prices::Prices;
-use super::split::join;
+use super::split::{Estimate, join};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
@@ -22,6 +22,8 @@ pub(super) struct Optimal {
     trees: Trees,
     effort: Effort,
     passes: u32,
+    /// How the blocks that are written are chosen.
+    last_estimate: Estimate,
     /// All matches, by position.
     matches: Vec<Found>,
     /// Where the matches of each position end in `matches`; they begin where those of the previous one end.
@@ -40,11 +42,12 @@ const LITERAL: Found = Found {
 
 impl Optimal {
     /// A parse that refines its prices `passes` times.
-    pub(super) fn new(effort: Effort, passes: u32) -> Optimal {
+    pub(super) fn new(effort: Effort, passes: u32, last_estimate: Estimate) -> Optimal {
         Optimal {
             trees: Trees::new(),
             effort,
             passes,
+            last_estimate,
             matches: Vec::with_capacity(1 << 17),
             match_ends: Vec::with_capacity(1 << 16),
             price_to_end: Vec::with_capacity((1 << 16) + 1),
@@ -57,9 +60,11 @@ impl Optimal {
         self.find_matches(tile);
         self.take_longest(tile, items);
         for _ in 0..self.passes {
+            join(items.parts_mut(), Estimate::Entropy);
             self.find_steps(tile, items.parts());
             self.take_steps(tile, items);
         }
+        join(items.parts_mut(), self.last_estimate);
     }
 
     /// Fills `matches`.
@@ -143,12 +148,12 @@ impl Optimal {
     }
 }
 
-/// Goes through the tile step by step and splits what comes of it into blocks.
+/// Goes through the tile step by step.
 fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
     items.clear();
     let mut at = 0;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let step = step_at(at);
             if step.distance == 0 {
@@ -161,7 +166,6 @@ fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
         }
         items.close_segment(at);
     }
-    join(items.parts_mut());
 }
 
 /// The cheapest of a literal, whose way is priced `literal`, and every length of the given matches.

@@ -1,7 +1,7 @@
 //! Greedy and lazy parses: one pass, decisions on the spot.
 
 use super::chains::{Effort, Finder, Match};
-use super::items::{Items, SEGMENT_BYTES};
+use super::items::Items;
 use super::pairs::{self, Pairs};
 use super::tile::Tile;
 
@@ -18,7 +18,7 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
     let searched = tile.len().saturating_sub(pairs::HASHED_BYTES - 1);
     let mut at = 1;
     while at < searched {
-        let end = (at + SEGMENT_BYTES).min(searched);
+        let end = items.segment_end(at, searched);
         let mut run_start = at;
         while at < end {
             let Some(found) = pairs.search(tile, at as u16) else {
@@ -48,7 +48,7 @@ pub(super) fn greedy(tile: &Tile, finder: &mut impl Finder, effort: Effort, item
     items.push_literal(tile.byte(0));
     let mut at = 1;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let found = finder.search(tile, at as u16, 2, effort);
             if found.length == 0 {
@@ -78,7 +78,7 @@ pub(super) fn lazy(tile: &Tile, finder: &mut impl Finder, effort: Effort, items:
     };
     let mut at = 1;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let mut found = finder.search(tile, at as u16, 2, effort);
             if found.length == 0 {
