@@ -7,8 +7,9 @@
 //! 3. *split* the result into blocks that share codes (`split.rs`);
 //! 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
 //!
-//! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an empty distance code
-//! that is not used; the same input and level give the same bytes; no tile is larger than [`TILE_BOUND`].
+//! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an
+//! empty distance code that is not used; the same input and level give the same bytes; no tile is larger than
+//! [`TILE_BOUND`].
 
 #![forbid(unsafe_code)]
 
@@ -44,7 +45,8 @@ use tile::Tile;
 /// Bytes of input in a tile, at most.
 const TILE_BYTES_MAX: usize = 65_536;
 
-/// The most bytes [`Encoder::encode_tile`] ever appends: a full tile that no code makes smaller takes two stored blocks.
+/// The most bytes [`Encoder::encode_tile`] ever appends: a full tile that no code makes smaller takes two
+/// stored blocks.
 pub const TILE_BOUND: usize = 65_672;
 
 /// How hard to try, 1 to 12: faster or smaller, in the steps that libdeflate made customary.
@@ -211,7 +213,8 @@ impl Encoder {
     }
 }
 
-/// Words of a tile in which so many bytes are only stored: those of the bits of each lane, and one reserved for each.
+/// Words of a tile in which so many bytes are only stored: those of the bits of each lane, and one reserved
+/// for each.
 fn stored_words(bytes: usize) -> usize {
     let mut bits = [0; lanes::LANES];
     for block in [bytes.min(65_535), bytes.saturating_sub(65_535)] {
@@ -225,7 +228,8 @@ fn stored_words(bytes: usize) -> usize {
     bits.iter().map(|bits| bits.div_ceil(32) + 1).sum()
 }
 
-/// In what portions a tile is looked at to find the borders of its blocks: small ones find better borders, and take longer.
+/// In what portions a tile is looked at to find the borders of its blocks: small ones find better borders,
+/// and take longer.
 fn segment_bytes(level: Level) -> usize {
     if level.get() < 10 { 4096 } else { 2048 }
 }

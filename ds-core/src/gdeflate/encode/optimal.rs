@@ -1,8 +1,9 @@
 //! The near-optimal parse: the cheapest way through a tile under prices that are refined a few times.
 //!
-//! Matches are found once. Then each pass walks the tile from its end, finds for every position the cheapest way to the end under the
-//! prices of the block it is in, and the result is split into blocks anew, whose symbol frequencies give the next pass its prices.
-//! A match may reach into the next block; the border then moves to the match's end.
+//! Matches are found once. Then each pass walks the tile from its end, finds for every position the cheapest
+//! way to the end under the prices of the block it is in, and the result is split into blocks anew, whose
+//! symbol frequencies give the next pass its prices. A match may reach into the next block; the border then
+//! moves to the match's end.
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::chains::Effort;

@@ -5,7 +5,8 @@ use super::items::Items;
 use super::pairs::{self, Pairs};
 use super::tile::Tile;
 
-/// Positions inserted at each end of a match longer than twice this; the middle of a long run is not worth knowing.
+/// Positions inserted at each end of a match longer than twice this; the middle of a long run is not worth
+/// knowing.
 const INSERTED_MAX: usize = 256;
 
 /// Takes the first match wherever there is one; hurries through data without any.

@@ -45,7 +45,8 @@ impl Prices {
     }
 }
 
-/// Bits by entropy, between one and fifteen; a symbol that was not used is priced as if it were used once in a while.
+/// Bits by entropy, between one and fifteen; a symbol that was not used is priced as if it were used once in
+/// a while.
 fn symbol_prices<const N: usize>(counts: &[u32; N]) -> [u32; N] {
     let total = log2(counts.iter().sum());
     counts.map(|count| {

@@ -1,8 +1,9 @@
 //! Binary trees: for a position, its closest earlier match of every length.
 //!
-//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow them, newest at the root. A
-//! search walks down to where the new position belongs, meets the longest matches on the way, newest first, and rebuilds the tree
-//! around the new root. Nodes are numbered by position plus one, so that fresh tables say "none".
+//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow
+//! them, newest at the root. A search walks down to where the new position belongs, meets the longest matches
+//! on the way, newest first, and rebuilds the tree around the new root. Nodes are numbered by position plus
+//! one, so that fresh tables say "none".
 
 use super::chains::Effort;
 use super::tile::Tile;
@@ -58,9 +59,11 @@ impl Trees {
         self.roots.fill(0);
     }
 
-    /// Inserts a position and appends its matches to `found`: lengths rise, and each is the closest match of its length.
+    /// Inserts a position and appends its matches to `found`: lengths rise, and each is the closest match of
+    /// its length.
     ///
-    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the tile.
+    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the
+    /// tile.
     #[inline(always)]
     pub(super) fn search(
         &mut self,
@@ -118,7 +121,8 @@ impl Trees {
         let length_max = tile.len() - at;
         let nice_length = effort.nice_length.min(length_max);
         let mut node = std::mem::replace(&mut self.roots[hash4(word)], position + 1);
-        // Where the next lesser and the next greater node will hang, and how much all nodes below them are known to match.
+        // Where the next lesser and the next greater node will hang, and how much all nodes below them are
+        // known to match.
         let (mut lesser, mut lesser_known) = ((at, 0), 0);
         let (mut greater, mut greater_known) = ((at, 1), 0);
         for _ in 0..effort.depth {
