@@ -1,0 +1,37 @@
+//! What is fuzzed: a table of functions that take any bytes and must neither panic, hang nor touch memory
+//! that is not theirs.
+//!
+//! Two engines run the same functions: `smoke` (stable Rust, blind mutation, seconds, in CI) and `libfuzzer`
+//! (nightly, guided by coverage, under AddressSanitizer, for hours). A target is one file in `targets/` with
+//! `pub fn target(data: &[u8])`, and one line in [`TARGETS`].
+
+#![forbid(unsafe_code)]
+
+pub mod mutate;
+pub mod targets;
+
+/// A target: its name, the function, and where inputs worth starting from lie.
+pub struct Target {
+    /// The name on the command line and of the directories `corpus/<name>` and `artifacts/<name>`.
+    pub name: &'static str,
+    /// Tries one input. Whatever it finds wrong it says by panicking.
+    pub run: fn(&[u8]),
+    /// More directories of inputs beside the corpus, relative to the repository root; may be missing.
+    pub seeds: &'static [&'static str],
+}
+
+/// Every target. The last one is broken on purpose, so that each engine can be seen to find something.
+pub const TARGETS: &[Target] = &[Target {
+    name: PLANTED,
+    run: targets::planted::target,
+    seeds: &[],
+}];
+
+/// The target that is broken on purpose; no run of "all targets" includes it.
+pub const PLANTED: &str = "planted";
+
+/// The target called `name`.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Target> {
+    TARGETS.iter().find(|target| target.name == name)
+}

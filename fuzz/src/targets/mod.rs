@@ -1,0 +1,5 @@
+//! The targets, one file each.
+
+#![forbid(unsafe_code)]
+
+pub mod planted;

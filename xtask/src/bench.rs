@@ -1,0 +1,176 @@
+//! `cargo xtask bench [--record]`: the project's benchmarks, and their history.
+//!
+//! The contract is in `bench/README.md`: a benchmark is a command whose last line of output is one flat
+//! JSON object of numbers. `--record` appends one line for the whole run to `bench/history.ndjson`, with
+//! what is needed to judge it later: commit, date, processor, cores, kernel.
+#![forbid(unsafe_code)]
+
+use crate::json;
+use crate::paths;
+use crate::report::Report;
+use crate::sh::Cmd;
+use std::io::Write;
+use std::path::Path;
+
+/// A benchmark: the name its metrics are filed under, and the command, run in the repository root.
+struct Benchmark {
+    name: &'static str,
+    command: &'static [&'static str],
+}
+
+/// Every benchmark. Commands run what the release build made, so that what is measured is what ships.
+const BENCHMARKS: &[Benchmark] = &[];
+
+/// Files whose size is a measurement too.
+const SIZES: &[(&str, &str)] = &[
+    ("ds_bytes", "release/ds"),
+    ("libds_runtime_so_bytes", "release/libds_runtime.so"),
+];
+
+/// Runs every benchmark; with `--record` keeps the numbers.
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
+    let record = match arguments {
+        [] => false,
+        [one] if one == "--record" => true,
+        _ => return Err("usage: cargo xtask bench [--record]".into()),
+    };
+    Cmd::cargo()
+        .args([
+            "build",
+            "--release",
+            "--package",
+            "ds-runtime",
+            "--package",
+            "ds-capi",
+            "--quiet",
+        ])
+        .run()?;
+    let mut metrics = sizes(report);
+    if BENCHMARKS.is_empty() {
+        report.skip("bench: programs", "none is listed in xtask/src/bench.rs");
+    }
+    for benchmark in BENCHMARKS {
+        match measure(benchmark) {
+            Ok(found) => {
+                metrics.extend(found);
+                report.pass(&format!("bench: {}", benchmark.name));
+            }
+            Err(why) => report.fail(&format!("bench: {}", benchmark.name), &why),
+        }
+    }
+    metrics
+        .iter()
+        .for_each(|(name, value)| println!("  {name:<40} {value}"));
+    if record && report.failed_count() == 0 {
+        append(&history_line(&metrics)?)?;
+        report.pass("bench: recorded in bench/history.ndjson");
+    }
+    Ok(())
+}
+
+fn sizes(report: &mut Report) -> Vec<(String, f64)> {
+    let mut found = Vec::new();
+    for (name, file) in SIZES {
+        let size = stripped_bytes(&paths::target().join(file));
+        report.check(
+            &format!("bench: size of {file}"),
+            size.as_ref().map(drop).map_err(Clone::clone),
+        );
+        found.extend(size.map(|bytes| (format!("size.{name}"), bytes as f64)));
+    }
+    found
+}
+
+/// The size without what only a debugger reads: that is what a user downloads and maps.
+fn stripped_bytes(file: &Path) -> Result<u64, String> {
+    let stripped = paths::scratch("bench")?.join(paths::name_of(file));
+    Cmd::new("strip")
+        .args(["--strip-all", "-o"])
+        .arg(&stripped)
+        .arg(file)
+        .quiet()
+        .run()?;
+    std::fs::metadata(&stripped)
+        .map(|metadata| metadata.len())
+        .map_err(|e| e.to_string())
+}
+
+fn measure(benchmark: &Benchmark) -> Result<Vec<(String, f64)>, String> {
+    let (program, arguments) = benchmark
+        .command
+        .split_first()
+        .ok_or("its command is empty")?;
+    let text = Cmd::new(program)
+        .args(arguments)
+        .limit_s(20 * 60)
+        .capture()
+        .text_or_shown()?;
+    let last = text
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .ok_or("it printed nothing")?;
+    let numbers = json::read_numbers(last).map_err(|why| format!("its last line: {why}"))?;
+    if numbers.is_empty() {
+        return Err("it measured nothing".into());
+    }
+    Ok(numbers
+        .into_iter()
+        .map(|(name, value)| (format!("{}.{name}", benchmark.name), value))
+        .collect())
+}
+
+fn history_line(metrics: &[(String, f64)]) -> Result<String, String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let text = Cmd::new(program)
+            .args(arguments)
+            .quiet()
+            .limit_s(60)
+            .capture()
+            .text_or_shown()?;
+        Ok::<String, String>(text.trim().to_string())
+    };
+    let commit = said(
+        "git",
+        &[
+            "describe",
+            "--always",
+            "--dirty",
+            "--abbrev=12",
+            "--exclude=*",
+        ],
+    )?;
+    let date = said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?;
+    let kernel = said("uname", &["-r"])?;
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let numbers: Vec<String> = metrics
+        .iter()
+        .map(|(name, v)| format!("{}:{v}", json::quote(name)))
+        .collect();
+    Ok(format!(
+        "{{\"date\":{},\"commit\":{},\"cpu\":{},\"cores\":{cores},\"kernel\":{},\"metrics\":{{{}}}}}",
+        json::quote(&date),
+        json::quote(&commit),
+        json::quote(&cpu_model()),
+        json::quote(&kernel),
+        numbers.join(",")
+    ))
+}
+
+/// The processor as the kernel names it.
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("model name"));
+    line.and_then(|l| l.split_once(':'))
+        .map_or_else(|| "unknown".into(), |(_, name)| name.trim().to_string())
+}
+
+fn append(line: &str) -> Result<(), String> {
+    let path = paths::root().join("bench/history.ndjson");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&path);
+    let written = file.and_then(|mut file| writeln!(file, "{line}"));
+    written.map_err(|e| format!("cannot append to {}: {e}", path.display()))
+}

@@ -1,0 +1,164 @@
+//! `cargo xtask ci`: everything that must hold before a change is merged, in the order that fails soonest.
+//!
+//! Needs a Debian-like machine with a Rust toolchain, nothing else: `setup` brings or names the rest. One
+//! build tree in the dev profile serves all steps but those whose flags forbid it. A step that fails does
+//! not stop the next: whoever reads the log wants all the news.
+#![forbid(unsafe_code)]
+
+use crate::paths;
+use crate::report::Report;
+use crate::sh::Cmd;
+use crate::{dist, fuzz, header, readme, sanitize, setup, test_c, test_rust, tidy};
+use std::time::{Duration, Instant};
+
+/// A step: its name, and what it does.
+struct Step {
+    name: &'static str,
+    run: fn(&mut Report) -> Result<(), String>,
+}
+
+const fn step(name: &'static str, run: fn(&mut Report) -> Result<(), String>) -> Step {
+    Step { name, run }
+}
+
+const STEPS: &[Step] = &[
+    step("setup", |report| setup::run(&[], report)),
+    step("tidy", |report| tidy::run(&[], report)),
+    // Before anything else builds the root package: its build script would bring a stale header up to date.
+    step("header", |report| header::run(&["--check".into()], report)),
+    step("clippy", clippy),
+    step("test", |report| test_rust::run(&[], report)),
+    step("fuzz tests", fuzz_tests),
+    step("doc", doc),
+    step("test-c", |report| test_c::run(&[], report)),
+    step("examples", examples),
+    step("fuzz", fuzz_smoke),
+    step("demo", demo),
+    step("readme", |report| readme::run(&[], report)),
+    step("dist", |report| dist::run(&[], report)),
+    step("asan", |report| sanitize::asan(&[], report)),
+    step("tsan", |report| sanitize::tsan(&[], report)),
+    step("miri", |report| sanitize::miri(&[], report)),
+];
+
+/// Runs every step.
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
+    if !arguments.is_empty() {
+        return Err("usage: cargo xtask ci".into());
+    }
+    let mut times: Vec<(&str, Duration)> = Vec::new();
+    for Step { name, run } in STEPS {
+        println!("\n== {name}");
+        let started = Instant::now();
+        if let Err(why) = run(report) {
+            report.fail(name, &why);
+        }
+        times.push((name, started.elapsed()));
+    }
+    println!("\n== time");
+    times
+        .iter()
+        .for_each(|(name, time)| println!("  {:>6.1} s  {name}", time.as_secs_f64()));
+    let total: Duration = times.iter().map(|(_, time)| *time).sum();
+    println!("  {:>6.1} s  in all", total.as_secs_f64());
+    Ok(())
+}
+
+fn clippy(report: &mut Report) -> Result<(), String> {
+    let all = Cmd::cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]);
+    report.check("clippy", all.run());
+    let fuzz = Cmd::cargo().args(["clippy", "--quiet", "--bins", "--lib", "--manifest-path"]);
+    let fuzz = fuzz
+        .arg(paths::root().join("fuzz/Cargo.toml"))
+        .env("CARGO_TARGET_DIR", paths::target());
+    report.check("clippy: fuzz", fuzz.args(["--", "-D", "warnings"]).run());
+    Ok(())
+}
+
+fn fuzz_tests(report: &mut Report) -> Result<(), String> {
+    let command = Cmd::cargo()
+        .args(["test", "--lib", "--manifest-path"])
+        .arg(paths::root().join("fuzz/Cargo.toml"));
+    test_rust::tally(
+        "cargo test: fuzz",
+        command.env("CARGO_TARGET_DIR", paths::target()),
+        report,
+    );
+    Ok(())
+}
+
+fn doc(report: &mut Report) -> Result<(), String> {
+    let doc = Cmd::cargo().args([
+        "doc",
+        "--quiet",
+        "--workspace",
+        "--no-deps",
+        "--document-private-items",
+    ]);
+    report.check("doc", doc.env("RUSTDOCFLAGS", "-D warnings").run());
+    Ok(())
+}
+
+/// Rust examples are built by clippy and test already; here each is run.
+fn examples(report: &mut Report) -> Result<(), String> {
+    let mut found = 0;
+    for (package, directory) in [("ds-runtime", "examples"), ("ds-core", "ds-core/examples")] {
+        for file in paths::files_in(&paths::root().join(directory), &["rs"]) {
+            found += 1;
+            let name = paths::name_of(&file).trim_end_matches(".rs").to_string();
+            let run =
+                Cmd::cargo().args(["run", "--quiet", "--package", package, "--example", &name]);
+            let ended = run.limit_s(300).capture();
+            report.check(&format!("example: {name}"), ended.text_or_shown().map(drop));
+        }
+    }
+    if found == 0 {
+        report.skip("examples", "there are no Rust examples yet");
+    }
+    Ok(())
+}
+
+/// The stable engine on every target; both engines on the fault that is there to be found.
+fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
+    let words = |text: &str| {
+        text.split_whitespace()
+            .map(String::from)
+            .collect::<Vec<_>>()
+    };
+    fuzz::run(&words("--self-check"), report)?;
+    fuzz::run(&words("--seconds 10"), report)?;
+    fuzz::run(&words("--libfuzzer --self-check"), report)
+}
+
+/// `ds demo` must run and say something.
+fn demo(report: &mut Report) -> Result<(), String> {
+    let sources = paths::files_in(&paths::root().join("src"), &["rs"]);
+    let known = sources
+        .iter()
+        .any(|file| paths::read(file).is_ok_and(|text| text.contains("\"demo\"")));
+    if !known {
+        report.skip("demo", "`ds` has no command `demo` yet");
+        return Ok(());
+    }
+    let ended = Cmd::cargo()
+        .args(["run", "--quiet", "--", "demo"])
+        .limit_s(300)
+        .capture();
+    ended.show_tail(20);
+    let silent = ended.text.trim().is_empty();
+    let said = if silent {
+        Err("it printed nothing".to_string())
+    } else {
+        Ok(())
+    };
+    report.check("demo", ended.ok().and(said));
+    Ok(())
+}
