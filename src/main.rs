@@ -1,2 +1,5 @@
 //! The command-line tool `ds`.
+
+#![forbid(unsafe_code)]
+
 fn main() {}

@@ -15,7 +15,7 @@ use ds_core::gdeflate::encode::{Encoder, Level};
 const TILE_BYTES: usize = 65_536;
 /// Tiles between turns.
 const GROUP_TILES: usize = 16;
-const RUNS: usize = 3;
+const RUNS: usize = 5;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);

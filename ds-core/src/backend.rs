@@ -1,7 +1,9 @@
-//! `Backend`: the public choice of how requests are carried out, and the one function that makes it.
+//! `Backend`: the public choice of how requests are carried out, and the one function that makes
+//! it.
 //!
-//! A backend is a pair drawn from two closed sets: how bytes are read (`Io`) and how they are decompressed
-//! (`Decoder`). Asking for something that is not available falls back and says why; it never fails.
+//! A backend is a pair drawn from two closed sets: how bytes are read (`Io`) and how they are
+//! decompressed (`Decoder`). Asking for something that is not available falls back and says why; it
+//! never fails.
 
 #![forbid(unsafe_code)]
 
@@ -19,7 +21,8 @@ pub enum Backend {
     IoUring,
     /// Reading as above; GPU destinations and decompression through Vulkan.
     Vulkan,
-    /// A simulation with seeded faults and no threads, for tests: someone calls [`crate::Runtime::turn`].
+    /// A simulation with seeded faults and no threads, for tests: someone calls
+    /// [`crate::Runtime::turn`].
     Sim,
 }
 

@@ -1,8 +1,8 @@
 //! Configuration: one table of options, the same from Rust, C, the environment and a file.
 //!
-//! `DS_CONFIG=key=value,key=value` beats the file named by `DS_CONFIG_FILE` (a `key = value` a line, `#` comments),
-//! which beats what the program sets, so that a person can overrule a game. A value that makes no sense is logged and
-//! ignored: a typo must not keep a game from starting.
+//! `DS_CONFIG=key=value,key=value` beats the file named by `DS_CONFIG_FILE` (a `key = value` a
+//! line, `#` comments), which beats what the program sets, so that a person can overrule a game. A
+//! value that makes no sense is logged and ignored: a typo must not keep a game from starting.
 
 #![forbid(unsafe_code)]
 
@@ -17,8 +17,8 @@ pub struct Config {
     pub backend: Backend,
     /// Threads that read and write; 0 chooses. At most [`THREADS_MAX`].
     pub io_threads: u32,
-    /// Threads that decompress; 0 chooses; -1 for none: the application takes every compressed request from the
-    /// custom decompression queue.
+    /// Threads that decompress; 0 chooses; -1 for none: the application takes every compressed
+    /// request from the custom decompression queue.
     pub decode_threads: i32,
     /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
     pub staging_bytes: u32,
@@ -190,7 +190,8 @@ impl Config {
             .ok_or_else(|| format!("{key} cannot be {value:?}; it takes {}", option.values))
     }
 
-    /// Sets options from a `key=value,key=value` list; answers a complaint for each that was ignored.
+    /// Sets options from a `key=value,key=value` list; answers a complaint for each that was
+    /// ignored.
     pub fn set_list(&mut self, list: &str) -> Vec<String> {
         let items = list
             .split([',', '\n'])
@@ -207,7 +208,8 @@ impl Config {
         complaints
     }
 
-    /// This configuration, overruled by `DS_CONFIG_FILE` and then by `DS_CONFIG`. Complaints go to the log.
+    /// This configuration, overruled by `DS_CONFIG_FILE` and then by `DS_CONFIG`. Complaints go to
+    /// the log.
     #[must_use]
     pub fn overruled_by_environment(mut self) -> Config {
         let mut complaints = Vec::new();

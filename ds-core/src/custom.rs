@@ -1,8 +1,9 @@
 //! The custom decompression queue: requests that the application decompresses.
 //!
-//! Owns the requests between the end of their read and the application's answer. Formats 0x80 to 0xFF come here, and
-//! the built-in ones too when the runtime has no decompression threads. A request that was fetched belongs to the
-//! application until it answers: the engine touches neither its source nor its destination meanwhile.
+//! Owns the requests between the end of their read and the application's answer. Formats 0x80 to
+//! 0xFF come here, and the built-in ones too when the runtime has no decompression threads. A
+//! request that was fetched belongs to the application until it answers: the engine touches neither
+//! its source nor its destination meanwhile.
 
 #![forbid(unsafe_code)]
 
@@ -11,10 +12,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Subsystem};
+use crate::error::{Error, Fault, Subsystem};
 use crate::memory::Span;
 use crate::notify::Event;
-use crate::queue::{Fault, QueueCore};
+use crate::queue::QueueCore;
 use crate::request::Compression;
 use crate::runtime::Runtime;
 use crate::slots::{Slots, Token};
@@ -50,7 +51,8 @@ pub struct CustomRequest {
     pub compression: Compression,
     /// The compressed bytes, readable until the answer.
     pub source: Span,
-    /// Where they go, writable until the answer. The application's own memory: it may be anything it asked for.
+    /// Where they go, writable until the answer. The application's own memory: it may be anything
+    /// it asked for.
     pub destination: Span,
 }
 
@@ -168,8 +170,8 @@ impl CustomDecompressionQueue {
         &self.runtime.shared().custom
     }
 
-    /// The event that is set when requests arrive. Made at the first call; wait for it, [`Event::take`] it, then
-    /// fetch until there are none.
+    /// The event that is set when requests arrive. Made at the first call; wait for it,
+    /// [`Event::take`] it, then fetch until there are none.
     ///
     /// # Errors
     /// The kernel's, if there are no descriptors left.
@@ -194,7 +196,8 @@ impl CustomDecompressionQueue {
         }
     }
 
-    /// Fetches at most `max` requests of the kind, oldest first, to the end of `out`; answers how many.
+    /// Fetches at most `max` requests of the kind, oldest first, to the end of `out`; answers how
+    /// many.
     pub fn get_requests(&self, select: Select, max: usize, out: &mut Vec<CustomRequest>) -> usize {
         let mut jobs = self.custom().jobs.lock();
         let jobs = &mut *jobs;
@@ -226,7 +229,8 @@ impl CustomDecompressionQueue {
     /// Answers requests, in any order and number, from any thread.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if an id names no fetched request; the others are answered all the same.
+    /// [`Error::InvalidArgument`] if an id names no fetched request; the others are answered all
+    /// the same.
     pub fn set_results(&self, results: &[CustomResult]) -> Result<(), Error> {
         let mut unknown = false;
         for result in results {

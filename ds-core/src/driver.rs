@@ -1,7 +1,9 @@
-//! An I/O thread's loop: takes requests from queues, moves their bytes through an `Io`, and passes them on.
+//! An I/O thread's loop: takes requests from queues, moves their bytes through an `Io`, and passes
+//! them on.
 //!
-//! Owns what is in flight on this thread. The only place where short reads are continued, interrupted calls repeated,
-//! and the end of a file noticed, for every way of reading; and so the place that the simulation proves.
+//! Owns what is in flight on this thread. The only place where short reads are continued,
+//! interrupted calls repeated, and the end of a file noticed, for every way of reading; and so the
+//! place that the simulation proves.
 
 #![forbid(unsafe_code)]
 
@@ -9,10 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::error::{Error, Subsystem};
+use crate::error::{Error, Fault, Subsystem};
 use crate::io::{Completion, Direction, Io, Op};
 use crate::memory::Span;
-use crate::queue::{Fault, Outcome, QueueCore};
+use crate::queue::{Outcome, QueueCore};
 use crate::request::Compression;
 use crate::runtime::Shared;
 use crate::scheduler::Woken;
@@ -91,7 +93,8 @@ impl Driver {
         }
     }
 
-    /// One round: take, push, submit, reap, complete. Says whether anything happened or is in flight.
+    /// One round: take, push, submit, reap, complete. Says whether anything happened or is in
+    /// flight.
     pub(crate) fn step(&mut self, shared: &Shared) -> bool {
         let took = self.take(shared);
         self.pass_on_cancels(shared);
@@ -299,7 +302,8 @@ fn advance(active: &mut Active, result: Result<usize, i32>) -> Progress {
     let fail = |error| Progress::Done(Err(Fault::new(error, Subsystem::Io, operation)));
     match result {
         Ok(bytes) if bytes >= op.span.bytes() => Progress::Done(Ok(())),
-        // The file has become shorter since its size was looked at; a device that takes nothing is full.
+        // The file has become shorter since its size was looked at; a device that takes nothing is
+        // full.
         Ok(0) if op.direction == Direction::Read => fail(Error::EndOfFile),
         Ok(0) => fail(Error::Os(libc::ENOSPC)),
         Ok(bytes) => {

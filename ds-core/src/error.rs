@@ -1,13 +1,15 @@
 //! What can go wrong: one `Error` enum, its DirectStorage number, and the report a person reads.
 //!
-//! Every failure has an `HRESULT` (what a game sees, the numbers of `dstorageerr.h`) and, if someone listens, an
-//! [`ErrorReport`] (what a person sees): which operation failed, on which request, and what to do about it.
+//! Every failure has an `HRESULT` (what a game sees, the numbers of `dstorageerr.h`) and, if
+//! someone listens, an [`ErrorReport`] (what a person sees): which operation failed, on which
+//! request, and what to do about it.
 
 #![forbid(unsafe_code)]
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::RwLock;
@@ -32,7 +34,8 @@ const fn hresult(code: u32) -> i32 {
 pub enum Error {
     /// A queue's capacity is not in 128..=32768.
     InvalidQueueCapacity,
-    /// A read reaches past the end of its file. The destination is untouched, unless the file shrank meanwhile.
+    /// A read reaches past the end of its file. The destination is untouched, unless the file
+    /// shrank meanwhile.
     EndOfFile,
     /// The compressed bytes of a file request do not fit in the staging buffer.
     RequestTooLarge,
@@ -58,7 +61,8 @@ pub enum Error {
     InvalidFence,
     /// A status without a status array (NULL).
     InvalidStatusArray,
-    /// A destination that this queue cannot reach: a GPU resource without a device, or an unknown kind.
+    /// A destination that this queue cannot reach: a GPU resource without a device, or an unknown
+    /// kind.
     InvalidDestinationType,
     /// Compressed data that does not decode: `E_FAIL`, as Microsoft's runtime answers.
     Corrupt,
@@ -123,19 +127,23 @@ impl Error {
         match self {
             Error::InvalidQueueCapacity => "the queue capacity must be 128 to 32768 entries",
             Error::EndOfFile => {
-                "the request reaches past the end of the file; compare its offset and size with the file's size"
+                "the request reaches past the end of the file; compare its offset and size with the \
+                 file's"
             }
             Error::RequestTooLarge => {
-                "the request does not fit in the staging buffer; raise the staging size before creating queues, or split the request"
+                "the request does not fit in the staging buffer; raise the staging size before \
+                 creating queues, or split the request"
             }
             Error::AccessViolation => {
-                "source or destination memory is not accessible; it must stay valid until the request completes"
+                "source or destination memory is not accessible; it must stay valid until the \
+                 request completes"
             }
             Error::FileNotOpen => {
                 "the file was closed before the request ran; close it after its requests complete"
             }
             Error::InvalidDestinationSize => {
-                "the sizes do not agree: without compression destination and source sizes are equal, with compression destination and uncompressed sizes are"
+                "the sizes do not agree: without compression destination and source sizes are equal, \
+                 with compression destination and uncompressed sizes are"
             }
             Error::QueueClosed => "the queue was closed; create a new one",
             Error::IndexBound => "the status index is not below the status array's capacity",
@@ -152,13 +160,16 @@ impl Error {
             Error::InvalidFence => "the fence is NULL",
             Error::InvalidStatusArray => "the status array is NULL",
             Error::InvalidDestinationType => {
-                "the queue cannot reach this destination: GPU resources need a queue with a device, files need a memory source without compression"
+                "the queue cannot reach this destination: GPU resources need a queue with a device, \
+                 files need a memory source without compression"
             }
             Error::Corrupt => {
-                "the compressed data is damaged, truncated, or of another uncompressed size than the request says"
+                "the compressed data is damaged, truncated, or of another uncompressed size than the \
+                 request says"
             }
             Error::UnsupportedFormat => {
-                "the compression format is not built in; formats 0x80 to 0xFF go to the custom decompression queue"
+                "the compression format is not built in; formats 0x80 to 0xFF go to the custom \
+                 decompression queue"
             }
             Error::InvalidArgument => "an argument has no meaning here",
             Error::Cancelled => "cancelled",
@@ -274,45 +285,98 @@ impl fmt::Display for ErrorReport {
     }
 }
 
+/// Hears of failures; see [`set_error_callback`].
+pub type ErrorCallback = Box<dyn Fn(&ErrorReport) + Send + Sync>;
+
 type Callback = Arc<dyn Fn(&ErrorReport) + Send + Sync>;
 
 static CALLBACK: RwLock<Option<Callback>> = RwLock::new(None);
 
 /// Installs the process-wide error callback, or removes it.
 ///
-/// It is called once for each failure, on whichever thread found it, with no lock of the library held. It may be
-/// called from several threads at once, and must not block for long: requests wait behind it. It must not enqueue,
-/// cancel or close on any queue.
-pub fn set_error_callback(callback: Option<Box<dyn Fn(&ErrorReport) + Send + Sync>>) {
+/// It is called once for each failure, on whichever thread found it, with no lock of the library
+/// held. It may be called from several threads at once, and must not block for long: requests wait
+/// behind it. It must not enqueue, cancel or close on any queue.
+pub fn set_error_callback(callback: Option<ErrorCallback>) {
     *CALLBACK.write() = callback.map(Callback::from);
 }
 
+/// A failure with what a person wants to know; what a completion carries when it is not success.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) error: Error,
+    pub(crate) subsystem: Subsystem,
+    pub(crate) operation: &'static str,
+    pub(crate) detail: Option<String>,
+    /// Where it was found.
+    pub(crate) location: &'static Location<'static>,
+}
+
+impl Fault {
+    #[track_caller]
+    pub(crate) fn new(error: Error, subsystem: Subsystem, operation: &'static str) -> Fault {
+        let location = Location::caller();
+        Fault {
+            error,
+            subsystem,
+            operation,
+            detail: None,
+            location,
+        }
+    }
+
+    /// The same with more about the cause.
+    pub(crate) fn with_detail(self, detail: String) -> Fault {
+        Fault {
+            detail: Some(detail),
+            ..self
+        }
+    }
+}
+
+/// So many failures are warnings; later ones are for those who turn the log up. A title that reads
+/// past the end of a file in every frame must not fill a disk.
+const WARNINGS_MAX: u32 = 100;
+
+static WARNINGS: AtomicU32 = AtomicU32::new(0);
+
+/// The level for a failure in the log.
+fn log_level(error: Error) -> log::Level {
+    // A cancelled request is what somebody asked for.
+    if error == Error::Cancelled {
+        return log::Level::Debug;
+    }
+    let earlier = WARNINGS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
+    match earlier.unwrap_or(u32::MAX) {
+        ..WARNINGS_MAX => log::Level::Warn,
+        WARNINGS_MAX => {
+            log::warn!(target: "ds", "{WARNINGS_MAX} failures so far; DS_LOG=debug shows the rest");
+            log::Level::Debug
+        }
+        _ => log::Level::Debug,
+    }
+}
+
 /// Tells the log and the callback, in that order.
-#[track_caller]
-pub(crate) fn report(
-    error: Error,
-    subsystem: Subsystem,
-    operation: &'static str,
-    request: Option<RequestInfo>,
-    detail: Option<String>,
-) {
+pub(crate) fn report(fault: Fault, request: Option<RequestInfo>) {
+    let Fault {
+        error,
+        subsystem,
+        operation,
+        detail,
+        location,
+    } = fault;
     let time = SystemTime::now();
     let report = ErrorReport {
         error,
         subsystem,
         operation,
-        location: Location::caller(),
+        location,
         time,
         request,
         detail,
     };
-    // A cancelled request is what somebody asked for: worth a trace, not a warning.
-    let level = if error == Error::Cancelled {
-        log::Level::Debug
-    } else {
-        log::Level::Warn
-    };
-    log::log!(target: "ds", level, "{report}");
+    log::log!(target: "ds", log_level(error), "{report}");
     let callback = CALLBACK.read().clone();
     if let Some(callback) = callback {
         callback(&report);
@@ -352,9 +416,15 @@ mod tests {
         set_error_callback(Some(Box::new(move |r| {
             listener.lock().unwrap().push((r.operation, r.error))
         })));
-        report(Error::NotAFile, Subsystem::File, "test-open", None, None);
+        report(
+            Fault::new(Error::NotAFile, Subsystem::File, "test-open"),
+            None,
+        );
         set_error_callback(None);
-        report(Error::NotAFile, Subsystem::File, "test-later", None, None);
+        report(
+            Fault::new(Error::NotAFile, Subsystem::File, "test-later"),
+            None,
+        );
         let mine: Vec<_> = heard
             .lock()
             .unwrap()

@@ -1,10 +1,10 @@
 //! `File`: what requests read and write.
 //!
-//! Owns a descriptor until it is closed or forgotten. Closing is prompt (games rely on it to write files that they
-//! streamed from) and safe: an operation in flight keeps the descriptor for itself until it is done, so a closed
-//! number is never used for another file.
+//! Owns a descriptor until it is closed or forgotten. Closing is prompt (games rely on it to write
+//! files that they streamed from) and safe: an operation in flight keeps the descriptor for itself
+//! until it is done, so a closed number is never used for another file.
 
-#![allow(unsafe_code)] // `into_raw` and `from_raw`, for foreign-language handles.
+#![forbid(unsafe_code)]
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, Subsystem, report};
+use crate::handle::shared_handle;
 
 /// An open file; clones are the same file.
 #[derive(Clone, Debug)]
@@ -28,9 +29,12 @@ pub struct FileCore {
     writable: bool,
     /// `None` once closed.
     fd: Mutex<Option<Arc<OwnedFd>>>,
-    /// The size when last looked at. Files may grow and shrink at any time: this only saves a system call.
+    /// The size when last looked at. Files may grow and shrink at any time: this only saves a
+    /// system call.
     bytes_seen: AtomicU64,
 }
+
+shared_handle!(File, FileCore);
 
 impl File {
     /// Opens a regular file for reading.
@@ -38,8 +42,8 @@ impl File {
     /// Relative paths start at the working directory. May block; not for the render thread.
     ///
     /// # Errors
-    /// As `IDStorageFactory::OpenFile`: `0x80070002` missing file, `0x80070003` missing folder or empty path,
-    /// `0x80070005` a folder, or something else that is not a file, or no permission.
+    /// As `IDStorageFactory::OpenFile`: `0x80070002` missing file, `0x80070003` missing folder or
+    /// empty path, `0x80070005` a folder, or something else that is not a file, or no permission.
     pub fn open(path: impl AsRef<Path>) -> Result<File, Error> {
         File::open_with(path.as_ref(), fs::OpenOptions::new().read(true), false)
     }
@@ -73,7 +77,8 @@ impl File {
         let opened = if path.as_os_str().is_empty() {
             Err(Error::PathNotFound)
         } else {
-            // O_NONBLOCK: opening a pipe must not wait for its other end. It means nothing for regular files.
+            // O_NONBLOCK: opening a pipe must not wait for its other end. It means nothing for
+            // regular files.
             let file = options
                 .custom_flags(libc::O_NONBLOCK)
                 .open(path)
@@ -81,13 +86,8 @@ impl File {
             file.and_then(|file| File::adopt(file, path, writable))
         };
         opened.inspect_err(|&error| {
-            report(
-                error,
-                Subsystem::File,
-                "open",
-                None,
-                Some(path.display().to_string()),
-            )
+            let fault = Fault::new(error, Subsystem::File, "open");
+            report(fault.with_detail(path.display().to_string()), None);
         })
     }
 
@@ -118,8 +118,8 @@ impl File {
         self.0.writable
     }
 
-    /// Closes the file: requests that have not started fail with [`Error::FileNotOpen`]; those in flight finish.
-    /// A second close does nothing.
+    /// Closes the file: requests that have not started fail with [`Error::FileNotOpen`]; those in
+    /// flight finish. A second close does nothing.
     pub fn close(&self) {
         self.0.fd.lock().take();
     }
@@ -145,7 +145,8 @@ impl File {
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn metadata(&self) -> Result<fs::Metadata, Error> {
         let fd = self.fd()?;
-        // A second descriptor for the same open file, so that std can ask; the file itself is not touched.
+        // A second descriptor for the same open file, so that std can ask; the file itself is not
+        // touched.
         let file = fs::File::from(fd.as_fd().try_clone_to_owned()?);
         Ok(file.metadata()?)
     }
@@ -167,28 +168,10 @@ impl File {
         }
         Ok(fd)
     }
-
-    /// The handle as an address, for foreign languages; still owned by `self`.
-    pub fn as_raw(&self) -> *const FileCore {
-        Arc::as_ptr(&self.0)
-    }
-
-    /// Gives the handle to a foreign language; [`File::from_raw`] takes it back.
-    pub fn into_raw(self) -> *const FileCore {
-        Arc::into_raw(self.0)
-    }
-
-    /// Takes back what [`File::into_raw`] gave.
-    ///
-    /// # Safety
-    /// As for [`Arc::from_raw`]: `raw` comes from [`File::into_raw`], and is taken back once.
-    pub unsafe fn from_raw(raw: *const FileCore) -> File {
-        // SAFETY: passed on to the caller.
-        File(unsafe { Arc::from_raw(raw) })
-    }
 }
 
-/// open(2)'s answer in DirectStorage's terms: a missing file and a missing folder differ (O-11, O-12).
+/// open(2)'s answer in DirectStorage's terms: a missing file and a missing folder differ (O-11,
+/// O-12).
 fn open_error(path: &Path, error: &std::io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOENT) => match path.parent() {

@@ -1,8 +1,8 @@
 //! The host workers: decompression and copies, on the CPU.
 //!
-//! Owns the jobs that wait for a core. A job is cut into pieces (tiles of a GDeflate stream, parts of a copy); workers
-//! claim a few at a time, so that one large request uses every core and many small ones do not pay for that. Bounded:
-//! a job exists only for a request that has a slot.
+//! Owns the jobs that wait for a core. A job is cut into pieces (tiles of a GDeflate stream, parts
+//! of a copy); workers claim a few at a time, so that one large request uses every core and many
+//! small ones do not pay for that. Bounded: a job exists only for a request that has a slot.
 //!
 //! One of the few files that hold `unsafe`: this is where the promise of a `Span` is used.
 
@@ -11,17 +11,18 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::error::{Error, Subsystem};
+use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
 use crate::memory::Span;
-use crate::queue::{Fault, Outcome, PRIORITY_COUNT, QueueCore};
+use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::slots::{Slots, Token};
 use crate::staging::Range;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
-/// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to share well.
+/// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to
+/// share well.
 const CLAIM_MAX: u32 = 4;
 /// Room for jobs that is made at once; more is made when needed.
 const JOBS_INITIAL: usize = 1024;
@@ -305,21 +306,15 @@ fn finish(shared: &Shared, job: Job) {
     job.queue.complete([(job.entry, outcome)]);
 }
 
-fn decode_fault(error: Error, detail: Option<String>) -> Fault {
-    Fault {
-        error,
-        subsystem: Subsystem::Decode,
-        operation: "decompress",
-        detail,
-    }
+#[track_caller]
+fn decode_fault(error: Error) -> Fault {
+    Fault::new(error, Subsystem::Decode, "decompress")
 }
 
 /// Checks a stream's header against the request; answers the number of tiles.
 fn open_stream(source: Span, staged: bool, destination: Span) -> Result<u32, Fault> {
     if !staged {
-        source
-            .check_readable()
-            .map_err(|error| decode_fault(error, None))?;
+        source.check_readable().map_err(decode_fault)?;
     }
     // SAFETY: staging, or checked just now; the request is in flight.
     let bytes = unsafe { source.as_slice() };
@@ -328,13 +323,13 @@ fn open_stream(source: Span, staged: bool, destination: Span) -> Result<u32, Fau
     if holds != wanted {
         // O-56: never success for a stream of another size.
         let detail = format!("the stream holds {holds} bytes, the request says {wanted}");
-        return Err(decode_fault(Error::Corrupt, Some(detail)));
+        return Err(decode_fault(Error::Corrupt).with_detail(detail));
     }
     Ok(stream.tile_count() as u32)
 }
 
 fn corrupt(error: gdeflate::DecodeError) -> Fault {
-    decode_fault(Error::Corrupt, Some(error.to_string()))
+    decode_fault(Error::Corrupt).with_detail(error.to_string())
 }
 
 impl Worker {
@@ -354,27 +349,23 @@ impl Worker {
     fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
         let bytes = unsafe { source.as_slice() };
-        // Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last look.
+        // Parsing is a look at eight bytes. The source is hostile memory that may have changed
+        // since the last look.
         let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
         let tile = stream.tile(piece).map_err(corrupt)?;
         let output = stream.tile_output(piece);
         let (start, end) = (output.start as usize, output.end as usize);
         if end > destination.bytes() {
-            return Err(decode_fault(
-                Error::Corrupt,
-                Some("the stream's header changed while it was read".into()),
-            ));
+            return Err(decode_fault(Error::Corrupt)
+                .with_detail("the stream's header changed while it was read".into()));
         }
         let part = destination.part(start, end - start);
-        part.check_writable()
-            .map_err(|error| decode_fault(error, None))?;
+        part.check_writable().map_err(decode_fault)?;
         // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
         let output = unsafe { part.as_slice_mut() };
         self.decoder.decode_tile(tile, output).map_err(|error| {
-            decode_fault(
-                Error::Corrupt,
-                Some(format!("tile {piece} of {}: {error}", stream.tile_count())),
-            )
+            decode_fault(Error::Corrupt)
+                .with_detail(format!("tile {piece} of {}: {error}", stream.tile_count()))
         })
     }
 }

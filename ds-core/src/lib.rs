@@ -1,7 +1,7 @@
 //! The engine of ds-runtime: DirectStorage's queues over Linux I/O, with GDeflate.
 //!
-//! A [`Runtime`] owns the threads, a [`Queue`] takes [`Request`]s, and a [`StatusArray`], [`Fence`] or [`Event`] says
-//! when they are done:
+//! A [`Runtime`] owns the threads, a [`Queue`] takes [`Request`]s, and a [`StatusArray`], [`Fence`]
+//! or [`Event`] says when they are done:
 //!
 //! ```
 //! use ds_core::{Buffer, Config, File, QueueDesc, Request, Runtime, StatusArray};
@@ -22,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! What things are called and how they behave follows Microsoft's DirectStorage API; where this library differs on
-//! purpose, the item says so.
+//! What things are called and how they behave follows Microsoft's DirectStorage API; where this
+//! library differs on purpose, the item says so.
 
 mod backend;
 mod config;
@@ -32,6 +32,7 @@ mod driver;
 mod error;
 mod file;
 pub mod gdeflate;
+mod handle;
 mod host;
 mod io;
 pub mod logger;
@@ -51,8 +52,11 @@ mod sys;
 pub use backend::{Backend, Choice, Decoder, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
-pub use error::{E_PENDING, Error, ErrorReport, S_OK, Subsystem, set_error_callback};
+pub use error::{
+    E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,
+};
 pub use file::{File, FileCore};
+pub use handle::Handle;
 pub use memory::{Buffer, MemoryDestination, MemorySource, SharedBytes, Span};
 pub use notify::{
     Event, EventCore, Fence, FenceCore, Notification, Notifier, StatusArray, StatusCore,

@@ -1,8 +1,8 @@
 //! A logger for programs that have none: lines on standard error, or in a file.
 //!
-//! `DS_LOG=none|error|warn|info|debug|trace` sets the level (quiet but for warnings by default), `DS_LOG_PATH=FILE`
-//! appends to a file instead of standard error. A Rust program with a logger of its own does not call this; the C
-//! library calls it when its first runtime is created.
+//! `DS_LOG=none|error|warn|info|debug|trace` sets the level (quiet but for warnings by default),
+//! `DS_LOG_PATH=FILE` appends to a file instead of standard error. A Rust program with a logger of
+//! its own does not call this; the C library calls it when its first runtime is created.
 
 #![forbid(unsafe_code)]
 

@@ -1,8 +1,10 @@
-//! Memory that requests read and write: `Span`, a promise about raw bytes, and `Buffer`, an owned alternative.
+//! Memory that requests read and write: `Span`, a promise about raw bytes, and `Buffer`, an owned
+//! alternative.
 //!
-//! A request outlives the call that enqueues it, so the engine works on addresses, not on borrows. `Span` carries
-//! the caller's promise from the one unsafe constructor to the places that touch the bytes; `Buffer` makes the same
-//! promise by ownership, so that Rust programs need no unsafe code. One of the few files that hold `unsafe`.
+//! A request outlives the call that enqueues it, so the engine works on addresses, not on borrows.
+//! `Span` carries the caller's promise from the one unsafe constructor to the places that touch the
+//! bytes; `Buffer` makes the same promise by ownership, so that Rust programs need no unsafe code.
+//! One of the few files that hold `unsafe`.
 
 use std::fmt;
 use std::io;
@@ -29,13 +31,13 @@ unsafe impl Sync for Span {}
 impl Span {
     /// Names `bytes` bytes from `start`.
     ///
-    /// Nothing is read or written here. Unmapped or protected memory is found out when the request runs and becomes
-    /// [`Error::AccessViolation`], as far as the kernel can tell.
+    /// Nothing is read or written here. Unmapped or protected memory is found out when the request
+    /// runs and becomes [`Error::AccessViolation`], as far as the kernel can tell.
     ///
     /// # Safety
-    /// From the moment a request with this span is enqueued until that request has completed (or been cancelled,
-    /// or its queue closed), the memory must stay valid, and nobody else may write it or, if it is a destination,
-    /// read it.
+    /// From the moment a request with this span is enqueued until that request has completed (or
+    /// been cancelled, or its queue closed), the memory must stay valid, and nobody else may write
+    /// it or, if it is a destination, read it.
     pub const unsafe fn new(start: *mut u8, bytes: usize) -> Span {
         Span { start, bytes }
     }
@@ -123,8 +125,8 @@ impl Span {
     /// The bytes, for writing.
     ///
     /// # Safety
-    /// The span must be writable (see [`Span::check_writable`]), its request in flight, and no other slice of the
-    /// same bytes alive.
+    /// The span must be writable (see [`Span::check_writable`]), its request in flight, and no
+    /// other slice of the same bytes alive.
     pub(crate) unsafe fn as_slice_mut<'a>(self) -> &'a mut [u8] {
         // SAFETY: writable and unshared by the contract above; bytes have no invalid values.
         unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
@@ -163,9 +165,9 @@ fn dev_zero() -> Option<&'static OwnedFd> {
 
 /// Bytes with an owner that requests keep alive: the safe way to give memory to a queue.
 ///
-/// [`Buffer::lend`] turns the whole buffer, [`Buffer::lend_chunks`] consecutive pieces of it, into destinations.
-/// While any of them is in a queue the buffer cannot be looked at; it comes back by itself when the last request
-/// has completed.
+/// [`Buffer::lend`] turns the whole buffer, [`Buffer::lend_chunks`] consecutive pieces of it, into
+/// destinations. While any of them is in a queue the buffer cannot be looked at; it comes back by
+/// itself when the last request has completed.
 ///
 /// ```
 /// let mut buffer = ds_core::Buffer::new(4096);
@@ -208,8 +210,8 @@ impl Buffer {
         if start.is_null() {
             std::alloc::handle_alloc_error(layout);
         }
-        // SAFETY: the bytes live as long as the `Arc` below; every destination made of them holds that `Arc`, and
-        // `Buffer` shows them to nobody while one exists.
+        // SAFETY: the bytes live as long as the `Arc` below; every destination made of them holds
+        // that `Arc`, and `Buffer` shows them to nobody while one exists.
         let span = unsafe { Span::new(start, bytes) };
         Buffer {
             bytes: Arc::new(BufferBytes { span, layout }),
@@ -254,8 +256,9 @@ impl Buffer {
     /// The contents for writing, or `None` while lent.
     pub fn bytes_mut(&mut self) -> Option<&mut [u8]> {
         let span = Arc::get_mut(&mut self.bytes)?.span;
-        // SAFETY: allocated and initialised with this length; no request holds a part (`get_mut` succeeded, which
-        // also orders their writes before this), and the borrow of `self` keeps new ones from being made.
+        // SAFETY: allocated and initialised with this length; no request holds a part (`get_mut`
+        // succeeded, which also orders their writes before this), and the borrow of `self` keeps
+        // new ones from being made.
         Some(unsafe { std::slice::from_raw_parts_mut(span.start, span.bytes) })
     }
 
@@ -270,7 +273,8 @@ impl Buffer {
         })
     }
 
-    /// Consecutive, disjoint parts of at most `chunk_bytes` (not 0) as destinations; `None` while lent.
+    /// Consecutive, disjoint parts of at most `chunk_bytes` (not 0) as destinations; `None` while
+    /// lent.
     pub fn lend_chunks(
         &mut self,
         chunk_bytes: usize,
@@ -287,7 +291,8 @@ impl Buffer {
         }))
     }
 
-    /// Turns the contents into a source that any number of requests can read; gives the buffer back while lent.
+    /// Turns the contents into a source that any number of requests can read; gives the buffer back
+    /// while lent.
     pub fn into_source(mut self) -> Result<SharedBytes, Buffer> {
         if self.is_lent() {
             Err(self)
@@ -297,7 +302,8 @@ impl Buffer {
     }
 }
 
-/// Where a request's bytes go in memory: a part of a [`Buffer`], or raw memory under a [`Span`]'s promise.
+/// Where a request's bytes go in memory: a part of a [`Buffer`], or raw memory under a [`Span`]'s
+/// promise.
 ///
 /// Deliberately not `Clone`: a lent part has one request that writes it.
 #[derive(Debug)]
@@ -306,7 +312,8 @@ pub struct MemoryDestination {
     owner: Option<Arc<BufferBytes>>,
 }
 
-/// Where a request's bytes come from in memory: a part of [`SharedBytes`], or raw memory under a [`Span`]'s promise.
+/// Where a request's bytes come from in memory: a part of [`SharedBytes`], or raw memory under a
+/// [`Span`]'s promise.
 #[derive(Debug, Clone)]
 pub struct MemorySource {
     span: Span,
@@ -319,7 +326,8 @@ impl MemoryDestination {
         self.span
     }
 
-    /// Whether the engine keeps the memory alive (a [`Buffer`]) rather than the caller (a [`Span`]).
+    /// Whether the engine keeps the memory alive (a [`Buffer`]) rather than the caller (a
+    /// [`Span`]).
     pub fn is_owned(&self) -> bool {
         self.owner.is_some()
     }
@@ -331,7 +339,8 @@ impl MemorySource {
         self.span
     }
 
-    /// Whether the engine keeps the memory alive ([`SharedBytes`]) rather than the caller (a [`Span`]).
+    /// Whether the engine keeps the memory alive ([`SharedBytes`]) rather than the caller (a
+    /// [`Span`]).
     pub fn is_owned(&self) -> bool {
         self.owner.is_some()
     }

@@ -1,12 +1,15 @@
-//! Completion, as programs see it: `StatusArray`, `Fence`, `Event`, and notifications for foreign hosts.
+//! Completion, as programs see it: `StatusArray`, `Fence`, `Event`, and notifications for foreign
+//! hosts.
 //!
-//! Who wakes whom: a queue fires these when its turn comes; threads block on them or poll them; a fence also releases
-//! requests that were enqueued behind it. Engine threads never call foreign code: a host whose events and fences are
-//! not ours makes *foreign* ones, which put a [`Notification`] where [`Notifier::wait`] finds it.
+//! Who wakes whom: a queue fires these when its turn comes; threads block on them or poll them; a
+//! fence also releases requests that were enqueued behind it. Engine threads never call foreign
+//! code: a host whose events and fences are not ours makes *foreign* ones, which put a
+//! [`Notification`] where [`Notifier::wait`] finds it.
 //!
-//! Bounded by construction: a foreign object has at most one notification pending, however often it is signalled.
+//! Bounded by construction: a foreign object has at most one notification pending, however often it
+//! is signalled.
 
-#![allow(unsafe_code)] // `into_raw` and `from_raw`, for foreign-language handles.
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{E_PENDING, Error, S_OK};
+use crate::handle::shared_handle;
 use crate::queue::QueueCore;
 use crate::slots::Token;
 use crate::sys;
@@ -55,8 +59,13 @@ pub struct StatusCore {
     changed: Condvar,
 }
 
+shared_handle!(StatusArray, StatusCore);
+shared_handle!(Fence, FenceCore);
+shared_handle!(Event, EventCore);
+
 impl StatusArray {
-    /// `capacity` entries (0 is allowed), each [`E_PENDING`] until a status with its index completes.
+    /// `capacity` entries (0 is allowed), each [`E_PENDING`] until a status with its index
+    /// completes.
     pub fn new(capacity: u32, name: Option<&str>) -> StatusArray {
         StatusArray(Arc::new(StatusCore {
             results: (0..capacity).map(|_| AtomicI32::new(E_PENDING)).collect(),
@@ -82,12 +91,14 @@ impl StatusArray {
         self.load(index).is_some_and(|result| result != E_PENDING)
     }
 
-    /// The entry's `HRESULT`: [`E_PENDING`] before completion, [`Error::IndexBound`] for an index out of range.
+    /// The entry's `HRESULT`: [`E_PENDING`] before completion, [`Error::IndexBound`] for an index
+    /// out of range.
     pub fn hresult(&self, index: u32) -> i32 {
         self.load(index).unwrap_or(Error::IndexBound.hresult())
     }
 
-    /// Blocks until the entry completes; `None` if it has not within `timeout`. `None` waits without a limit.
+    /// Blocks until the entry completes; `None` if it has not within `timeout`. `None` waits
+    /// without a limit.
     pub fn wait(&self, index: u32, timeout: Option<Duration>) -> Option<i32> {
         let deadline = deadline_after(timeout);
         let mut result = self.hresult(index);
@@ -126,7 +137,8 @@ impl StatusArray {
         Ok(())
     }
 
-    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is seen waiting.
+    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is
+    /// seen waiting.
     pub(crate) fn set(&self, index: u32, hresult: i32) {
         let Some(entry) = self.0.results.get(index as usize) else {
             return;
@@ -139,25 +151,6 @@ impl StatusArray {
             drop(self.0.lock.lock());
             self.0.changed.notify_all();
         }
-    }
-
-    /// The handle as an address, for foreign languages; still owned by `self`.
-    pub fn as_raw(&self) -> *const StatusCore {
-        Arc::as_ptr(&self.0)
-    }
-
-    /// Gives the handle to a foreign language; [`StatusArray::from_raw`] takes it back.
-    pub fn into_raw(self) -> *const StatusCore {
-        Arc::into_raw(self.0)
-    }
-
-    /// Takes back what [`StatusArray::into_raw`] gave.
-    ///
-    /// # Safety
-    /// As for [`Arc::from_raw`]: `raw` comes from [`StatusArray::into_raw`], and is taken back once.
-    pub unsafe fn from_raw(raw: *const StatusCore) -> StatusArray {
-        // SAFETY: passed on to the caller.
-        StatusArray(unsafe { Arc::from_raw(raw) })
     }
 }
 
@@ -215,10 +208,12 @@ impl Notifier {
         })
     }
 
-    /// Fills `out` with pending notifications, oldest first, and answers how many. Blocks until there is one, until
-    /// `timeout` (`None`: no limit), or until [`Notifier::interrupt`]; the answer is then 0.
+    /// Fills `out` with pending notifications, oldest first, and answers how many. Blocks until
+    /// there is one, until `timeout` (`None`: no limit), or until [`Notifier::interrupt`]; the
+    /// answer is then 0.
     ///
-    /// Several signals of one object become one notification with the latest value. Any number of threads may wait.
+    /// Several signals of one object become one notification with the latest value. Any number of
+    /// threads may wait.
     pub fn wait(&self, out: &mut [Notification], timeout: Option<Duration>) -> usize {
         let deadline = deadline_after(timeout);
         let mut pending = self.pending.lock();
@@ -243,7 +238,8 @@ impl Notifier {
         count
     }
 
-    /// Makes one waiter (or the next to come) return with nothing, so that a host can stop its thread.
+    /// Makes one waiter (or the next to come) return with nothing, so that a host can stop its
+    /// thread.
     pub fn interrupt(&self) {
         self.pending.lock().interrupted = true;
         self.changed.notify_one();
@@ -298,8 +294,8 @@ impl Event {
         }
     }
 
-    /// Waits until it is set and leaves it so; `false` after `timeout` (`None`: no limit), or at once for a foreign
-    /// event, whose host knows.
+    /// Waits until it is set and leaves it so; `false` after `timeout` (`None`: no limit), or at
+    /// once for a foreign event, whose host knows.
     pub fn wait(&self, timeout: Option<Duration>) -> bool {
         match &self.0.0 {
             EventKind::Native(fd) => sys::wait_readable(fd.as_fd(), timeout),
@@ -313,25 +309,6 @@ impl Event {
             EventKind::Native(fd) => Some(fd.as_fd()),
             EventKind::Foreign(_) => None,
         }
-    }
-
-    /// The handle as an address, for foreign languages; still owned by `self`.
-    pub fn as_raw(&self) -> *const EventCore {
-        Arc::as_ptr(&self.0)
-    }
-
-    /// Gives the handle to a foreign language; [`Event::from_raw`] takes it back.
-    pub fn into_raw(self) -> *const EventCore {
-        Arc::into_raw(self.0)
-    }
-
-    /// Takes back what [`Event::into_raw`] gave.
-    ///
-    /// # Safety
-    /// As for [`Arc::from_raw`]: `raw` comes from [`Event::into_raw`], and is taken back once.
-    pub unsafe fn from_raw(raw: *const EventCore) -> Event {
-        // SAFETY: passed on to the caller.
-        Event(unsafe { Arc::from_raw(raw) })
     }
 }
 
@@ -349,8 +326,8 @@ impl Foreign {
 
 /// A 64-bit timeline: a value that queues and programs set, and anyone can wait for.
 ///
-/// A wait is for the value *or more*. Programs keep values growing; the fence takes whatever it is given, like
-/// `ID3D12Fence`.
+/// A wait is for the value *or more*. Programs keep values growing; the fence takes whatever it is
+/// given, like `ID3D12Fence`.
 #[derive(Clone, Debug)]
 pub struct Fence(Arc<FenceCore>);
 
@@ -403,7 +380,8 @@ impl Fence {
         Fence::with(initial, None)
     }
 
-    /// A fence of a host that waits for notifications: each signal notifies with `cookie` and the value.
+    /// A fence of a host that waits for notifications: each signal notifies with `cookie` and the
+    /// value.
     pub fn foreign(notifier: &Arc<Notifier>, cookie: u64, initial: u64) -> Fence {
         Fence::with(initial, Some(Foreign::new(notifier, cookie)))
     }
@@ -425,7 +403,8 @@ impl Fence {
         self.0.state.lock().value
     }
 
-    /// Sets the value and wakes everyone who waited for it or less. Must not be called from the error callback.
+    /// Sets the value and wakes everyone who waited for it or less. Must not be called from the
+    /// error callback.
     pub fn signal(&self, value: u64) {
         self.set(value).start();
     }
@@ -458,13 +437,8 @@ impl Fence {
         let mut state = self.0.state.lock();
         state.value = value;
         let mut released = Released::default();
-        let mut index = 0;
-        while index < state.waiters.len() {
-            if state.waiters[index].0 > value {
-                index += 1;
-                continue;
-            }
-            match state.waiters.remove(index).1 {
+        for (_, waiter) in state.waiters.extract_if(.., |(wanted, _)| *wanted <= value) {
+            match waiter {
                 Waiter::Event(event) => event.set(),
                 Waiter::Request(queue, token) => released.0.push((queue, token)),
             }
@@ -489,37 +463,18 @@ impl Fence {
         false
     }
 
-    /// Forgets a request that no longer waits.
-    pub(crate) fn unpark(&self, token: Token, queue: &QueueCore) {
+    /// Forgets those of a queue's requests that no longer wait.
+    pub(crate) fn unpark(&self, queue: &Arc<QueueCore>, is_gone: impl Fn(Token) -> bool) {
         self.0
             .state
             .lock()
             .waiters
             .retain(|(_, waiter)| match waiter {
-                Waiter::Event(_) => true,
-                Waiter::Request(of, parked) => {
-                    *parked != token || !std::ptr::eq(of.as_ptr(), queue)
+                Waiter::Request(of, token) if std::ptr::eq(of.as_ptr(), Arc::as_ptr(queue)) => {
+                    !is_gone(*token)
                 }
+                _ => true,
             });
-    }
-
-    /// The handle as an address, for foreign languages; still owned by `self`.
-    pub fn as_raw(&self) -> *const FenceCore {
-        Arc::as_ptr(&self.0)
-    }
-
-    /// Gives the handle to a foreign language; [`Fence::from_raw`] takes it back.
-    pub fn into_raw(self) -> *const FenceCore {
-        Arc::into_raw(self.0)
-    }
-
-    /// Takes back what [`Fence::into_raw`] gave.
-    ///
-    /// # Safety
-    /// As for [`Arc::from_raw`]: `raw` comes from [`Fence::into_raw`], and is taken back once.
-    pub unsafe fn from_raw(raw: *const FenceCore) -> Fence {
-        // SAFETY: passed on to the caller.
-        Fence(unsafe { Arc::from_raw(raw) })
     }
 }
 

@@ -1,12 +1,13 @@
-//! What a queue owes in order: statuses, signals and events, each after everything enqueued before it.
+//! What a queue owes in order: statuses, signals and events, each after everything enqueued before
+//! it.
 //!
-//! Requests finish in any order, markers (status, signal, event) fire in theirs. The entries between two markers are
-//! a *group*; a marker fires when its group has nothing outstanding and every marker before it has fired. So the
-//! bookkeeping is one counter a group, however many requests come and go, and its size is bounded by the markers
-//! in the queue.
+//! Requests finish in any order, markers (status, signal, event) fire in theirs. The entries
+//! between two markers are a *group*; a marker fires when its group has nothing outstanding and
+//! every marker before it has fired. So the bookkeeping is one counter a group, however many
+//! requests come and go, and its size is bounded by the markers in the queue.
 //!
-//! A status covers the requests since the previous status and reports the first that failed, in enqueue order; a
-//! signal or event between the two does not end its range.
+//! A status covers the requests since the previous status and reports the first that failed, in
+//! enqueue order; a signal or event between the two does not end its range.
 
 #![forbid(unsafe_code)]
 
@@ -94,7 +95,8 @@ impl Order {
         group.first_failure = earlier(group.first_failure, failure);
     }
 
-    /// The next marker that may fire, among those with a sequence number below `submitted`. It is gone from here.
+    /// The next marker that may fire, among those with a sequence number below `submitted`. It is
+    /// gone from here.
     pub(crate) fn next_marker(&mut self, submitted: u64) -> Option<Token> {
         let oldest = self.groups.front()?;
         let (marker, sequence) = oldest.marker?;

@@ -1,10 +1,12 @@
 //! `Queue`: enqueue, submit, status, signal, event, cancel, close, and the error record.
 //!
-//! The public face of DirectStorage's queue. Everything that must be true at once is in `state.rs`, under one lock a
-//! queue; this file takes the lock, waits, and acts on what the state asks for once the lock is gone.
+//! The public face of DirectStorage's queue. Everything that must be true at once is in `state.rs`,
+//! under one lock a queue; this file takes the lock, waits, and acts on what the state asks for
+//! once the lock is gone.
 //!
-//! Locks, outermost first: a queue's state, then a fence, a status array, the notifier, staging or the custom queue.
-//! The scheduler, other queues and the error callback are only reached with no queue's lock held (`Deferred`).
+//! Locks, outermost first: a queue's state, then a fence, a status array, the notifier, staging or
+//! the custom queue. The scheduler, other queues and the error callback are only reached with no
+//! queue's lock held (`Deferred`).
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +15,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, report};
 use crate::notify::{Event, Fence, Released, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
@@ -46,7 +48,8 @@ pub enum Priority {
 }
 
 impl Priority {
-    /// The priority of DirectStorage's number (-1 to 2); other numbers are clamped, not refused (O-23).
+    /// The priority of DirectStorage's number (-1 to 2); other numbers are clamped, not refused
+    /// (O-23).
     pub fn from_number(number: i8) -> Priority {
         match number {
             ..=-1 => Priority::Low,
@@ -62,7 +65,8 @@ impl Priority {
 pub struct QueueDesc {
     /// What its requests read.
     pub source_type: SourceType,
-    /// How many entries it holds, [`CAPACITY_MIN`] to [`CAPACITY_MAX`]. One slot is kept in reserve.
+    /// How many entries it holds, [`CAPACITY_MIN`] to [`CAPACITY_MAX`]. One slot is kept in
+    /// reserve.
     pub capacity: u32,
     /// How urgent its requests are.
     pub priority: Priority,
@@ -126,8 +130,8 @@ pub struct QueueInfo {
 
 /// How requests wait for the fence they are enqueued with; `DSTORAGE_ENQUEUE_REQUEST_FLAGS`.
 ///
-/// A host destination is written by the read itself, so all of them wait before the source is read: the flags say
-/// what *may* happen earlier, and nothing does.
+/// A host destination is written by the read itself, so all of them wait before the source is read:
+/// the flags say what *may* happen earlier, and nothing does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum FenceWait {
     /// Only the destination waits.
@@ -203,26 +207,6 @@ pub(crate) struct QueueCore {
     changed: Condvar,
 }
 
-/// A failure with what a person wants to know; what a completion carries when it is not success.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    pub(crate) error: Error,
-    pub(crate) subsystem: Subsystem,
-    pub(crate) operation: &'static str,
-    pub(crate) detail: Option<String>,
-}
-
-impl Fault {
-    pub(crate) fn new(error: Error, subsystem: Subsystem, operation: &'static str) -> Fault {
-        Fault {
-            error,
-            subsystem,
-            operation,
-            detail: None,
-        }
-    }
-}
-
 /// How a request ended.
 pub(crate) type Outcome = Result<(), Fault>;
 
@@ -275,10 +259,11 @@ impl Queue {
         &self.runtime
     }
 
-    /// Adds a request. Blocks while the queue is full. Nothing starts before [`Queue::submit`], or before half of
-    /// the capacity waits for it.
+    /// Adds a request. Blocks while the queue is full. Nothing starts before [`Queue::submit`], or
+    /// before half of the capacity waits for it.
     ///
-    /// Nothing is refused here: an invalid request fails when its turn comes, in its status and the error record.
+    /// Nothing is refused here: an invalid request fails when its turn comes, in its status and the
+    /// error record.
     pub fn enqueue_request(&self, request: Request) {
         self.core.enqueue_request(request, None);
     }
@@ -298,8 +283,9 @@ impl Queue {
         }
     }
 
-    /// Adds a status: `array[index]` is pending from now on and gets a result when everything enqueued before is
-    /// done: success, or the first failure, in enqueue order, since the previous status. `None` is a foreign NULL.
+    /// Adds a status: `array[index]` is pending from now on and gets a result when everything
+    /// enqueued before is done: success, or the first failure, in enqueue order, since the previous
+    /// status. `None` is a foreign NULL.
     pub fn enqueue_status(&self, array: Option<&StatusArray>, index: u32) {
         let invalid = match array {
             None => Some(Error::InvalidStatusArray),
@@ -317,7 +303,8 @@ impl Queue {
         }
     }
 
-    /// Adds a signal: `fence` gets `value` when everything enqueued before is done, failed requests too.
+    /// Adds a signal: `fence` gets `value` when everything enqueued before is done, failed requests
+    /// too.
     pub fn enqueue_signal(&self, fence: Option<&Fence>, value: u64) {
         let invalid = fence.is_none().then_some(Error::InvalidFence);
         let _ = self
@@ -343,15 +330,17 @@ impl Queue {
 
     /// Cancels every request enqueued so far with `tag & mask == value`.
     ///
-    /// On return no cancelled request touches its source or destination any more. One exception: a request that the
-    /// application has taken from the custom decompression queue is the application's to stop. Cancelled requests
-    /// count as failures with [`Error::Cancelled`], as in Microsoft's runtime (O-61).
+    /// On return no cancelled request touches its source or destination any more. One exception: a
+    /// request that the application has taken from the custom decompression queue is the
+    /// application's to stop. Cancelled requests count as failures with [`Error::Cancelled`], as in
+    /// Microsoft's runtime (O-61).
     pub fn cancel_requests_with_tag(&self, mask: u64, value: u64) {
         self.core.cancel(mask, value);
     }
 
-    /// Closes the queue: what has not started is cancelled, what is in flight finishes first. Statuses complete,
-    /// fences and events of unfinished work are not signalled. Later enqueues are recorded as failures.
+    /// Closes the queue: what has not started is cancelled, what is in flight finishes first.
+    /// Statuses complete, fences and events of unfinished work are not signalled. Later enqueues
+    /// are recorded as failures.
     pub fn close(&self) {
         self.core.close();
     }
@@ -424,13 +413,7 @@ impl QueueCore {
         deferred.released.start();
         self.shared.try_staging_again(deferred.next_for_staging);
         for (fault, request) in deferred.reports {
-            report(
-                fault.error,
-                fault.subsystem,
-                fault.operation,
-                request,
-                fault.detail,
-            );
+            report(fault, request);
         }
     }
 
@@ -525,10 +508,14 @@ impl QueueCore {
         self.state.lock().is_cancelled(token)
     }
 
-    /// The request goes to the application now; `false` if it was cancelled and must be completed instead.
-    pub(crate) fn hand_to_application(self: &Arc<Self>, token: Token) -> bool {
+    /// The request is the application's now: `hand` gives it away, under the lock, so that a cancel
+    /// finds it in one place or the other. `false` if it was cancelled and must be completed instead.
+    pub(crate) fn hand_to_application(&self, token: Token, hand: impl FnOnce()) -> bool {
         let mut state = self.state.lock();
         let handed = state.hand_to_application(token);
+        if handed {
+            hand();
+        }
         self.wake_waiting(&state);
         handed
     }
@@ -572,11 +559,9 @@ impl QueueCore {
     fn finish_cancelling(
         self: &Arc<Self>,
         state: MutexGuard<'_, State>,
-        mut deferred: Deferred,
+        deferred: Deferred,
         left: fn(&State) -> u32,
     ) {
-        let staging = &self.shared.staging;
-        deferred.next_for_staging = staging.leave(self.id()).or(staging.next_in_line());
         self.wake_waiting(&state);
         self.after(state, deferred);
         self.shared.cancel_epoch.fetch_add(1, Ordering::Release);
@@ -587,7 +572,8 @@ impl QueueCore {
             self.wait_for_change(&mut state);
             state.waiting -= 1;
         }
-        // A request that was next in line for staging may have been left behind by the ones cancelled.
+        // A request that was next in line for staging may have been left behind by the ones
+        // cancelled.
         let mut deferred = Deferred::default();
         state.list_if_startable(&mut deferred);
         self.after(state, deferred);

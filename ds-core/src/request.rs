@@ -1,7 +1,9 @@
-//! What a program asks for: `Request`, `Source`, `Destination`, `Compression`, and which combinations are valid.
+//! What a program asks for: `Request`, `Source`, `Destination`, `Compression`, and which
+//! combinations are valid.
 //!
-//! Validation never refuses a request at the door: DirectStorage's enqueue returns nothing, so an invalid request is
-//! accepted with its error attached, and fails when its turn comes, like any other failure.
+//! Validation never refuses a request at the door: DirectStorage's enqueue returns nothing, so an
+//! invalid request is accepted with its error attached, and fails when its turn comes, like any
+//! other failure.
 
 #![forbid(unsafe_code)]
 
@@ -11,6 +13,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::file::File;
+use crate::handle::Handle;
 use crate::memory::{MemoryDestination, MemorySource};
 
 /// How a request's source is compressed: DirectStorage's format numbers.
@@ -116,7 +119,8 @@ pub enum Destination {
         /// How many bytes.
         bytes: u32,
     },
-    /// A kind that this queue cannot serve, by DirectStorage's number; fails as [`Error::InvalidDestinationType`].
+    /// A kind that this queue cannot serve, by DirectStorage's number; fails as
+    /// [`Error::InvalidDestinationType`].
     Other(u8),
 }
 
@@ -276,7 +280,8 @@ impl Request {
 pub(crate) struct Limits {
     pub(crate) source_type: SourceType,
     pub(crate) staging_bytes: usize,
-    /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no staging.
+    /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no
+    /// staging.
     pub(crate) exact: bool,
 }
 
@@ -394,7 +399,8 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
 fn check_limits(request: &Request, limits: Limits) -> Result<(), Error> {
     let from_file = matches!(request.source, Source::File { .. });
     let compressed = request.compression != Compression::NONE;
-    // Only compressed file bytes pass through staging; everything else has no limit of ours (O-47, O-48, O-58).
+    // Only compressed file bytes pass through staging; everything else has no limit of ours (O-47,
+    // O-48, O-58).
     let staged = from_file && compressed && request.source_bytes() > limits.staging_bytes;
     let largest = request.source_bytes().max(request.destination_bytes());
     let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
@@ -455,7 +461,8 @@ impl PlaceInfo {
     }
 }
 
-/// A copy of a request's parameters, for error records, reports and logs. Holds neither memory nor files.
+/// A copy of a request's parameters, for error records, reports and logs. Holds neither memory nor
+/// files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RequestInfo {
     /// Source.

@@ -1,7 +1,7 @@
 //! `Runtime`: the configuration, the threads, and everything that queues share.
 //!
-//! Owns the I/O threads and the decompression workers. They live until the last handle (a runtime, or a queue of it)
-//! is gone; that drop stops and joins them.
+//! Owns the I/O threads and the decompression workers. They live until the last handle (a runtime,
+//! or a queue of it) is gone; that drop stops and joins them.
 
 #![forbid(unsafe_code)]
 
@@ -17,7 +17,7 @@ use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
-use crate::error::{Error, Subsystem, report};
+use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
 use crate::host::{Host, Worker};
 use crate::io::{Io, sim, threads};
@@ -69,7 +69,8 @@ impl std::fmt::Debug for Turned {
 }
 
 impl Runtime {
-    /// A runtime with `config`, overruled by the environment (see [`Config::overruled_by_environment`]).
+    /// A runtime with `config`, overruled by the environment (see
+    /// [`Config::overruled_by_environment`]).
     ///
     /// # Errors
     /// The kernel's, if threads cannot be made.
@@ -150,7 +151,9 @@ impl Runtime {
     /// [`Error::InvalidQueueCapacity`], or the kernel's if there are no descriptors left.
     pub fn create_queue(&self, desc: QueueDesc) -> Result<Queue, Error> {
         let queue = Queue::create(self, desc);
-        queue.inspect_err(|&error| report(error, Subsystem::Runtime, "create queue", None, None))
+        queue.inspect_err(|&error| {
+            report(Fault::new(error, Subsystem::Runtime, "create queue"), None);
+        })
     }
 
     /// Changes the size of the staging buffer.
@@ -186,8 +189,8 @@ impl Runtime {
         self.shared().notifier.wait(out, timeout)
     }
 
-    /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left to do. With other
-    /// backends there is nothing to turn.
+    /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left
+    /// to do. With other backends there is nothing to turn.
     pub fn turn(&self) -> bool {
         self.shared().turn()
     }
@@ -276,12 +279,22 @@ impl Shared {
         destination: Span,
     ) {
         if !compression.is_custom() && !self.config.application_decodes() {
-            self.host
+            return self
+                .host
                 .decode(self, queue, entry, source, staging, destination);
-        } else if queue.hand_to_application(entry) {
-            self.custom
-                .add(queue, entry, source, staging, compression, destination);
-        } else {
+        }
+        let mut staging = staging;
+        let handed = queue.hand_to_application(entry, || {
+            self.custom.add(
+                queue,
+                entry,
+                source,
+                staging.take(),
+                compression,
+                destination,
+            );
+        });
+        if !handed {
             self.free_staging(staging);
             queue.complete([(entry, Ok(()))]);
         }

@@ -1,9 +1,10 @@
 //! Which queue's requests start next.
 //!
-//! Owns the list of queues that have something to start, by priority, and the sleep of the I/O threads. A queue is in
-//! the list at most once (`QueueCore` keeps that flag), and an I/O thread takes it out while it looks at it. Queues of
-//! one priority take turns. Waking is a chain: a submit wakes one thread, and each thread that leaves work behind
-//! wakes the next, so that a submit costs at most one system call.
+//! Owns the list of queues that have something to start, by priority, and the sleep of the I/O
+//! threads. A queue is in the list at most once (`QueueCore` keeps that flag), and an I/O thread
+//! takes it out while it looks at it. Queues of one priority take turns. Waking is a chain: a
+//! submit wakes one thread, and each thread that leaves work behind wakes the next, so that a
+//! submit costs at most one system call.
 
 #![forbid(unsafe_code)]
 
@@ -44,7 +45,8 @@ pub(crate) enum Woken {
     Stop,
 }
 
-/// How often an I/O thread looks for work before it sleeps: about as long as sleeping and waking would take.
+/// How often an I/O thread looks for work before it sleeps: about as long as sleeping and waking
+/// would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
 
 impl Scheduler {

@@ -120,7 +120,8 @@ impl<T> Slots<T> {
             return None;
         }
         let value = slot.value.take()?;
-        // After 2^32 - 1 uses of one slot a stale token could match again; a token does not live that long.
+        // After 2^32 - 1 uses of one slot a stale token could match again; a token does not live
+        // that long.
         slot.generation = slot.generation.checked_add(1).unwrap_or(1);
         self.free.push(token.index);
         Some(value)

@@ -1,9 +1,12 @@
 //! Staging: page-aligned ranges from one capped pool, for bytes that cannot land where they end.
 //!
 //! Owns the pool of a runtime. Invariants:
-//! - Ranges handed out are disjoint, and all of them lie in one mapping of exactly the configured size.
-//! - Memory is taken from the kernel page by page as it is touched, and given back when the pool has been idle.
-//! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small ones.
+//! - Ranges handed out are disjoint, and all of them lie in one mapping of exactly the configured
+//!   size.
+//! - Memory is taken from the kernel page by page as it is touched, and given back when the pool
+//!   has been idle.
+//! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small
+//!   ones.
 
 #![forbid(unsafe_code)]
 

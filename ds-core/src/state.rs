@@ -1,11 +1,13 @@
-//! The state of one queue, under its lock: slots, what may start, what is owed in order, errors, statistics.
+//! The state of one queue, under its lock: slots, what may start, what is owed in order, errors,
+//! statistics.
 //!
-//! Pure bookkeeping: nothing here blocks, reads, or takes another queue's lock. What must happen outside the lock is
-//! put into [`Deferred`].
+//! Pure bookkeeping: nothing here blocks, reads, or takes another queue's lock. What must happen
+//! outside the lock is put into [`Deferred`].
 //!
-//! The life of a request here: `Waiting` (in `pending`, perhaps not submitted yet) → `Parked` (behind a fence) →
-//! `InFlight` (the engine works on it) → `Application` (it was handed to the custom decompression queue) → finished.
-//! Each arrow is optional, and a request is in exactly one of these places.
+//! The life of a request here: `Waiting` (in `pending`, perhaps not submitted yet) → `Parked`
+//! (behind a fence) → `InFlight` (the engine works on it) → `Application` (it was handed to the
+//! custom decompression queue) → finished. Each arrow is optional, and a request is in exactly one
+//! of these places.
 
 #![forbid(unsafe_code)]
 
@@ -14,12 +16,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::error::{Error, S_OK, Subsystem};
+use crate::error::{Error, Fault, S_OK, Subsystem};
+use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::order::{Failure, GroupId, Order};
-use crate::queue::{Deferred, ErrorRecord, FailedCommand, Fault, FirstFailure, Outcome, QueueCore};
+use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
 use crate::request::{Compression, Destination, Request, Source};
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
@@ -170,6 +173,8 @@ pub(crate) struct State {
     released: VecDeque<Token>,
     /// The request that waits for staging; nothing of this queue overtakes it.
     held: Option<Token>,
+    /// Whether the queue stands in line for staging.
+    in_line: bool,
     /// Ends of submits that still have pending requests: (`submitted`, when).
     submits: VecDeque<(u64, Instant)>,
     /// Whether the scheduler has the queue, or an I/O thread looks at it.
@@ -202,6 +207,7 @@ impl State {
             pending_submitted: 0,
             released: VecDeque::new(),
             held: None,
+            in_line: false,
             submits: VecDeque::with_capacity(16),
             listed: false,
             order: Order::new(slots),
@@ -383,6 +389,7 @@ impl State {
                 Next::Parked => {}
                 Next::NoStaging => {
                     self.held = Some(token);
+                    self.in_line = true;
                     waits_for_staging = true;
                     break;
                 }
@@ -391,7 +398,16 @@ impl State {
         self.fire_markers(deferred);
         self.listed = false;
         if !waits_for_staging {
+            self.leave_line(queue, deferred);
             self.list_if_startable(deferred);
+        }
+    }
+
+    /// Whoever needs no staging any more must not stand in the way of others.
+    pub(crate) fn leave_line(&mut self, queue: &QueueCore, deferred: &mut Deferred) {
+        if std::mem::take(&mut self.in_line) {
+            let staging = &queue.shared.staging;
+            deferred.next_for_staging = staging.leave(queue.id()).or(staging.next_in_line());
         }
     }
 
@@ -526,7 +542,8 @@ impl State {
             self.record(sequence, fault.error, FailedCommand::Request(info.clone()));
             deferred.reports.push((fault, Some(info)));
         }
-        // Before any status can fire: whoever sees the status may use the memory and delete the file.
+        // Before any status can fire: whoever sees the status may use the memory and delete the
+        // file.
         let group = entry.group;
         drop(entry);
         self.order.finish_request(group, failure);
@@ -605,7 +622,8 @@ impl State {
                         .map_or(unfinished, |failure| failure.hresult),
                 );
             }
-            // A closed queue signals nothing any more: a fence that fires says that the bytes are there.
+            // A closed queue signals nothing any more: a fence that fires says that the bytes are
+            // there.
             Marker::Signal(Some(fence), value) if !self.closed => {
                 deferred.released.append(fence.set(value))
             }
@@ -622,12 +640,9 @@ impl State {
 
     /// From in flight to the application's hands; `false` if it was cancelled meanwhile.
     pub(crate) fn hand_to_application(&mut self, token: Token) -> bool {
-        let Some(entry) = self.request_mut(token) else {
+        let Some(entry) = self.request_mut(token).filter(|entry| !entry.cancelled) else {
             return false;
         };
-        if entry.cancelled {
-            return false;
-        }
         entry.stage = Stage::Application;
         self.in_flight -= 1;
         true
@@ -641,6 +656,7 @@ impl State {
         deferred: &mut Deferred,
     ) {
         let mut finished = Vec::new();
+        let mut fences: Vec<Fence> = Vec::new();
         for (token, entry) in self.slots.iter_mut() {
             let Kind::Request(entry) = &mut entry.kind else {
                 continue;
@@ -655,13 +671,25 @@ impl State {
                 Stage::Application if !queue.shared.custom.revoke(queue, token) => {}
                 _ => finished.push(token),
             }
-            if let Some((fence, _)) = &entry.fence {
-                fence.unpark(token, queue);
+            if let Some((fence, _)) = entry.fence.take()
+                && fences
+                    .last()
+                    .is_none_or(|last| last.as_raw() != fence.as_raw())
+            {
+                fences.push(fence);
             }
+        }
+        for fence in fences {
+            fence.unpark(queue, |token| self.is_cancelled(token));
         }
         self.forget_cancelled();
         for token in finished {
             self.finish(token, Ok(()), deferred);
+        }
+        // Revoked requests gave their staging back.
+        deferred.next_for_staging = queue.shared.staging.next_in_line();
+        if self.held.is_none() {
+            self.leave_line(queue, deferred);
         }
         self.fire_markers(deferred);
     }
@@ -684,7 +712,8 @@ impl State {
         self.held = self.held.filter(is_live);
     }
 
-    /// No more entries; everything enqueued counts as submitted, so that what is owed in order can end.
+    /// No more entries; everything enqueued counts as submitted, so that what is owed in order can
+    /// end.
     pub(crate) fn close(&mut self) {
         self.closed = true;
         self.closed_at = self.submitted;
@@ -693,13 +722,19 @@ impl State {
     }
 }
 
-/// What must be done first for a valid request. `Ok(None)`: there is no staging now. `Err`: it ends here.
-fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Outcome> {
+/// What must be done first for a valid request; `None` if there is no staging for it now. `Err` is
+/// how the request ends here.
+type Prepared = Result<Option<Work>, Outcome>;
+
+fn fail(error: Error, operation: &'static str) -> Outcome {
+    Err(Fault::new(error, Subsystem::Io, operation))
+}
+
+fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(Ok(())); // O-43
     }
-    let fail = |error, operation| Err(Err(Fault::new(error, Subsystem::Io, operation)));
-    let work = match (&request.source, &request.destination) {
+    match (&request.source, &request.destination) {
         (
             Source::File {
                 file: Some(file),
@@ -708,31 +743,18 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
             },
             Destination::Memory(memory),
         ) => {
-            let fd = match file.fd_for_read(*offset, *bytes) {
-                Ok(fd) => fd,
-                Err(error) => return fail(error, "read"),
-            };
-            if request.compression == Compression::NONE {
-                Work::Transfer {
+            let fd = file
+                .fd_for_read(*offset, *bytes)
+                .map_err(|error| fail(error, "read"))?;
+            let (offset, span) = (*offset, memory.span());
+            match request.compression {
+                Compression::NONE => Ok(Some(Work::Transfer {
                     direction: Direction::Read,
                     fd,
-                    offset: *offset,
-                    span: memory.span(),
-                }
-            } else {
-                let staging = match queue.shared.staging.alloc(queue.id(), *bytes as usize) {
-                    Answer::Granted(range) => range,
-                    Answer::Wait => return Ok(None),
-                    Answer::TooLarge => return fail(Error::RequestTooLarge, "staging"),
-                };
-                let (offset, compression) = (*offset, request.compression);
-                Work::ReadCompressed {
-                    fd,
                     offset,
-                    staging,
-                    compression,
-                    destination: memory.span(),
-                }
+                    span,
+                })),
+                compression => prepare_staged(queue, fd, offset, *bytes, compression, span),
             }
         }
         (
@@ -742,18 +764,19 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
                 offset,
                 ..
             },
-        ) => match file.fd() {
-            Ok(fd) => Work::Transfer {
+        ) => {
+            let fd = file.fd().map_err(|error| fail(error, "write"))?;
+            let (offset, span) = (*offset, source.span());
+            Ok(Some(Work::Transfer {
                 direction: Direction::Write,
                 fd,
-                offset: *offset,
-                span: source.span(),
-            },
-            Err(error) => return fail(error, "write"),
-        },
+                offset,
+                span,
+            }))
+        }
         (Source::Memory(source), Destination::Memory(memory)) => {
             let (source, destination) = (source.span(), memory.span());
-            match request.compression {
+            Ok(Some(match request.compression {
                 Compression::NONE => Work::Copy {
                     source,
                     destination,
@@ -763,10 +786,30 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Result<Option<Work>, Ou
                     compression,
                     destination,
                 },
-            }
+            }))
         }
         // Validation has refused these.
-        _ => return fail(Error::InvalidDestinationType, "enqueue"),
-    };
-    Ok(Some(work))
+        _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
+    }
+}
+
+fn prepare_staged(
+    queue: &Arc<QueueCore>,
+    fd: Arc<OwnedFd>,
+    offset: u64,
+    bytes: u32,
+    compression: Compression,
+    destination: Span,
+) -> Prepared {
+    match queue.shared.staging.alloc(queue.id(), bytes as usize) {
+        Answer::Granted(staging) => Ok(Some(Work::ReadCompressed {
+            fd,
+            offset,
+            staging,
+            compression,
+            destination,
+        })),
+        Answer::Wait => Ok(None),
+        Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
+    }
 }

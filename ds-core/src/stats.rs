@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-/// Times, counted in powers of two of a nanosecond: bucket `n` holds those from `2^n` to below `2^(n+1)`.
+/// Times, counted in powers of two of a nanosecond: bucket `n` holds those from `2^n` to below
+/// `2^(n+1)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Histogram {
     /// Bucket 0 also holds times of 0, the last one everything above.
@@ -35,8 +36,8 @@ impl Histogram {
         self.buckets.iter().sum()
     }
 
-    /// A time that the fraction `quantile` (0.0 to 1.0) of all times do not exceed: the upper end of its bucket, in
-    /// nanoseconds. 0 when nothing was counted.
+    /// A time that the fraction `quantile` (0.0 to 1.0) of all times do not exceed: the upper end
+    /// of its bucket, in nanoseconds. 0 when nothing was counted.
     pub fn quantile_ns(&self, quantile: f64) -> u64 {
         let wanted = (self.count() as f64 * quantile.clamp(0.0, 1.0)).ceil() as u64;
         let mut seen = 0;
@@ -50,7 +51,8 @@ impl Histogram {
     }
 }
 
-/// What a queue has done since it was created. Requests only; statuses, signals and events are not counted.
+/// What a queue has done since it was created. Requests only; statuses, signals and events are not
+/// counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct QueueStats {
     /// Requests enqueued.

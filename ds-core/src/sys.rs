@@ -1,7 +1,9 @@
-//! The kernel's side of the engine: the few system calls the standard library does not offer, as safe functions.
+//! The kernel's side of the engine: the few system calls the standard library does not offer, as
+//! safe functions.
 //!
-//! Owns nothing but the file descriptors and mappings it returns. Every function answers with the kernel's own
-//! error; retrying and policy live with the callers. One of the few files of the crate that hold `unsafe`.
+//! Owns nothing but the file descriptors and mappings it returns. Every function answers with the
+//! kernel's own error; retrying and policy live with the callers. One of the few files of the crate
+//! that hold `unsafe`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -32,8 +34,8 @@ fn file_offset(offset: u64) -> io::Result<libc::off_t> {
 /// One `pread(2)` into `span`; a bad address is EFAULT, not a fault.
 pub(crate) fn pread(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<usize> {
     let offset = file_offset(offset)?;
-    // SAFETY: the kernel checks the address range itself (EFAULT); `Span`'s constructor promises that nobody else
-    // uses the bytes meanwhile, and `fd` is borrowed for the whole call.
+    // SAFETY: the kernel checks the address range itself (EFAULT); `Span`'s constructor promises
+    // that nobody else uses the bytes meanwhile, and `fd` is borrowed for the whole call.
     let result = unsafe { libc::pread(fd.as_raw_fd(), span.as_ptr().cast(), span.bytes(), offset) };
     check_bytes(result)
 }
@@ -100,8 +102,9 @@ pub(crate) const PAGE_BYTES: usize = 4096;
 
 /// Asks the kernel to make `span` present for writing (`true`) or reading.
 ///
-/// This is how a wild pointer becomes an error: unmapped memory answers ENOMEM, memory that cannot be accessed
-/// answers EFAULT. Kernels before 5.14, read-only memory and special mappings all answer EINVAL.
+/// This is how a wild pointer becomes an error: unmapped memory answers ENOMEM, memory that cannot
+/// be accessed answers EFAULT. Kernels before 5.14, read-only memory and special mappings all
+/// answer EINVAL.
 pub(crate) fn populate(span: Span, write: bool) -> io::Result<()> {
     let start = span.address() & !(PAGE_BYTES - 1);
     let bytes = (span.address() + span.bytes()).next_multiple_of(PAGE_BYTES) - start;
@@ -115,7 +118,8 @@ pub(crate) fn populate(span: Span, write: bool) -> io::Result<()> {
         .map(drop)
 }
 
-/// Whether one byte at the start of `span` can be written, asked of the kernel by a read from `zero` (`/dev/zero`).
+/// Whether one byte at the start of `span` can be written, asked of the kernel by a read from
+/// `zero` (`/dev/zero`).
 pub(crate) fn write_zero_byte(zero: BorrowedFd<'_>, span: Span) -> io::Result<()> {
     // SAFETY: the kernel checks the address; the span is ours to write, see `Span::new`.
     check_bytes(unsafe { libc::read(zero.as_raw_fd(), span.as_ptr().cast(), 1) }).map(drop)
@@ -136,7 +140,8 @@ impl Mapping {
     pub(crate) fn new(bytes: usize) -> io::Result<Mapping> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that exists.
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing that
+        // exists.
         let base = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
@@ -156,14 +161,15 @@ impl Mapping {
         );
         // SAFETY: asserted to lie inside the mapping.
         let start = unsafe { self.base.add(offset) };
-        // SAFETY: the mapping outlives its ranges (staging.rs frees it only with none handed out), and the
-        // allocator there hands each byte to one owner at a time.
+        // SAFETY: the mapping outlives its ranges (staging.rs frees it only with none handed out),
+        // and the allocator there hands each byte to one owner at a time.
         unsafe { Span::new(start.as_ptr(), bytes) }
     }
 
     /// Gives the memory back to the kernel and keeps the addresses; contents become zero.
     pub(crate) fn release(&self) {
-        // SAFETY: a private anonymous mapping that nobody uses at the moment (staging.rs: no range is out).
+        // SAFETY: a private anonymous mapping that nobody uses at the moment (staging.rs: no range
+        // is out).
         unsafe { libc::madvise(self.base.as_ptr().cast(), self.bytes, libc::MADV_DONTNEED) };
     }
 }

@@ -20,12 +20,24 @@ pub struct Target {
     pub seeds: &'static [&'static str],
 }
 
+/// Streams of the reference encoder, where they lie beside the repository, and our own.
+const STREAMS: &[&str] = &[
+    "../shared/vectors",
+    "../shared/vectors/malformed",
+    "fuzz/corpus/tile_stream",
+];
+
 /// Every target. The last one is broken on purpose, so that each engine can be seen to find something.
-pub const TARGETS: &[Target] = &[Target {
-    name: PLANTED,
-    run: targets::planted::target,
-    seeds: &[],
-}];
+pub const TARGETS: &[Target] = &[
+    target("tile_stream", targets::tile_stream::target, STREAMS),
+    target("tile_decode", targets::tile_decode::target, STREAMS),
+    target("tile_encode", targets::tile_encode::target, STREAMS),
+    target(PLANTED, targets::planted::target, &[]),
+];
+
+const fn target(name: &'static str, run: fn(&[u8]), seeds: &'static [&'static str]) -> Target {
+    Target { name, run, seeds }
+}
 
 /// The target that is broken on purpose; no run of "all targets" includes it.
 pub const PLANTED: &str = "planted";

@@ -7,7 +7,7 @@
 
 use crate::paths;
 use crate::report::Report;
-use crate::sh::Cmd;
+use crate::sh::{self, Cmd};
 use crate::{dist, fuzz, header, readme, sanitize, setup, test_c, test_rust, tidy};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     // Before anything else builds the root package: its build script would bring a stale header up to date.
     step("header", |report| header::run(&["--check".into()], report)),
     step("clippy", clippy),
+    step("msrv", msrv),
     step("test", |report| test_rust::run(&[], report)),
     step("fuzz tests", fuzz_tests),
     step("doc", doc),
@@ -38,7 +39,6 @@ const STEPS: &[Step] = &[
     step("dist", |report| dist::run(&[], report)),
     step("asan", |report| sanitize::asan(&[], report)),
     step("tsan", |report| sanitize::tsan(&[], report)),
-    step("miri", |report| sanitize::miri(&[], report)),
 ];
 
 /// Runs every step.
@@ -83,6 +83,25 @@ fn clippy(report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
+/// The oldest compiler the manifests promise, where it is installed.
+fn msrv(report: &mut Report) -> Result<(), String> {
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    if !sh::have_toolchain(oldest) {
+        report.skip("msrv", &format!("the toolchain {oldest} is not here"));
+        return Ok(());
+    }
+    let check =
+        Cmd::new("cargo")
+            .arg(format!("+{oldest}"))
+            .args(["check", "--quiet", "--workspace"]);
+    let tree = paths::target().join("msrv");
+    report.check(
+        &format!("msrv: {oldest}"),
+        check.env("CARGO_TARGET_DIR", tree).run(),
+    );
+    Ok(())
+}
+
 fn fuzz_tests(report: &mut Report) -> Result<(), String> {
     let command = Cmd::cargo()
         .args(["test", "--lib", "--manifest-path"])
@@ -107,13 +126,17 @@ fn doc(report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// Rust examples are built by clippy and test already; here each is run.
+/// Rust examples are built by clippy and test already; here each is run. Those that measure are left to
+/// `cargo xtask bench`: in this profile their numbers would mean nothing.
 fn examples(report: &mut Report) -> Result<(), String> {
     let mut found = 0;
     for (package, directory) in [("ds-runtime", "examples"), ("ds-core", "ds-core/examples")] {
         for file in paths::files_in(&paths::root().join(directory), &["rs"]) {
-            found += 1;
             let name = paths::name_of(&file).trim_end_matches(".rs").to_string();
+            if name.starts_with("bench") {
+                continue;
+            }
+            found += 1;
             let run =
                 Cmd::cargo().args(["run", "--quiet", "--package", package, "--example", &name]);
             let ended = run.limit_s(300).capture();
@@ -126,7 +149,7 @@ fn examples(report: &mut Report) -> Result<(), String> {
     Ok(())
 }
 
-/// The stable engine on every target; both engines on the fault that is there to be found.
+/// Both engines on the fault that is there to be found, and on every target.
 fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
     let words = |text: &str| {
         text.split_whitespace()
@@ -135,7 +158,11 @@ fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
     };
     fuzz::run(&words("--self-check"), report)?;
     fuzz::run(&words("--seconds 10"), report)?;
-    fuzz::run(&words("--libfuzzer --self-check"), report)
+    fuzz::run(&words("--libfuzzer --self-check"), report)?;
+    match sh::have_nightly() {
+        true => fuzz::run(&words("--libfuzzer --seconds 10"), report),
+        false => Ok(()),
+    }
 }
 
 /// `ds demo` must run and say something.

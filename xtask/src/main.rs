@@ -51,7 +51,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "tidy",
-        options: "",
+        options: "[--fix]",
         summary: "the rules of the house over the sources",
         run: tidy::run,
     },

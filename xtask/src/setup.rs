@@ -46,8 +46,55 @@ const PACKAGES: &[Package] = &[
     package("pkg-config", Present::Program("pkg-config"), false),
 ];
 
-/// Parts of the Rust toolchain: what is called, and the rustup component that brings it.
-const COMPONENTS: &[(&str, &str)] = &[("cargo-fmt", "rustfmt"), ("cargo-clippy", "clippy")];
+/// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.
+struct Component {
+    name: &'static str,
+    toolchain: &'static str,
+    present: fn() -> bool,
+    required: bool,
+}
+
+const COMPONENTS: &[Component] = &[
+    Component {
+        name: "rustfmt",
+        toolchain: "",
+        present: || cargo_has("fmt"),
+        required: true,
+    },
+    Component {
+        name: "clippy",
+        toolchain: "",
+        present: || cargo_has("clippy"),
+        required: true,
+    },
+    Component {
+        name: "rust-src",
+        toolchain: "nightly",
+        present: sh::have_rust_src,
+        required: false,
+    },
+];
+
+impl Component {
+    fn advice(&self) -> String {
+        let toolchain = if self.toolchain.is_empty() {
+            String::new()
+        } else {
+            format!(" --toolchain {}", self.toolchain)
+        };
+        format!("not here; rustup component add {}{toolchain}", self.name)
+    }
+}
+
+fn cargo_has(command: &str) -> bool {
+    Cmd::cargo()
+        .args([command, "--version"])
+        .quiet()
+        .limit_s(60)
+        .capture()
+        .code
+        == Some(0)
+}
 
 /// Finds what is missing, and installs it where that is possible.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
@@ -127,26 +174,19 @@ fn is_root() -> bool {
         == "0"
 }
 
+/// Toolchains and their parts are never installed: which ones a machine has is for its owner to
+/// choose, and a download outside the package registries is nothing to do behind his back.
 fn components(report: &mut Report) {
-    for (program, component) in COMPONENTS {
-        let works = || {
-            Cmd::cargo()
-                .args([program.trim_start_matches("cargo-"), "--version"])
-                .quiet()
-                .capture()
-        };
-        if works().code != Some(0) && sh::have("rustup") {
-            let _ = Cmd::new("rustup")
-                .args(["component", "add", component])
-                .limit_s(300)
-                .run();
+    for component in COMPONENTS {
+        let name = format!("setup: {} {}", component.toolchain, component.name).replace("  ", " ");
+        if component.toolchain == "nightly" && !sh::have_nightly() {
+            report.skip(&name, "there is no nightly toolchain");
+            continue;
         }
-        match works().ok() {
-            Ok(()) => report.pass(&format!("setup: {component}")),
-            Err(why) => report.fail(
-                &format!("setup: {component}"),
-                &format!("does not run: {why}"),
-            ),
+        match ((component.present)(), component.required) {
+            (true, _) => report.pass(&name),
+            (false, true) => report.fail(&name, &component.advice()),
+            (false, false) => report.skip(&name, &component.advice()),
         }
     }
 }

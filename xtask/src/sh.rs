@@ -225,16 +225,23 @@ pub(crate) fn have(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
-/// Whether the nightly toolchain is installed, without installing it.
-pub(crate) fn have_nightly() -> bool {
+/// Whether a toolchain whose name begins so is installed. Asking for it by name could install it.
+pub(crate) fn have_toolchain(name: &str) -> bool {
     have("rustup") && {
-        let listed = Cmd::new("rustup")
+        let list = Cmd::new("rustup")
             .args(["toolchain", "list"])
             .quiet()
-            .limit_s(60)
-            .capture();
-        listed.text.lines().any(|line| line.starts_with("nightly"))
+            .limit_s(60);
+        list.capture()
+            .text
+            .lines()
+            .any(|line| line.starts_with(name))
     }
+}
+
+/// Whether the nightly toolchain is installed.
+pub(crate) fn have_nightly() -> bool {
+    have_toolchain("nightly-")
 }
 
 /// What `nightly` needs to rebuild the standard library; without it std stays uninstrumented.
@@ -247,6 +254,17 @@ pub(crate) fn have_rust_src() -> bool {
     Path::new(shown.text.trim())
         .join("lib/rustlib/src/rust/library/Cargo.lock")
         .is_file()
+}
+
+/// Whether nightly has Miri.
+pub(crate) fn have_miri() -> bool {
+    Cmd::cargo_nightly()
+        .args(["miri", "--version"])
+        .quiet()
+        .limit_s(60)
+        .capture()
+        .code
+        == Some(0)
 }
 
 fn wait(mut child: Child, limit: Duration) -> Result<ExitStatus, String> {

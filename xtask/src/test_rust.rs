@@ -33,11 +33,14 @@ pub(crate) fn tally(name: &str, command: Cmd, report: &mut Report) {
     for test in &counted.failed {
         report.fail(name, test);
     }
-    if let Err(why) = verdict(&ended, &counted) {
-        ended.show_tail(120);
-        report.fail(name, &why);
-    } else {
-        println!("ok: {name}: {} tests", counted.passed);
+    match verdict(&ended, &counted) {
+        Err(why) => {
+            ended.show_tail(120);
+            report.fail(name, &why);
+        }
+        Ok(()) if !counted.failed.is_empty() => {}
+        Ok(()) if counted == Counted::default() => report.skip(name, "it has no tests yet"),
+        Ok(()) => println!("ok: {name}: {} tests", counted.passed),
     }
 }
 

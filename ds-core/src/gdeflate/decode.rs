@@ -14,8 +14,8 @@
 use super::huffman::{
     DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
 };
-use super::lanes::{Lane, WINDOW_WORDS, Words};
-use super::sequences::{BATCH_ROUNDS, Batch, Output};
+use super::lanes::{Lane, WINDOW_WORDS, Window, Words};
+use super::sequences::{BATCH_ROUNDS, Batch, Counts, Output};
 use super::stream::{HeaderPolicy, TileStream};
 use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MIN};
 
@@ -24,7 +24,9 @@ pub struct Decoder {
     scratch: Box<Scratch>,
 }
 
+/// All that the hot loop uses, in one place: one register addresses it.
 struct Scratch {
+    lanes: [Lane; LANES],
     tables: Tables,
     batch: Batch,
 }
@@ -34,6 +36,7 @@ impl Decoder {
     pub fn new() -> Self {
         Self {
             scratch: Box::new(Scratch {
+                lanes: [Lane::EMPTY; LANES],
                 tables: Tables::EMPTY,
                 batch: Batch::EMPTY,
             }),
@@ -52,14 +55,11 @@ impl Decoder {
         if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
             return Err(DecodeError::TileBytes);
         }
-        let Scratch { tables, batch } = &mut *self.scratch;
-        batch.counts = Default::default();
+        self.scratch.batch.counts = Default::default();
         let mut tile = Tile {
             words: Words::new(words),
-            lanes: [Lane::default(); LANES],
-            tables,
+            scratch: &mut self.scratch,
             tables_are_static: false,
-            batch,
             output: Output::new(output),
         };
         let result = tile.blocks();
@@ -99,12 +99,10 @@ pub fn decompress(
 /// A tile being decoded.
 struct Tile<'a> {
     words: Words<'a>,
-    lanes: [Lane; LANES],
-    tables: &'a mut Tables,
-    /// Whether `tables` holds the static codes: a tile of thousands of tiny static blocks must not
+    scratch: &'a mut Scratch,
+    /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
     tables_are_static: bool,
-    batch: &'a mut Batch,
     output: Output<'a>,
 }
 
@@ -112,22 +110,20 @@ struct Tile<'a> {
 enum BatchEnd {
     /// It is full.
     Full,
-    /// This lane came to the end of the block.
-    EndOfBlock(usize),
-    /// A symbol without meaning.
-    Invalid,
+    /// This lane came upon this entry, which is not a value, and has not used it up yet.
+    Special(usize, Entry),
 }
 
 impl Tile<'_> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
-        self.words.fill(&mut self.lanes);
+        self.words.fill(&mut self.scratch.lanes);
         loop {
-            let header = self.words.take(&mut self.lanes[0], 3);
+            let header = self.words.take(&mut self.scratch.lanes[0], 3);
             match header >> 1 {
                 0 => self.stored_block()?,
                 1 => {
                     if !self.tables_are_static {
-                        self.tables.set_static();
+                        self.scratch.tables.set_static();
                         self.tables_are_static = true;
                     }
                     self.compressed_block()?;
@@ -150,7 +146,7 @@ impl Tile<'_> {
 
     /// Bytes as they are, one from each lane in turn.
     fn stored_block(&mut self) -> Result<(), DecodeError> {
-        let bytes = self.words.take(&mut self.lanes[0], 16) as usize;
+        let bytes = self.words.take(&mut self.scratch.lanes[0], 16) as usize;
         let output = self
             .output
             .rest()
@@ -159,17 +155,17 @@ impl Tile<'_> {
         // Four rounds at a time take 32 bits, and so exactly one word, from each lane; every lane
         // is then where it was. Which of the four rounds takes a lane's word never changes, nor
         // does the order of the words.
-        let order = stored_order(&self.lanes);
+        let order = stored_order(&self.scratch.lanes);
         let (blocks, rest) = output.as_chunks_mut::<{ 4 * LANES }>();
         for block in blocks {
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
             let window = self.words.window();
-            for (i, lane) in self.lanes.iter_mut().enumerate() {
+            for (i, lane) in self.scratch.lanes.iter_mut().enumerate() {
                 let word = u32::from_le_bytes(window[usize::from(order[i]) % WINDOW_WORDS]);
                 let bytes = (lane.bits as u32).to_le_bytes();
-                lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held - 32);
+                lane.bits = lane.bits >> 32 | u64::from(word) << (lane.held() - 32);
                 for (round, byte) in bytes.into_iter().enumerate() {
                     block[round * LANES + i] = byte;
                 }
@@ -177,7 +173,7 @@ impl Tile<'_> {
             self.words.advance(LANES);
         }
         for (i, byte) in rest.iter_mut().enumerate() {
-            *byte = self.words.take(&mut self.lanes[i % LANES], 8) as u8;
+            *byte = self.words.take(&mut self.scratch.lanes[i % LANES], 8) as u8;
         }
         self.output.advance(bytes);
         Ok(())
@@ -190,13 +186,13 @@ impl Tile<'_> {
             16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15,
         ];
 
-        let counts = self.words.take(&mut self.lanes[0], 14) as usize;
+        let counts = self.words.take(&mut self.scratch.lanes[0], 14) as usize;
         let literal_count = 257 + (counts & 31);
         let distance_count = 1 + (counts >> 5 & 31);
         let precode_count = 4 + (counts >> 10);
 
         let mut precode_lengths = [0; PRECODE_SYMBOLS];
-        for (lane, symbol) in self.lanes.iter_mut().zip(&ORDER[..precode_count]) {
+        for (lane, symbol) in self.scratch.lanes.iter_mut().zip(&ORDER[..precode_count]) {
             precode_lengths[*symbol] = self.words.take(lane, 3) as u8;
         }
         let precode = Precode::new(&precode_lengths).map_err(|_| DecodeError::Precode)?;
@@ -205,7 +201,8 @@ impl Tile<'_> {
         let lengths = &mut lengths[..literal_count + distance_count];
         self.code_lengths(&precode, lengths)?;
         let (literals, distances) = lengths.split_at(literal_count);
-        self.tables
+        self.scratch
+            .tables
             .set(literals, distances)
             .map_err(|error| match error {
                 TableError::NoEndOfBlock => DecodeError::NoEndOfBlock,
@@ -218,10 +215,11 @@ impl Tile<'_> {
         let mut at = 0;
         let mut lane = 0;
         while at < lengths.len() {
-            let bits = self.lanes[lane].bits;
+            let bits = self.scratch.lanes[lane].bits;
             let entry = precode.entry(bits);
             let value = entry.value(bits);
-            self.words.take(&mut self.lanes[lane], entry.bits());
+            // Not the entry itself: its flags must not look like a length to the symbol phase.
+            self.words.take(&mut self.scratch.lanes[lane], entry.bits());
             lane = (lane + 1) % LANES;
             if entry.is(Entry::SPECIAL) {
                 return Err(DecodeError::Precode);
@@ -248,86 +246,137 @@ impl Tile<'_> {
 
     /// The symbols of a block, in batches.
     fn compressed_block(&mut self) -> Result<(), DecodeError> {
-        for lane in &mut self.lanes {
-            lane.last = 0;
-        }
         loop {
-            match self.fill_batch() {
+            let end = match self.scratch.batch.mostly_literals() {
+                true => self.fill_batch::<true>(),
+                false => self.fill_batch::<false>(),
+            };
+            match end {
                 BatchEnd::Full => {}
-                BatchEnd::EndOfBlock(lane) => {
+                BatchEnd::Special(lane, entry) if entry.is(Entry::END) => {
+                    self.words.finish(&mut self.scratch.lanes[lane], entry);
                     self.end_of_block(lane)?;
-                    return self.output.execute(self.batch);
+                    return self.output.execute(&mut self.scratch.batch);
                 }
-                BatchEnd::Invalid => return Err(DecodeError::Symbol),
+                BatchEnd::Special(..) => return Err(DecodeError::Symbol),
             }
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
-            self.output.execute(self.batch)?;
+            self.output.execute(&mut self.scratch.batch)?;
         }
     }
 
     /// The hot loop: rounds until the batch is full or something ends it.
-    fn fill_batch(&mut self) -> BatchEnd {
-        let mut counts = self.batch.counts;
-        for _ in 0..BATCH_ROUNDS {
-            let window = self.words.window();
+    ///
+    /// With `LITERAL_RUNS`, lanes are tried four at a time as literals. That halves the work where
+    /// it succeeds, and costs a misprediction where it does not: only for data that is nearly all
+    /// literals.
+    fn fill_batch<const LITERAL_RUNS: bool>(&mut self) -> BatchEnd {
+        let Self { words, scratch, .. } = self;
+        let Scratch {
+            lanes,
+            tables,
+            batch,
+        } = &mut **scratch;
+        let mut counts = batch.counts;
+        let mut end = BatchEnd::Full;
+        'batch: for _ in 0..BATCH_ROUNDS {
+            let window = words.window();
             let mut taken = 0;
-            for (i, lane) in self.lanes.iter_mut().enumerate() {
-                let bits = lane.bits;
-                let mut entry = self.tables.first(bits, lane.last);
-                if entry.is(Entry::SPECIAL) {
-                    if entry.is(Entry::SECOND) {
-                        entry = self.tables.second(entry, bits);
-                    }
-                    if entry.is(Entry::SPECIAL) {
-                        self.words.advance(taken);
-                        self.batch.counts = counts;
-                        if !entry.is(Entry::END) {
-                            return BatchEnd::Invalid;
-                        }
-                        self.words.take(lane, entry.bits());
-                        return BatchEnd::EndOfBlock(i);
+            // By index, not by iterator: registers are scarce here, and `i` is needed anyway.
+            let mut i = 0;
+            while i < LANES {
+                if LITERAL_RUNS && i % RUN_LANES == 0 {
+                    let run = lanes[i..].first_chunk_mut().expect("a multiple of lanes");
+                    if let Some(words) = literal_run(run, tables, batch, &mut counts, window, taken)
+                    {
+                        taken = words;
+                        i += RUN_LANES;
+                        continue;
                     }
                 }
-                self.batch.put(&counts, entry.value(bits));
-                let (literal, length) = (entry.count(Entry::LITERAL), entry.count(Entry::LENGTH));
-                counts.literals += literal;
-                counts.matches += length;
-                counts.distances += 1 - literal - length;
-                lane.last = entry.0;
-                lane.drop_bits(entry.bits());
-                taken += lane.refill(u32::from_le_bytes(window[taken % WINDOW_WORDS]));
+                let mut lane = lanes[i];
+                let mut entry = tables.first(lane.bits, lane.state);
+                if entry.is(Entry::SPECIAL) {
+                    if entry.is(Entry::SECOND) {
+                        entry = tables.second(entry, lane.bits);
+                    }
+                    if entry.is(Entry::SPECIAL) {
+                        end = BatchEnd::Special(i, entry);
+                        words.advance(taken);
+                        break 'batch;
+                    }
+                }
+                batch.put(&counts, entry.value(lane.bits));
+                counts.add(entry, lane.state);
+                let word = u32::from_le_bytes(window[taken % WINDOW_WORDS]);
+                taken += lane.advance(entry, word);
+                lanes[i] = lane;
+                i += 1;
             }
-            self.words.advance(taken);
+            words.advance(taken);
         }
-        self.batch.counts = counts;
-        BatchEnd::Full
+        batch.counts = counts;
+        end
     }
 
     /// The distances still due when `lane` ended the block: of the round before in the lanes after
     /// it, of this round in the lanes before it.
     fn end_of_block(&mut self, lane: usize) -> Result<(), DecodeError> {
+        let Scratch {
+            lanes,
+            tables,
+            batch,
+        } = &mut *self.scratch;
         for i in lane + 1..lane + LANES {
-            let lane = &mut self.lanes[i % LANES];
-            if lane.last & Entry::LENGTH == 0 {
+            let lane = &mut lanes[i % LANES];
+            if !lane.distance_due() {
                 continue;
             }
-            let bits = lane.bits;
-            let mut entry = self.tables.first(bits, lane.last);
+            let mut entry = tables.first(lane.bits, lane.state);
             if entry.is(Entry::SECOND) {
-                entry = self.tables.second(entry, bits);
+                entry = tables.second(entry, lane.bits);
             }
             if entry.is(Entry::SPECIAL) {
                 return Err(DecodeError::Symbol);
             }
-            self.batch
-                .put(&self.batch.counts.clone(), entry.value(bits));
-            self.batch.counts.distances += 1;
-            self.words.take(lane, entry.bits());
+            let mut counts = batch.counts;
+            batch.put(&counts, entry.value(lane.bits));
+            counts.add(entry, lane.state);
+            batch.counts = counts;
+            self.words.finish(lane, entry);
         }
         Ok(())
     }
+}
+
+/// Lanes tried together as literals.
+const RUN_LANES: usize = 4;
+
+/// Performs the operations of these lanes if all of them are literals with short codewords, and
+/// returns how many words of the window are then taken.
+#[inline(always)]
+fn literal_run(
+    lanes: &mut [Lane; RUN_LANES],
+    tables: &Tables,
+    batch: &mut Batch,
+    counts: &mut Counts,
+    window: &Window,
+    mut taken: usize,
+) -> Option<usize> {
+    let entries = lanes.map(|lane| tables.first(lane.bits, lane.state));
+    let all = entries.iter().fold(u32::MAX, |all, entry| all & entry.0);
+    let any = entries.iter().fold(0, |any, entry| any | entry.0);
+    if all & Entry::LITERAL == 0 || any & Entry::SPECIAL != 0 {
+        return None;
+    }
+    batch.put_literals(counts, entries.map(Entry::literal));
+    for (lane, entry) in lanes.iter_mut().zip(entries) {
+        let word = u32::from_le_bytes(window[taken % WINDOW_WORDS]);
+        taken += lane.advance(entry, word);
+    }
+    Some(taken)
 }
 
 /// For a stored block: which of the next 32 words each lane takes. A lane takes its word in the
@@ -337,7 +386,7 @@ fn stored_order(lanes: &[Lane; LANES]) -> [u8; LANES] {
     let mut next = 0;
     for round in 0..4 {
         for (lane, order) in lanes.iter().zip(&mut order) {
-            if (lane.held - 32) / 8 == round {
+            if (lane.held() - 32) / 8 == round {
                 *order = next;
                 next += 1;
             }

@@ -17,12 +17,14 @@ mod block;
 mod chains;
 mod code;
 mod header;
+mod items;
 mod lanes;
 mod log2;
 mod optimal;
+mod pairs;
 mod parse;
 mod prices;
-mod sequences;
+mod quads;
 mod split;
 mod tile;
 mod trees;
@@ -31,10 +33,11 @@ use std::fmt;
 
 use block::{Block, BlockWriter};
 use chains::{Chains, Effort};
+use items::Items;
 use lanes::Lanes;
 use optimal::Optimal;
-use sequences::Sequences;
-use split::Part;
+use pairs::Pairs;
+use quads::Quads;
 use tile::Tile;
 
 /// Bytes of input in a tile, at most.
@@ -114,16 +117,17 @@ impl std::error::Error for TileBytesError {}
 pub struct Encoder {
     parser: Parser,
     tile: Tile,
-    sequences: Sequences,
-    parts: Vec<Part>,
+    items: Items,
     writer: BlockWriter,
     lanes: Lanes,
 }
 
 /// A parse and its finder.
 enum Parser {
-    Greedy(Chains, Effort),
-    Lazy(Chains, Effort),
+    Fast(Pairs),
+    GreedyQuads(Quads, Effort),
+    LazyQuads(Quads, Effort),
+    LazyChains(Chains, Effort),
     Optimal(Box<Optimal>),
 }
 
@@ -131,13 +135,13 @@ impl Parser {
     fn new(level: Level) -> Parser {
         let effort = |depth, nice_length| Effort { depth, nice_length };
         match level.get() {
-            1 => Parser::Greedy(Chains::new(), effort(2, 8)),
-            2 => Parser::Greedy(Chains::new(), effort(6, 10)),
-            3 => Parser::Greedy(Chains::new(), effort(12, 14)),
-            4 => Parser::Greedy(Chains::new(), effort(24, 24)),
-            5 => Parser::Lazy(Chains::new(), effort(20, 30)),
-            6 => Parser::Lazy(Chains::new(), effort(40, 65)),
-            7 => Parser::Lazy(Chains::new(), effort(100, 130)),
+            1 => Parser::Fast(Pairs::new()),
+            2 => Parser::GreedyQuads(Quads::new(), effort(4, 32)),
+            3 => Parser::LazyQuads(Quads::new(), effort(4, 16)),
+            4 => Parser::LazyQuads(Quads::new(), effort(4, 32)),
+            5 => Parser::LazyChains(Chains::new(), effort(12, 32)),
+            6 => Parser::LazyChains(Chains::new(), effort(16, 48)),
+            7 => Parser::LazyChains(Chains::new(), effort(24, 80)),
             8 => Parser::Optimal(Box::new(Optimal::new(effort(12, 30), 1))),
             9 => Parser::Optimal(Box::new(Optimal::new(effort(24, 60), 2))),
             10 => Parser::Optimal(Box::new(Optimal::new(effort(35, 100), 2))),
@@ -147,15 +151,17 @@ impl Parser {
     }
 
     /// Parses the tile and splits it into blocks.
-    fn parse(&mut self, tile: &Tile, sequences: &mut Sequences, parts: &mut Vec<Part>) {
-        sequences.clear();
+    fn parse(&mut self, tile: &Tile, items: &mut Items) {
+        items.clear();
         match self {
-            Parser::Greedy(chains, effort) => parse::greedy(tile, chains, *effort, sequences),
-            Parser::Lazy(chains, effort) => parse::lazy(tile, chains, *effort, sequences),
+            Parser::Fast(pairs) => parse::fast(tile, pairs, items),
+            Parser::GreedyQuads(quads, effort) => parse::greedy(tile, quads, *effort, items),
+            Parser::LazyQuads(quads, effort) => parse::lazy(tile, quads, *effort, items),
+            Parser::LazyChains(chains, effort) => parse::lazy(tile, chains, *effort, items),
             // Its prices are those of the blocks, so it splits as it goes.
-            Parser::Optimal(optimal) => return optimal.parse(tile, sequences, parts),
+            Parser::Optimal(optimal) => return optimal.parse(tile, items),
         }
-        split::split(sequences.list(), tile.data(), parts);
+        split::join(items.parts_mut());
     }
 }
 
@@ -165,8 +171,7 @@ impl Encoder {
         Encoder {
             parser: Parser::new(level),
             tile: Tile::new(),
-            sequences: Sequences::new(),
-            parts: Vec::new(),
+            items: Items::new(),
             writer: BlockWriter::new(),
             lanes: Lanes::new(),
         }
@@ -182,16 +187,15 @@ impl Encoder {
             return Err(TileBytesError { bytes: input.len() });
         }
         self.tile.load(input);
-        self.parser
-            .parse(&self.tile, &mut self.sequences, &mut self.parts);
+        self.parser.parse(&self.tile, &mut self.items);
         self.lanes.start();
-        let last = self.parts.len() - 1;
-        for (index, part) in self.parts.iter().enumerate() {
+        let parts = self.items.parts();
+        for (index, part) in parts.iter().enumerate() {
             let block = Block {
                 input: &input[part.input.clone()],
-                sequences: &self.sequences.list()[part.sequences.clone()],
+                items: self.items.of(part),
                 histogram: &part.histogram,
-                last: index == last,
+                last: index + 1 == parts.len(),
             };
             self.writer.write(&mut self.lanes, &block);
         }

@@ -23,34 +23,48 @@ pub(super) const PRECODE_SYMBOLS: usize = 19;
 pub(super) const END_OF_BLOCK: usize = 256;
 
 /// What the decoder does with a bit pattern. From the lowest bit:
-/// 5 bits codeword and extra bits together, 3 bits 0, the four flags below, 4 bits codeword alone,
-/// 16 bits base value (or where the second table begins).
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 0..=4 | bits of codeword and extra bits together |
+/// | 5..=7 | 0: a lane adds entries to its count of used bits, whose carry goes there |
+/// | 8..=11 | bits of the codeword |
+/// | 12 | 0: makes the field above a shift count as it stands |
+/// | 13 | [`Entry::LENGTH`] |
+/// | 14 | [`Entry::SPECIAL`] |
+/// | 15..=30 | base value, or where the second table begins |
+/// | 31 | [`Entry::LITERAL`], highest so that one shift makes it a count |
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct Entry(pub(super) u32);
 
 impl Entry {
-    /// A literal: the value is a byte of output. In the precode: the value is a code length.
-    pub(super) const LITERAL: u32 = 1 << 8;
-    /// Not a value: go to the second table, end the block, or refuse. Which one: the two flags
-    /// `LITERAL` and `LENGTH`, which mean [`Entry::SECOND`] and [`Entry::END`] here.
-    pub(super) const SPECIAL: u32 = 1 << 9;
     /// A match length; this lane's next operation is a distance. In the precode: repeat.
     /// Placed to be the distance table's offset: `last & LENGTH` selects the table.
-    pub(super) const LENGTH: u32 = 1 << 11;
-    /// With `SPECIAL`: the base value is the index of a second table.
+    pub(super) const LENGTH: u32 = 1 << 13;
+    /// Not a value: go to the second table, end the block, or refuse.
+    pub(super) const SPECIAL: u32 = 1 << 14;
+    /// A literal: the low byte of the value. In the precode: a code length.
+    pub(super) const LITERAL: u32 = 1 << 31;
+    /// The base value says where the second table begins.
     pub(super) const SECOND: u32 = Self::SPECIAL | Self::LITERAL;
-    /// With `SPECIAL`: end of block.
-    pub(super) const END: u32 = Self::SPECIAL | 1 << 10;
+    /// End of block.
+    pub(super) const END: u32 = Self::SPECIAL | 1 << 15;
     /// A symbol without meaning.
     const INVALID: Self = Self(Self::SPECIAL);
 
     const fn new(base: u32, extra_bits: u32, flags: u32) -> Self {
-        Self(base << 16 | flags | extra_bits)
+        Self(base << 15 | flags | extra_bits)
+    }
+
+    /// For an operation without a codeword: `count` bits (0..=31), no flag.
+    #[inline(always)]
+    pub(super) const fn bits_only(count: u32) -> Self {
+        Self(count)
     }
 
     /// This symbol's entry under a codeword of `bits` bits.
     const fn with_codeword(self, bits: usize) -> Self {
-        Self(self.0 + (bits as u32) * (1 << 12 | 1))
+        Self(self.0 + (bits as u32) * (1 << 8 | 1))
     }
 
     /// Bits to drop, 1..=31.
@@ -64,20 +78,32 @@ impl Entry {
         self.0 & flags == flags
     }
 
-    /// 1 with the flag, 0 without: for counters that must not branch.
+    /// The value of a literal.
     #[inline(always)]
-    pub(super) fn count(self, flag: u32) -> usize {
-        ((self.0 / flag) & 1) as usize
+    pub(super) fn literal(self) -> u8 {
+        (self.0 >> 15) as u8
     }
 
-    /// Base plus the extra bits, which follow the codeword in `bits`.
+    /// Base plus the extra bits, which follow the codeword in `bits`. Only the low byte counts for
+    /// a literal; its flag is left above it.
     #[inline(always)]
     pub(super) fn value(self, bits: u64) -> u32 {
-        let codeword_bits = self.0 >> 12 & 15;
-        let used = bits & ((1 << self.bits()) - 1);
-        (self.0 >> 16) + (used >> codeword_bits) as u32
+        let used = bits as u32 & LOW_BITS[self.bits() as usize];
+        // A wrapping shift, because it takes the low five bits as they are.
+        (self.0 >> 15) + used.wrapping_shr(self.0 >> 8)
     }
 }
+
+/// Masks of the lowest n bits: shorter than computing them without the BMI2 instructions.
+const LOW_BITS: [u32; 32] = {
+    let mut masks = [0; 32];
+    let mut count = 0;
+    while count < 32 {
+        masks[count] = (1 << count) - 1;
+        count += 1;
+    }
+    masks
+};
 
 /// Entries of the literal/length symbols, without a codeword.
 const LITERALS: [Entry; LITERAL_SYMBOLS_MAX] = {
@@ -145,21 +171,23 @@ pub(super) const PRIMARY_BITS: usize = 11;
 const PRIMARY_LEN: usize = 1 << PRIMARY_BITS;
 /// Index bits of a second table: whatever a codeword can have beyond the primary index.
 const SECOND_BITS: usize = CODEWORD_BITS_MAX - PRIMARY_BITS;
-pub(super) const SECOND_LEN: usize = 1 << SECOND_BITS;
-const SECOND_START: usize = 2 * PRIMARY_LEN;
-/// Room for all of a tile's tables. A power of two, so that a masked index needs no bounds check.
-pub(super) const TABLE_LEN: usize = 8192;
+const SECOND_LEN: usize = 1 << SECOND_BITS;
+
+/// Where the tables of a block are: literal/length, then the second tables of both codes, then
+/// distances, at an offset that is a flag of an entry.
+const SECOND_START: usize = PRIMARY_LEN;
+const DISTANCE_START: usize = Entry::LENGTH as usize;
+const TABLE_LEN: usize = DISTANCE_START + PRIMARY_LEN;
 
 // In a complete code a prefix that some codeword exceeds is shared by at least two codewords, so
 // there are at most half as many second tables as symbols.
 const _: () = assert!(
-    SECOND_START + (LITERAL_SYMBOLS_MAX + DISTANCE_SYMBOLS_MAX) / 2 * SECOND_LEN <= TABLE_LEN
+    SECOND_START + (LITERAL_SYMBOLS_MAX + DISTANCE_SYMBOLS_MAX) / 2 * SECOND_LEN <= DISTANCE_START
 );
-const _: () = assert!(Entry::LENGTH as usize == PRIMARY_LEN);
 
-/// Tables of one block: literal/length at 0, distances behind it, then the second tables of both.
+/// The tables of one block.
 pub(super) struct Tables {
-    pub(super) entries: [Entry; TABLE_LEN],
+    entries: [Entry; TABLE_LEN],
 }
 
 impl Tables {
@@ -178,8 +206,8 @@ impl Tables {
     /// The entry behind a [`Entry::SECOND`].
     #[inline(always)]
     pub(super) fn second(&self, first: Entry, bits: u64) -> Entry {
-        let index = (first.0 >> 16) as usize + (bits as usize >> PRIMARY_BITS & (SECOND_LEN - 1));
-        self.entries[index & (TABLE_LEN - 1)]
+        let start = (first.0 >> 15) as usize % DISTANCE_START;
+        self.entries[start + (bits as usize >> PRIMARY_BITS) % SECOND_LEN]
     }
 
     /// The static codes.
@@ -196,8 +224,8 @@ impl Tables {
         if literals[END_OF_BLOCK] == 0 {
             return Err(TableError::NoEndOfBlock);
         }
-        let (primary, second) = self.entries.split_at_mut(SECOND_START);
-        let (literal_table, distance_table) = primary.split_at_mut(PRIMARY_LEN);
+        let (rest, distance_table) = self.entries.split_at_mut(DISTANCE_START);
+        let (literal_table, second) = rest.split_at_mut(SECOND_START);
         let used = fill(literals, &LITERALS, literal_table, second, SECOND_START)
             .map_err(|_| TableError::Literal)?;
         fill(

@@ -9,37 +9,53 @@
 #![forbid(unsafe_code)]
 
 use super::LANES;
+use super::huffman::Entry;
 
-/// One bit stream. `last` belongs to the symbol phase: the table entry the lane decoded last, by
-/// which the next round knows whether a distance is due.
-#[derive(Clone, Copy, Default)]
+/// One bit stream.
+#[derive(Clone, Copy)]
 pub(super) struct Lane {
-    /// The bits not used yet, the next one lowest; zero above `held`.
+    /// The bits not used yet, the next one lowest; zero above them.
     pub(super) bits: u64,
-    /// How many there are.
-    pub(super) held: u32,
-    /// See [`super::huffman`] for entries.
-    pub(super) last: u32,
+    /// The entry that the lane decoded last, by which the symbol phase knows whether a distance is
+    /// due, plus in the low six bits `63 - (number of bits in the lane)`. That number is 32..=63
+    /// between operations, so the sixth bit is the question whether the lane must take a word, and
+    /// ignoring that bit afterwards counts the word. Everything above is any entry's flags.
+    pub(super) state: u32,
 }
 
 impl Lane {
-    /// Drops `count` bits (0..=31) that the caller has looked at.
-    #[inline(always)]
-    pub(super) fn drop_bits(&mut self, count: u32) {
-        debug_assert!(count < 32 && self.held >= 32);
-        self.bits >>= count;
-        self.held -= count;
+    /// Without any bits, and in need of the first word.
+    pub(super) const EMPTY: Self = Self { bits: 0, state: 63 };
+
+    /// How many bits the lane has: 32..=63.
+    pub(super) fn held(self) -> u32 {
+        63 - (self.state & 31)
     }
 
-    /// Takes `word` if fewer than 32 bits are left, and says how many words that were: 0 or 1.
-    /// Free of branches, since the answer is as good as random.
+    /// Whether the operation before was a length, so that a distance is next.
     #[inline(always)]
-    pub(super) fn refill(&mut self, word: u32) -> usize {
-        let taken = (self.held >> 5) ^ 1;
-        self.bits |= u64::from(word & taken.wrapping_neg()) << self.held;
-        // Sets 32 where a word was taken, and changes nothing where it was not needed.
-        self.held |= 32;
-        taken as usize
+    pub(super) fn distance_due(self) -> bool {
+        self.state & Entry::LENGTH != 0
+    }
+
+    /// Ends an operation: drops the bits that `entry` used, and takes `word` if fewer than 32 are
+    /// left. Says how many words that were: 0 or 1. Free of branches, since the answer is as good
+    /// as random.
+    #[inline(always)]
+    pub(super) fn advance(&mut self, entry: Entry, word: u32) -> usize {
+        self.bits >>= entry.bits();
+        self.state = (self.state & 31) + entry.0;
+        self.refill(word)
+    }
+
+    /// See `advance`.
+    #[inline(always)]
+    fn refill(&mut self, word: u32) -> usize {
+        // The sixth bit, over the whole register.
+        let needed = ((self.state << 26) as i32 >> 31) as u32;
+        // A wrapping shift takes the low six bits as they are: 63 - (63 - bits held).
+        self.bits |= u64::from(word & needed).wrapping_shl(!self.state);
+        (self.state >> 5) as usize % 2
     }
 }
 
@@ -104,18 +120,23 @@ impl<'a> Words<'a> {
         self.next += count;
     }
 
-    /// Ends an operation of `lane`: refills it from the next word.
+    /// The next word, not yet taken.
     #[inline(always)]
-    pub(super) fn refill(&mut self, lane: &mut Lane) {
-        let word = self.tile.get(self.next).copied().unwrap_or_default();
-        self.next += lane.refill(u32::from_le_bytes(word));
+    fn peek(&self) -> u32 {
+        u32::from_le_bytes(self.tile.get(self.next).copied().unwrap_or_default())
+    }
+
+    /// Ends an operation of `lane`; see [`Lane::advance`].
+    #[inline(always)]
+    pub(super) fn finish(&mut self, lane: &mut Lane, entry: Entry) {
+        self.next += lane.advance(entry, self.peek());
     }
 
     /// The first word of every lane, in order.
     pub(super) fn fill(&mut self, lanes: &mut [Lane; LANES]) {
         for lane in lanes {
-            *lane = Lane::default();
-            self.refill(lane);
+            *lane = Lane::EMPTY;
+            self.next += lane.refill(self.peek());
         }
     }
 
@@ -123,8 +144,7 @@ impl<'a> Words<'a> {
     #[inline(always)]
     pub(super) fn take(&mut self, lane: &mut Lane, count: u32) -> u32 {
         let value = lane.bits as u32 & ((1 << count) - 1);
-        lane.drop_bits(count);
-        self.refill(lane);
+        self.finish(lane, Entry::bits_only(count));
         value
     }
 }
@@ -139,7 +159,7 @@ mod tests {
             .map(|i| (i * 0x0101_0101).to_le_bytes())
             .collect();
         let mut words = Words::new(&tile);
-        let mut lanes = [Lane::default(); LANES];
+        let mut lanes = [Lane::EMPTY; LANES];
         words.fill(&mut lanes);
         assert!(
             lanes
@@ -150,7 +170,7 @@ mod tests {
         // Lane 5 first, so word 32 is its second one.
         assert_eq!(words.take(&mut lanes[5], 31), 0x0505_0505);
         assert_eq!(words.take(&mut lanes[5], 31), 0x4040_4040);
-        assert!(lanes.iter().all(|lane| (32..64).contains(&lane.held)));
+        assert!(lanes.iter().all(|lane| (32..64).contains(&lane.held())));
         assert!(!words.overrun());
     }
 

@@ -13,6 +13,7 @@
 //! behind it is an error.
 #![forbid(unsafe_code)]
 
+use super::huffman::Entry;
 use super::{DecodeError, LANES};
 
 /// Rounds in a batch. Small enough for all lists to stay in the first-level cache.
@@ -29,18 +30,34 @@ const BLOCK: usize = 16;
 /// What the symbol phase found, not yet in the output.
 pub(super) struct Batch {
     literals: [u8; LIST_LEN],
-    /// Number of literals before the match in the low half, its length in the high half.
-    matches: [u64; LIST_LEN],
+    /// Number of literals before the match in the low bits, its length above them.
+    matches: [u32; LIST_LEN],
     distances: [u32; LIST_LEN],
     pub(super) counts: Counts,
+    /// See [`Batch::mostly_literals`].
+    mostly_literals: bool,
 }
+
+/// Bits of a match that count literals.
+const LITERALS_BITS: u32 = LIST_LEN.ilog2();
 
 /// How many elements each list has. Separate, to live in registers while a batch grows.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counts {
-    pub(super) literals: usize,
-    pub(super) matches: usize,
-    pub(super) distances: usize,
+    literals: usize,
+    matches: usize,
+    distances: usize,
+}
+
+impl Counts {
+    /// Counts the value that was put last: `entry`'s, decoded by a lane that was in `state`. If a
+    /// distance was due then it is a distance, otherwise the entry knows.
+    #[inline(always)]
+    pub(super) fn add(&mut self, entry: Entry, state: u32) {
+        self.literals += (entry.0 / Entry::LITERAL) as usize;
+        self.matches += (entry.0 / Entry::LENGTH) as usize % 2;
+        self.distances += (state / Entry::LENGTH) as usize % 2;
+    }
 }
 
 impl Batch {
@@ -53,6 +70,7 @@ impl Batch {
             matches: 0,
             distances: 0,
         },
+        mostly_literals: false,
     };
 
     /// Writes `value` as the next element of *every* list. Whoever calls this then raises the
@@ -61,20 +79,35 @@ impl Batch {
     #[inline(always)]
     pub(super) fn put(&mut self, at: &Counts, value: u32) {
         self.literals[at.literals % LIST_LEN] = value as u8;
-        self.matches[at.matches % LIST_LEN] = u64::from(value) << 32 | at.literals as u64;
+        self.matches[at.matches % LIST_LEN] = value << LITERALS_BITS | at.literals as u32;
         self.distances[at.distances % LIST_LEN] = value;
+    }
+
+    /// Writes and counts several literals.
+    #[inline(always)]
+    pub(super) fn put_literals<const N: usize>(&mut self, counts: &mut Counts, literals: [u8; N]) {
+        self.literals[counts.literals..][..N].copy_from_slice(&literals);
+        counts.literals += N;
+    }
+
+    /// Whether the last batch executed was nearly all literals; the next one is then likely to be.
+    pub(super) fn mostly_literals(&self) -> bool {
+        self.mostly_literals
     }
 
     /// Forgets the first `matches` matches, with their distances, and the first `literals` literals.
     fn carry(&mut self, literals: usize, matches: usize) {
-        let counts = &mut self.counts;
+        let counts = self.counts;
+        self.mostly_literals = literals > 16 * matches;
         self.literals.copy_within(literals..counts.literals, 0);
         self.matches.copy_within(matches..counts.matches, 0);
-        counts.literals -= literals;
-        counts.matches -= matches;
-        counts.distances = 0;
-        for waiting in &mut self.matches[..counts.matches] {
-            *waiting -= literals as u64;
+        self.counts = Counts {
+            literals: counts.literals - literals,
+            matches: counts.matches - matches,
+            distances: 0,
+        };
+        for waiting in &mut self.matches[..self.counts.matches] {
+            *waiting -= literals as u32;
         }
     }
 }
@@ -109,8 +142,8 @@ impl<'a> Output<'a> {
             .iter()
             .zip(&batch.distances);
         for (sequence, distance) in known {
-            let literals_until = *sequence as u32 as usize;
-            let length = (*sequence >> 32) as usize;
+            let literals_until = *sequence as usize % LIST_LEN;
+            let length = (*sequence >> LITERALS_BITS) as usize;
             self.sequence(
                 &batch.literals,
                 literals_done,
@@ -121,7 +154,7 @@ impl<'a> Output<'a> {
             literals_done = literals_until;
         }
         let literals_until = match batch.matches[..counts.matches].get(counts.distances) {
-            Some(waiting) => *waiting as u32 as usize,
+            Some(waiting) => *waiting as usize % LIST_LEN,
             None => counts.literals,
         };
         self.literals(&batch.literals[literals_done..literals_until])?;

@@ -1,9 +1,10 @@
 //! `Io`: what a queue asks of the disk, in four verbs: push, submit, reap, cancel.
 //!
-//! A closed set of ways to do it; each I/O thread owns one. Knows bytes and offsets, never compression or queues. An
-//! operation owns its memory and descriptor from `push` until `reap` gives it back; nothing is freed before.
-//! Completions carry what the kernel said; continuing short reads, retrying and giving up are the driver's work
-//! (`driver.rs`), so that they are written and proved once.
+//! A closed set of ways to do it; each I/O thread owns one. Knows bytes and offsets, never
+//! compression or queues. An operation owns its memory and descriptor from `push` until `reap`
+//! gives it back; nothing is freed before. Completions carry what the kernel said; continuing short
+//! reads, retrying and giving up are the driver's work (`driver.rs`), so that they are written and
+//! proved once.
 
 #![forbid(unsafe_code)]
 
@@ -85,8 +86,8 @@ impl Io {
         }
     }
 
-    /// Appends what has completed to `done`; with operations in flight, waits for at least one where the way of
-    /// reading can wait.
+    /// Appends what has completed to `done`; with operations in flight, waits for at least one
+    /// where the way of reading can wait.
     pub(crate) fn reap(&mut self, done: &mut Vec<Completion>) {
         match self {
             Io::Threads(io) => io.reap(done),
@@ -94,7 +95,8 @@ impl Io {
         }
     }
 
-    /// Asks for an early end of an operation. It still completes, perhaps with ECANCELED, perhaps as if not asked.
+    /// Asks for an early end of an operation. It still completes, perhaps with ECANCELED, perhaps
+    /// as if not asked.
     pub(crate) fn cancel(&mut self, token: Token) {
         match self {
             Io::Threads(io) => io.cancel(token),

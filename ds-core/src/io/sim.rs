@@ -1,8 +1,9 @@
 //! A simulation of a disk: real bytes, seeded trouble.
 //!
-//! Operations complete in a random order, some only after many reaps, some with less than was asked, some with EINTR,
-//! EAGAIN or EIO. The same seed and the same calls give the same run, so a failing test is replayed by its seed.
-//! Never chosen by itself: it exists so that the semantics are proved where a real disk would behave well.
+//! Operations complete in a random order, some only after many reaps, some with less than was
+//! asked, some with EINTR, EAGAIN or EIO. The same seed and the same calls give the same run, so a
+//! failing test is replayed by its seed. Never chosen by itself: it exists so that the semantics
+//! are proved where a real disk would behave well.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! Reading with pread(2) and pwrite(2), on the I/O thread itself.
 //!
-//! The way that works everywhere: always built, and what everything else falls back to. Depth comes from the number
-//! of threads. A thread takes a few small operations at a time so that they share the cost of the queue's lock.
+//! The way that works everywhere: always built, and what everything else falls back to. Depth comes
+//! from the number of threads. A thread takes a few small operations at a time so that they share
+//! the cost of the queue's lock.
 
 #![forbid(unsafe_code)]
 

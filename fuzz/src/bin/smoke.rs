@@ -148,6 +148,7 @@ fn corpus(options: &Options) -> Result<Vec<Vec<u8>>, String> {
         files.extend(files_in(&options.root.join(directory)));
     }
     files.sort();
+    files.dedup();
     let read =
         |path: &PathBuf| fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()));
     let corpus = files.iter().map(read).collect::<Result<Vec<_>, _>>()?;

@@ -3,3 +3,6 @@
 #![forbid(unsafe_code)]
 
 pub mod planted;
+pub mod tile_decode;
+pub mod tile_encode;
+pub mod tile_stream;

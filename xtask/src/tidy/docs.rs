@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Finding, Source};
+use super::{Finding, Source, resolve};
 use crate::paths;
 use std::collections::HashSet;
 
@@ -159,19 +159,6 @@ fn links(markdown: &str) -> Vec<(usize, String)> {
         }
     }
     found
-}
-
-/// `file` seen from `directory`, as a path from the root; `None` if it climbs out of the tree.
-fn resolve(directory: &str, file: &str) -> Option<String> {
-    let mut parts: Vec<&str> = directory.split('/').filter(|p| !p.is_empty()).collect();
-    for part in file.split('/') {
-        match part {
-            "" | "." => {}
-            ".." => drop(parts.pop()?),
-            name => parts.push(name),
-        }
-    }
-    Some(parts.join("/"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `cargo xtask tidy`: the rules of the house, read off the sources.
+//! `cargo xtask tidy [--fix]`: the rules of the house, read off the sources.
 //!
 //! What only a document says, rots; so each rule here is code, has a name, and has tests of its own. A rule
 //! that some file must break has its exceptions listed with their reason, in `exempt.rs` or, for unsafe code,
@@ -11,6 +11,7 @@ mod docs;
 mod exempt;
 mod functions;
 mod reach;
+mod rewrap;
 mod rust;
 mod text;
 mod unsafety;
@@ -96,12 +97,14 @@ const RULES: &[Rule] = &[
     ("nothing names a machine or a registry", text::machine_names),
 ];
 
-/// Runs the formatter's check and every rule.
+/// Runs the formatter's check and every rule; with `--fix` first mends what needs no thought.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    if !arguments.is_empty() {
-        return Err("usage: cargo xtask tidy".into());
+    match arguments {
+        [] => {}
+        [one] if one == "--fix" => fix()?,
+        _ => return Err("usage: cargo xtask tidy [--fix]".into()),
     }
-    report.check("tidy: cargo fmt --check", format_check());
+    report.check("tidy: cargo fmt --check", format(&["--check"]));
     let sources = read_tree()?;
     for (name, rule) in RULES {
         let findings = rule(&sources);
@@ -117,16 +120,29 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     Ok(())
 }
 
-fn format_check() -> Result<(), String> {
-    Cmd::cargo().args(["fmt", "--all", "--check"]).run()?;
-    let fuzz = paths::root().join("fuzz/Cargo.toml");
-    if !fuzz.is_file() {
-        return Ok(());
+/// Formats code, and fills comments that are too long.
+fn fix() -> Result<(), String> {
+    format(&[])?;
+    for Source { path, text, .. } in read_tree()?.iter().filter(|source| source.is_rust()) {
+        let filled = rewrap::rewrap(text, text::COLUMNS_MAX);
+        if filled != *text {
+            println!("  filled {path}");
+            paths::write(&paths::root().join(path), &filled)?;
+        }
     }
-    Cmd::cargo()
-        .args(["fmt", "--all", "--check", "--manifest-path"])
-        .arg(fuzz)
-        .run()
+    Ok(())
+}
+
+/// Runs rustfmt over both workspaces.
+fn format(options: &[&str]) -> Result<(), String> {
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let manifest = paths::root().join(manifest);
+        let format = Cmd::cargo()
+            .args(["fmt", "--all", "--manifest-path"])
+            .arg(manifest);
+        format.args(options).run()?;
+    }
+    Ok(())
 }
 
 /// Reads every text file of the tree: what git tracks or would track, or a walk where there is no git.
@@ -217,6 +233,19 @@ pub(crate) fn word_offsets(text: &str, word: &str) -> Vec<usize> {
         .filter(|&at| free(at.checked_sub(1).and_then(|i| bytes.get(i)), first))
         .filter(|&at| free(bytes.get(at + word.len()), last))
         .collect()
+}
+
+/// `file` seen from `directory`, as a path from the root; `None` if it climbs out of the tree.
+pub(crate) fn resolve(directory: &str, file: &str) -> Option<String> {
+    let mut parts: Vec<&str> = directory.split('/').filter(|p| !p.is_empty()).collect();
+    for part in file.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            name => parts.push(name),
+        }
+    }
+    Some(parts.join("/"))
 }
 
 #[cfg(test)]

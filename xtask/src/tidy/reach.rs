@@ -4,7 +4,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{Finding, Source, exempt, word_offsets};
+use super::{Finding, Source, exempt, resolve, word_offsets};
 use std::collections::HashSet;
 
 /// Rust files that no crate root leads to.
@@ -23,6 +23,20 @@ pub(crate) fn declares_modules(source: &Source) -> bool {
     !declared(source).is_empty()
 }
 
+/// The path of `source` and of the files above it that lead to it, nearest first, up to a crate root.
+pub(crate) fn lineage<'a>(sources: &'a [Source], source: &'a Source) -> Vec<&'a Source> {
+    let mut line = vec![source];
+    let leads_to = |from: &Source, to: &Source| candidates(from).any(|path| path == to.path);
+    while let Some(child) = line.last() {
+        let parent = sources.iter().find(|s| s.is_rust() && leads_to(s, child));
+        match parent.filter(|parent| !line.iter().any(|s| s.path == parent.path)) {
+            Some(parent) => line.push(parent),
+            None => break,
+        }
+    }
+    line
+}
+
 fn reached(sources: &[Source]) -> HashSet<String> {
     let mut reached = HashSet::new();
     let mut pending: Vec<&Source> = sources.iter().filter(|s| is_crate_root(&s.path)).collect();
@@ -30,14 +44,19 @@ fn reached(sources: &[Source]) -> HashSet<String> {
         if !reached.insert(source.path.clone()) {
             continue;
         }
-        for wanted in declared(source)
-            .iter()
-            .flat_map(|module| module.candidates(&source.path))
-        {
+        for wanted in candidates(source) {
             pending.extend(sources.iter().filter(|s| s.path == wanted));
         }
     }
     reached
+}
+
+/// Where the files may be that `source` declares as modules.
+fn candidates(source: &Source) -> impl Iterator<Item = String> {
+    let from = source.path.clone();
+    declared(source)
+        .into_iter()
+        .flat_map(move |module| module.candidates(&from))
 }
 
 /// Cargo's conventions; no manifest of ours names any other file.
@@ -64,25 +83,18 @@ impl Module {
     fn candidates(&self, from: &str) -> Vec<String> {
         let (directory, file) = from.rsplit_once('/').map_or(("", from), |(d, f)| (d, f));
         if let Some(path) = &self.path {
-            return vec![join(directory, path)];
+            return resolve(directory, path).into_iter().collect();
         }
         let stem = file.trim_end_matches(".rs");
         let base = match is_crate_root(from) || stem == "mod" {
             true => directory.to_string(),
-            false => join(directory, stem),
+            false => format!("{directory}/{stem}"),
         };
-        vec![
-            join(&base, &format!("{}.rs", self.name)),
-            join(&base, &format!("{}/mod.rs", self.name)),
-        ]
-    }
-}
-
-fn join(directory: &str, rest: &str) -> String {
-    if directory.is_empty() {
-        rest.to_string()
-    } else {
-        format!("{directory}/{rest}")
+        let names = [format!("{}.rs", self.name), format!("{}/mod.rs", self.name)];
+        names
+            .iter()
+            .filter_map(|name| resolve(&base, name))
+            .collect()
     }
 }
 
@@ -143,6 +155,24 @@ mod tests {
     }
 
     #[test]
+    fn lineage_leads_up_to_the_root() {
+        let files = [
+            ("a/src/lib.rs", "mod x;"),
+            ("a/src/x.rs", "mod y;"),
+            ("a/src/x/y.rs", ""),
+        ];
+        let sources: Vec<Source> = files
+            .iter()
+            .map(|(path, text)| Source::new(path, text))
+            .collect();
+        let line: Vec<&str> = lineage(&sources, &sources[2])
+            .iter()
+            .map(|s| s.path.as_str())
+            .collect();
+        assert_eq!(line, ["a/src/x/y.rs", "a/src/x.rs", "a/src/lib.rs"]);
+    }
+
+    #[test]
     fn lost_files_are_found() {
         let files = [
             ("a/src/lib.rs", "// mod x;\n"),
@@ -157,10 +187,10 @@ mod tests {
         let files = [
             (
                 "a/src/lib.rs",
-                "mod b;\n#[cfg(test)]\n#[path = \"other/x_tests.rs\"]\nmod tests;\n",
+                "mod b;\n#[cfg(test)]\n#[path = \"../other/x_tests.rs\"]\nmod tests;\n",
             ),
             ("a/src/b.rs", ""),
-            ("a/src/other/x_tests.rs", ""),
+            ("a/other/x_tests.rs", ""),
         ];
         assert_eq!(dead(&files), [""; 0]);
     }

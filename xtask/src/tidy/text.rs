@@ -5,7 +5,7 @@
 use super::{Finding, Source, exempt};
 
 /// What a reader can take in beside a second window. Prose in Markdown wraps itself and is not measured.
-const COLUMNS_MAX: usize = 110;
+pub(crate) const COLUMNS_MAX: usize = 110;
 
 const MEASURED: &[&str] = &[".rs", ".c", ".cpp", ".h", ".hpp", ".comp", ".sh", ".toml"];
 

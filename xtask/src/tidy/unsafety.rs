@@ -19,36 +19,44 @@ pub(crate) fn unsafe_only_where_listed(sources: &[Source]) -> Vec<Finding> {
         .iter()
         .filter(|s| s.is_rust() && !listed.contains(&s.path))
     {
-        for at in word_offsets(&source.code, "unsafe") {
-            let what = format!("unsafe code in a file that {LIST} does not name");
-            findings.push(Finding::new(&source.path, line_of(&source.code, at), what));
+        let places = word_offsets(&source.code, "unsafe");
+        if let Some(&first) = places.first() {
+            let line = line_of(&source.code, first);
+            let what = format!(
+                "unsafe code, {} places, and {LIST} does not name the file",
+                places.len()
+            );
+            findings.push(Finding::new(&source.path, line, what));
         }
     }
-    let needed = |path: &String| {
-        sources
-            .iter()
-            .any(|s| s.path == *path && !word_offsets(&s.code, "unsafe").is_empty())
-    };
+    let needed = |path: &String| sources.iter().any(|s| s.path == *path && has_unsafe(s));
     let stale = listed.iter().filter(|path| !needed(path));
     findings
         .extend(stale.map(|path| Finding::new(LIST, 1, format!("{path} holds no unsafe code"))));
     findings
 }
 
-/// Files outside the list that do not forbid unsafe code, so that the compiler would not keep them so.
+/// Files outside the list in which the compiler would let unsafe code in: neither they nor a module above
+/// them forbid it.
 ///
 /// A file that declares modules is let off: the attribute reaches down into files that may be listed.
 pub(crate) fn safe_files_forbid_it(sources: &[Source]) -> Vec<Finding> {
     let listed = listed(sources);
-    let silent = sources.iter().filter(|s| {
-        s.is_rust()
-            && !listed.contains(&s.path)
-            && !s.text.contains(FORBID)
-            && !reach::declares_modules(s)
+    // A file that holds unsafe code is the other rule's finding, not this one's too.
+    let safe = |s: &&Source| !listed.contains(&s.path) && !has_unsafe(s);
+    let leaves = sources
+        .iter()
+        .filter(|s| s.is_rust() && !reach::declares_modules(s));
+    let open = leaves.filter(safe).filter(|s| {
+        let mut line = reach::lineage(sources, s).into_iter();
+        !line.any(|s| s.text.contains(FORBID))
     });
-    silent
-        .map(|s| Finding::new(&s.path, 1, format!("lacks `{FORBID}`")))
+    open.map(|s| Finding::new(&s.path, 1, format!("lacks `{FORBID}`")))
         .collect()
+}
+
+fn has_unsafe(source: &Source) -> bool {
+    !word_offsets(&source.code, "unsafe").is_empty()
 }
 
 fn listed(sources: &[Source]) -> Vec<String> {
@@ -106,5 +114,10 @@ mod tests {
         );
         assert_eq!(safe_files_forbid_it(&tree("", "//! A.\nmod b;\n")), []);
         assert_eq!(safe_files_forbid_it(&tree("a.rs", "//! A.\n")), []);
+        let parent = Source::new("src/lib.rs", &format!("{FORBID}\nmod below;"));
+        assert_eq!(
+            safe_files_forbid_it(&[parent, Source::new("src/below.rs", "")]),
+            []
+        );
     }
 }

@@ -6,8 +6,8 @@ use super::alphabet::{
 };
 use super::code::{CODEWORD_BITS_MAX, Code};
 use super::header::Header;
+use super::items::{Histogram, Item, ROW_COUNT, row_of_length};
 use super::lanes::{LANES, Lanes, Op};
-use super::sequences::{Histogram, Sequence};
 
 /// Bytes in one stored block, at most.
 const STORED_BYTES_MAX: usize = 65_535;
@@ -35,8 +35,8 @@ const STATIC_DISTANCE: [u8; DISTANCE_COUNT] = [5; DISTANCE_COUNT];
 pub(super) struct Block<'a> {
     /// The bytes it stands for.
     pub(super) input: &'a [u8],
-    /// The same as sequences.
-    pub(super) sequences: &'a [Sequence],
+    /// The same as items.
+    pub(super) items: &'a [Item],
     /// Their symbols, the end of block among them.
     pub(super) histogram: &'a Histogram,
     /// Whether the tile ends here.
@@ -148,12 +148,42 @@ const BUFFER_OPS: usize = 2 * ROUNDS_OPS;
 /// fixed numbers, a match reserves the number of its distance, and what comes next takes the first number that is not reserved.
 struct Rounds {
     ops: Box<[Op; BUFFER_OPS]>,
+    /// What each literal and each length sends.
+    rows: [Op; ROW_COUNT],
+}
+
+/// Where the next operation goes.
+#[derive(Clone, Copy, Default)]
+struct Place {
     /// The number of the next operation, counted from the start of the buffer.
     at: usize,
     /// Which of the operations from `at` on are reserved, the next one lowest. Never more than the first [`LANES`].
     reserved: u64,
-    /// What a match of each length sends.
-    lengths: [Op; LENGTH_SHORT_MAX + 1],
+}
+
+impl Place {
+    /// The first free number.
+    #[inline(always)]
+    fn free(self) -> usize {
+        self.at + self.passed() as usize
+    }
+
+    /// How many reserved operations come first. The set bit says that it is never all of them, which saves a branch.
+    #[inline(always)]
+    fn passed(self) -> u32 {
+        (!self.reserved | 1 << 63).trailing_zeros()
+    }
+
+    /// What comes after the operation at the first free number, which reserves its lane's next turn for a match.
+    #[inline(always)]
+    fn after(self, is_match: bool) -> Place {
+        let passed = self.passed();
+        let reserved = (self.reserved >> passed >> 1) | u64::from(is_match) << (LANES - 1);
+        Place {
+            at: self.at + passed as usize + 1,
+            reserved,
+        }
+    }
 }
 
 impl Rounds {
@@ -164,85 +194,71 @@ impl Rounds {
             .expect("as long as it says");
         Rounds {
             ops,
-            at: 0,
-            reserved: 0,
-            lengths: [Op::NONE; LENGTH_SHORT_MAX + 1],
+            rows: [Op::NONE; ROW_COUNT],
         }
     }
 
     /// Writes all symbols of a block, its end included.
+    #[inline(never)]
     fn write(&mut self, lanes: &mut Lanes, block: &Block<'_>, codes: &Codes) {
-        (self.at, self.reserved) = (0, 0);
+        self.fill_rows(codes);
+        let mut place = Place::default();
+        for &item in block.items {
+            place = self.place_item(place, codes, item);
+            if place.at >= ROUNDS_OPS {
+                place.at = self.flush(lanes, place.at);
+            }
+        }
+        self.ops[place.free() % BUFFER_OPS] = codes.litlen.words[END_OF_BLOCK];
+        self.finish(lanes, place.after(false));
+    }
+
+    fn fill_rows(&mut self, codes: &Codes) {
+        self.rows[..256].copy_from_slice(&codes.litlen.words[..256]);
         for length in LENGTH_MIN..=LENGTH_SHORT_MAX {
             let symbol = length_symbol(length);
             let word = codes.litlen.words[symbol];
             if word.count() != 0 {
-                self.lengths[length] = word.then(length_extra(length), litlen_extra_bits(symbol));
+                self.rows[row_of_length(length)] =
+                    word.then(length_extra(length), litlen_extra_bits(symbol));
             }
         }
-        let mut rest = block.input;
-        for &sequence in block.sequences {
-            let (literals, after) = rest.split_at(usize::from(sequence.literals));
-            for &byte in literals {
-                self.place(lanes, codes.litlen.words[usize::from(byte)]);
-            }
-            if sequence.length != 0 {
-                self.place_match(lanes, codes, sequence);
-            }
-            rest = &after[usize::from(sequence.length)..];
-        }
-        self.place(lanes, codes.litlen.words[END_OF_BLOCK]);
-        self.finish(lanes);
     }
 
+    /// Literals and matches alike, because which of them comes next cannot be predicted: a literal's distance is an operation of no
+    /// bits that nothing is reserved for.
     #[inline(always)]
-    fn place_match(&mut self, lanes: &mut Lanes, codes: &Codes, sequence: Sequence) {
-        let length = usize::from(sequence.length);
-        let op = if length <= LENGTH_SHORT_MAX {
-            self.lengths[length]
-        } else {
-            codes.litlen.words[LENGTH_LONG].then(length_extra(length), 16)
+    fn place_item(&mut self, place: Place, codes: &Codes, item: Item) -> Place {
+        let op = match self.rows.get(item.row()) {
+            Some(&op) => op,
+            None => codes.litlen.words[LENGTH_LONG].then(length_extra(item.length()), 16),
         };
-        self.place(lanes, op);
-        let symbol = distance_symbol(sequence.distance);
+        let free = place.free();
+        self.ops[free % BUFFER_OPS] = op;
+        let is_match = item.distance() != 0;
+        let symbol = distance_symbol(item.distance());
         let count = distance_extra_bits(symbol);
-        let extra = u32::from(sequence.distance - 1) & ((1 << count) - 1);
-        self.ops[(self.at + LANES - 1) % BUFFER_OPS] =
-            codes.distance.words[symbol].then(extra, count);
-        self.reserved |= 1 << (LANES - 1);
+        let extra = u32::from(item.distance().wrapping_sub(1)) & ((1 << count) - 1);
+        let distance = codes.distance.words[symbol].then(extra, count);
+        self.ops[(free + LANES) % BUFFER_OPS] = if is_match { distance } else { Op::NONE };
+        place.after(is_match)
     }
 
-    /// Gives an operation the next free number.
-    #[inline(always)]
-    fn place(&mut self, lanes: &mut Lanes, op: Op) {
-        let passed = self.reserved.trailing_ones();
-        self.at += passed as usize;
-        self.reserved >>= passed;
-        self.ops[self.at % BUFFER_OPS] = op;
-        self.at += 1;
-        self.reserved >>= 1;
-        if self.at >= ROUNDS_OPS {
-            self.flush(lanes);
-        }
-    }
-
-    /// Hands full rounds to the lanes and moves the rest to the front.
+    /// Hands full rounds to the lanes and moves the rest to the front; returns where the next operation goes now.
     #[inline(never)]
-    fn flush(&mut self, lanes: &mut Lanes) {
+    fn flush(&mut self, lanes: &mut Lanes, at: usize) -> usize {
         lanes.put_rounds(&self.ops[..ROUNDS_OPS]);
         self.ops.copy_within(ROUNDS_OPS..ROUNDS_OPS + 3 * LANES, 0);
-        self.at -= ROUNDS_OPS;
+        at - ROUNDS_OPS
     }
 
     /// The distances still pending, each in its lane's turn; the others pass.
-    fn finish(&mut self, lanes: &mut Lanes) {
-        for _ in 0..LANES {
-            if self.reserved & 1 == 0 {
-                self.ops[self.at % BUFFER_OPS] = Op::NONE;
+    fn finish(&mut self, lanes: &mut Lanes, place: Place) {
+        for turn in 0..LANES {
+            if place.reserved >> turn & 1 == 0 {
+                self.ops[(place.at + turn) % BUFFER_OPS] = Op::NONE;
             }
-            self.at += 1;
-            self.reserved >>= 1;
         }
-        lanes.put_rounds(&self.ops[..self.at]);
+        lanes.put_rounds(&self.ops[..place.at + LANES]);
     }
 }

@@ -24,6 +24,16 @@ impl Match {
         length: 0,
         distance: 0,
     };
+
+    /// Itself if it was found, that is, has a distance.
+    #[inline(always)]
+    pub(super) fn or_none(self) -> Match {
+        if self.distance == 0 {
+            Match::NONE
+        } else {
+            self
+        }
+    }
 }
 
 /// How hard to search.
@@ -33,6 +43,43 @@ pub(super) struct Effort {
     pub(super) depth: u32,
     /// A match of this length ends the search.
     pub(super) nice_length: usize,
+}
+
+/// What greedy and lazy parses ask for.
+pub(super) trait Finder {
+    /// Forgets the previous tile.
+    fn clear(&mut self);
+
+    /// Makes a position, which must not be 0, known without searching.
+    fn insert(&mut self, tile: &Tile, position: u16);
+
+    /// The longest match at a position longer than `longer_than` (at least 2), of those within the effort; then inserts it.
+    ///
+    /// Positions are searched or inserted in ascending order, each once, from 1 on.
+    fn search(&mut self, tile: &Tile, position: u16, longer_than: usize, effort: Effort) -> Match;
+}
+
+/// A match of three bytes with the newest position of the same hash, or else `best`.
+#[inline(always)]
+pub(super) fn hash3_match(
+    tile: &Tile,
+    position: u16,
+    newest: u16,
+    word: u32,
+    best: Match,
+) -> Match {
+    /// Three bytes from farther back cost more than literals do.
+    const DISTANCE_MAX: usize = 4096;
+    let distance = usize::from(position - newest);
+    let agrees = (tile.word(usize::from(newest)) ^ word) << 8 == 0;
+    if agrees && distance <= DISTANCE_MAX {
+        Match {
+            length: 3,
+            distance,
+        }
+    } else {
+        best
+    }
 }
 
 /// The finder.
@@ -64,16 +111,17 @@ impl Chains {
             older: super::zeroed(),
         }
     }
+}
 
-    /// Forgets the previous tile; `older` is only ever read where this tile has written.
-    pub(super) fn clear(&mut self) {
+impl Finder for Chains {
+    /// `older` is only ever read where this tile has written.
+    fn clear(&mut self) {
         self.heads3.fill(0);
         self.heads4.fill(0);
     }
 
-    /// Makes a position, which must not be 0, known without searching.
     #[inline(always)]
-    pub(super) fn insert(&mut self, tile: &Tile, position: u16) {
+    fn insert(&mut self, tile: &Tile, position: u16) {
         let word = tile.word(usize::from(position));
         self.heads3[hash3(word)] = position;
         let head = &mut self.heads4[hash4(word)];
@@ -81,19 +129,8 @@ impl Chains {
         *head = position;
     }
 
-    /// The longest match at a position longer than `longer_than` (at least 2), of those within the effort; then inserts it.
-    ///
-    /// Positions are searched or inserted in ascending order, each once, from 1 on.
     #[inline(always)]
-    pub(super) fn search(
-        &mut self,
-        tile: &Tile,
-        position: u16,
-        longer_than: usize,
-        effort: Effort,
-    ) -> Match {
-        /// Three bytes at a greater distance cost more than literals do.
-        const DISTANCE3_MAX: usize = 4096;
+    fn search(&mut self, tile: &Tile, position: u16, longer_than: usize, effort: Effort) -> Match {
         let at = usize::from(position);
         let word = tile.word(at);
         let length_max = tile.len() - at;
@@ -108,19 +145,9 @@ impl Chains {
             return Match::NONE;
         }
         if longer_than < 3 {
-            let distance = at - usize::from(candidate3);
-            if distance <= DISTANCE3_MAX && (tile.word(usize::from(candidate3)) ^ word) << 8 == 0 {
-                best = Match {
-                    length: 3,
-                    distance,
-                };
-            }
+            best = hash3_match(tile, position, candidate3, word, best);
             if length_max == 3 {
-                return if best.distance == 0 {
-                    Match::NONE
-                } else {
-                    best
-                };
+                return best.or_none();
             }
         }
         // A better match must agree here, where the best one ends, and that is where most candidates differ.
@@ -147,10 +174,6 @@ impl Chains {
             }
             candidate = self.older[earlier];
         }
-        if best.distance == 0 {
-            Match::NONE
-        } else {
-            best
-        }
+        best.or_none()
     }
 }

@@ -5,12 +5,12 @@
 //! A match may reach into the next block; the border then moves to the match's end.
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
-use super::chains::{Effort, Match};
+use super::chains::Effort;
+use super::items::{Items, Part, SEGMENT_BYTES};
 use super::prices::Prices;
-use super::sequences::Sequences;
-use super::split::{Part, split};
+use super::split::join;
 use super::tile::Tile;
-use super::trees::{HASHED_BYTES, Trees};
+use super::trees::{Found, HASHED_BYTES, Trees};
 
 /// Matches kept for one tile; beyond this a position keeps only its longest.
 const MATCHES_MAX: usize = 1 << 20;
@@ -23,20 +23,20 @@ pub(super) struct Optimal {
     effort: Effort,
     passes: u32,
     /// All matches, by position.
-    matches: Vec<Match>,
+    matches: Vec<Found>,
     /// Where the matches of each position end in `matches`; they begin where those of the previous one end.
     match_ends: Vec<u32>,
     /// The price of the way from each position to the end of the tile.
     price_to_end: Vec<u32>,
     /// The first step of that way; distance 0 is a literal.
-    steps: Vec<Step>,
+    steps: Vec<Found>,
 }
 
-#[derive(Clone, Copy, Default)]
-struct Step {
-    length: u16,
-    distance: u16,
-}
+/// The step that is no match.
+const LITERAL: Found = Found {
+    length: 1,
+    distance: 0,
+};
 
 impl Optimal {
     /// A parse that refines its prices `passes` times.
@@ -53,18 +53,17 @@ impl Optimal {
     }
 
     /// Parses the tile and splits it into blocks.
-    pub(super) fn parse(&mut self, tile: &Tile, sequences: &mut Sequences, parts: &mut Vec<Part>) {
+    pub(super) fn parse(&mut self, tile: &Tile, items: &mut Items) {
         self.find_matches(tile);
-        self.take_longest(tile, sequences);
-        split(sequences.list(), tile.data(), parts);
+        self.take_longest(tile, items);
         for _ in 0..self.passes {
-            self.find_steps(tile, parts);
-            self.take_steps(tile, sequences);
-            split(sequences.list(), tile.data(), parts);
+            self.find_steps(tile, items.parts());
+            self.take_steps(tile, items);
         }
     }
 
     /// Fills `matches`.
+    #[inline(never)]
     fn find_matches(&mut self, tile: &Tile) {
         self.trees.clear();
         self.matches.clear();
@@ -80,11 +79,9 @@ impl Optimal {
             }
             self.match_ends.push(self.matches.len() as u32);
             at += 1;
-            let longest = if self.matches.len() > first {
-                self.matches[self.matches.len() - 1].length
-            } else {
-                0
-            };
+            let longest = self.matches[first..]
+                .last()
+                .map_or(0, |found| usize::from(found.length));
             if longest >= self.effort.nice_length {
                 at = self.skip(tile, at, (at - 1 + longest).min(searched));
             }
@@ -105,35 +102,35 @@ impl Optimal {
     }
 
     /// A first parse, to have frequencies: the longest match wherever there is one.
-    fn take_longest(&self, tile: &Tile, sequences: &mut Sequences) {
-        sequences.clear();
-        let mut at = 0;
-        while at < tile.len() {
-            match self.matches_at(at).last() {
-                Some(&Match { length, distance }) if length > LENGTH_MIN || distance < 4096 => {
-                    sequences.push_match(at, length, distance);
-                    at += length;
-                }
-                _ => at += 1,
+    fn take_longest(&self, tile: &Tile, items: &mut Items) {
+        take(tile, items, |at| match self.matches_at(at).last() {
+            Some(&found) if usize::from(found.length) > LENGTH_MIN || found.distance < 4096 => {
+                found
             }
-        }
-        sequences.push_literals(tile.len());
+            _ => LITERAL,
+        });
+    }
+
+    /// Turns `steps` into items.
+    fn take_steps(&self, tile: &Tile, items: &mut Items) {
+        take(tile, items, |at| self.steps[at]);
     }
 
     #[inline(always)]
-    fn matches_at(&self, at: usize) -> &[Match] {
+    fn matches_at(&self, at: usize) -> &[Found] {
         let first = if at == 0 { 0 } else { self.match_ends[at - 1] };
         &self.matches[first as usize..self.match_ends[at] as usize]
     }
 
     /// Fills `price_to_end` and `steps`.
+    #[inline(never)]
     fn find_steps(&mut self, tile: &Tile, parts: &[Part]) {
         let mut price_to_end = std::mem::take(&mut self.price_to_end);
         let mut steps = std::mem::take(&mut self.steps);
         price_to_end.clear();
         price_to_end.resize(tile.len() + 1, 0);
         steps.clear();
-        steps.resize(tile.len(), Step::default());
+        steps.resize(tile.len(), LITERAL);
         for part in parts.iter().rev() {
             let prices = Prices::new(&part.histogram);
             for at in part.input.clone().rev() {
@@ -144,58 +141,51 @@ impl Optimal {
         }
         (self.price_to_end, self.steps) = (price_to_end, steps);
     }
+}
 
-    /// Turns `steps` into sequences.
-    fn take_steps(&self, tile: &Tile, sequences: &mut Sequences) {
-        sequences.clear();
-        let mut at = 0;
-        while at < tile.len() {
-            let step = self.steps[at];
+/// Goes through the tile step by step and splits what comes of it into blocks.
+fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
+    items.clear();
+    let mut at = 0;
+    while at < tile.len() {
+        let end = (at + SEGMENT_BYTES).min(tile.len());
+        while at < end {
+            let step = step_at(at);
             if step.distance == 0 {
+                items.push_literal(tile.byte(at));
                 at += 1;
             } else {
-                sequences.push_match(at, usize::from(step.length), usize::from(step.distance));
+                items.push_match(usize::from(step.length), usize::from(step.distance));
                 at += usize::from(step.length);
             }
         }
-        sequences.push_literals(tile.len());
+        items.close_segment(at);
     }
+    join(items.parts_mut());
 }
 
 /// The cheapest of a literal, whose way is priced `literal`, and every length of the given matches.
 #[inline(always)]
-fn cheapest_step(prices: &Prices, matches: &[Match], ways: &[u32], literal: u32) -> (u32, Step) {
-    let (mut cheapest, mut step) = (literal, Step::default());
+fn cheapest_step(prices: &Prices, matches: &[Found], ways: &[u32], literal: u32) -> (u32, Found) {
+    let (mut cheapest, mut step) = (literal, LITERAL);
     let mut shortest = LENGTH_MIN;
-    for &Match { length, distance } in matches {
-        let distance_price = prices.distance[distance_symbol(distance as u16)];
-        let short = length.min(LENGTH_SHORT_MAX);
-        for (offset, (way, price)) in ways[shortest..=short]
+    for &Found { length, distance } in matches {
+        let longest = usize::from(length);
+        let short = longest.min(LENGTH_SHORT_MAX);
+        let distance_price = prices.distance[distance_symbol(distance)];
+        let lengths = ways[shortest..=short]
             .iter()
-            .zip(&prices.length[shortest..=short])
-            .enumerate()
-        {
+            .zip(&prices.length[shortest..=short]);
+        for (length, (way, price)) in (shortest as u16..).zip(lengths) {
             let total = distance_price + way + price;
             if total < cheapest {
-                (cheapest, step) = (
-                    total,
-                    Step {
-                        length: (shortest + offset) as u16,
-                        distance: distance as u16,
-                    },
-                );
+                (cheapest, step) = (total, Found { length, distance });
             }
         }
-        if length > short {
-            let total = distance_price + ways[length] + prices.of_length(length);
+        if longest > short {
+            let total = distance_price + ways[longest] + prices.length_long;
             if total < cheapest {
-                (cheapest, step) = (
-                    total,
-                    Step {
-                        length: length as u16,
-                        distance: distance as u16,
-                    },
-                );
+                (cheapest, step) = (total, Found { length, distance });
             }
         }
         shortest = short + 1;

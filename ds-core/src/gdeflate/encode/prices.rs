@@ -4,8 +4,8 @@ use super::alphabet::{
     DISTANCE_COUNT, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT, distance_extra_bits,
     length_symbol, litlen_extra_bits,
 };
+use super::items::Histogram;
 use super::log2::log2;
-use super::sequences::Histogram;
 
 /// One bit.
 pub(super) const BIT: u32 = 256;
@@ -41,16 +41,6 @@ impl Prices {
             length,
             length_long: of_symbol(LENGTH_LONG),
             distance,
-        }
-    }
-
-    /// The price of a match length.
-    #[inline(always)]
-    pub(super) fn of_length(&self, length: usize) -> u32 {
-        if length <= LENGTH_SHORT_MAX {
-            self.length[length]
-        } else {
-            self.length_long
         }
     }
 }

@@ -1,101 +1,57 @@
 //! Where a tile's blocks begin and end.
 //!
-//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing: the sequences are
-//! counted in small segments, and neighbours are joined for as long as one code for both is estimated to be cheaper than two.
-
-use std::ops::Range;
+//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing: items are counted in
+//! small segments, and neighbours are joined for as long as one code for both is estimated to be cheaper than two.
 
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
 use super::block::stored_bits;
+use super::items::{Histogram, Part};
 use super::log2::log2;
-use super::sequences::{Histogram, Sequence};
 
-/// Bytes a segment covers before the next one begins.
-const SEGMENT_BYTES: usize = 4096;
-
-/// A run of sequences that will share their codes.
-#[derive(Clone)]
-pub(super) struct Part {
-    /// Which sequences.
-    pub(super) sequences: Range<usize>,
-    /// Which bytes they stand for.
-    pub(super) input: Range<usize>,
-    /// Their symbols, the end of block among them.
-    pub(super) histogram: Histogram,
-    /// Estimated cost as one block.
+/// Two neighbours as one block.
+struct Pair {
+    histogram: Histogram,
     bits: f32,
 }
 
-impl Part {
-    fn new(sequences: Range<usize>, input: Range<usize>, histogram: Histogram) -> Part {
-        let bits = estimated_bits(&histogram, input.len());
-        Part {
-            sequences,
-            input,
-            histogram,
-            bits,
-        }
-    }
-
-    fn joined(&self, next: &Part) -> Part {
-        let mut histogram = self.histogram.clone();
-        histogram.add(&next.histogram);
-        histogram.end_block();
-        Part::new(
-            self.sequences.start..next.sequences.end,
-            self.input.start..next.input.end,
-            histogram,
-        )
-    }
-}
-
-/// Splits a parsed tile into blocks, in order. `parts` is cleared first; it is the caller's so that its memory is reused.
-pub(super) fn split(sequences: &[Sequence], input: &[u8], parts: &mut Vec<Part>) {
-    segments(sequences, input, parts);
-    join(parts);
-}
-
-/// Counts the tile in segments.
-fn segments(sequences: &[Sequence], input: &[u8], parts: &mut Vec<Part>) {
-    parts.clear();
-    let (mut first, mut start, mut at) = (0, 0, 0);
-    let mut histogram = Histogram::EMPTY;
-    for (index, &sequence) in sequences.iter().enumerate() {
-        histogram.count(sequence, &input[at..]);
-        at += sequence.bytes();
-        if at - start >= SEGMENT_BYTES || index + 1 == sequences.len() {
-            histogram.end_block();
-            let counted = std::mem::replace(&mut histogram, Histogram::EMPTY);
-            parts.push(Part::new(first..index + 1, start..at, counted));
-            (first, start) = (index + 1, at);
-        }
+impl Pair {
+    fn new(parts: &[Part]) -> Pair {
+        let histogram = parts[0].histogram.joined(&parts[1].histogram);
+        let bits = estimated_bits(&histogram, parts[1].input.end - parts[0].input.start);
+        Pair { histogram, bits }
     }
 }
 
 /// Joins the pair of neighbours that gains most, again and again.
-fn join(parts: &mut Vec<Part>) {
-    let mut pairs: Vec<Part> = parts
-        .windows(2)
-        .map(|pair| pair[0].joined(&pair[1]))
+pub(super) fn join(parts: &mut Vec<Part>) {
+    let mut bits: Vec<f32> = parts
+        .iter()
+        .map(|part| estimated_bits(&part.histogram, part.input.len()))
         .collect();
+    let mut pairs: Vec<Pair> = parts.windows(2).map(Pair::new).collect();
     loop {
         let gains = pairs
             .iter()
             .enumerate()
-            .map(|(index, pair)| (index, parts[index].bits + parts[index + 1].bits - pair.bits));
+            .map(|(index, pair)| (index, bits[index] + bits[index + 1] - pair.bits));
         let Some((best, gain)) = gains.max_by(|a, b| a.1.total_cmp(&b.1)) else {
             return;
         };
         if gain <= 0.0 {
             return;
         }
-        parts[best] = pairs.remove(best);
-        parts.remove(best + 1);
+        let pair = pairs.remove(best);
+        let next = parts.remove(best + 1);
+        let part = &mut parts[best];
+        (part.items.end, part.input.end, part.histogram) =
+            (next.items.end, next.input.end, pair.histogram);
+        bits.remove(best + 1);
+        bits[best] = pair.bits;
         if best > 0 {
-            pairs[best - 1] = parts[best - 1].joined(&parts[best]);
+            pairs[best - 1] = Pair::new(&parts[best - 1..]);
         }
         if best < pairs.len() {
-            pairs[best] = parts[best].joined(&parts[best + 1]);
+            pairs[best] = Pair::new(&parts[best..]);
         }
     }
 }

@@ -30,12 +30,6 @@ impl Tile {
         self.bytes[input.len()..input.len() + SLACK].fill(0);
     }
 
-    /// The data.
-    #[inline(always)]
-    pub(super) fn data(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-
     /// Bytes of data.
     #[inline(always)]
     pub(super) fn len(&self) -> usize {

@@ -4,7 +4,7 @@
 //! search walks down to where the new position belongs, meets the longest matches on the way, newest first, and rebuilds the tree
 //! around the new root. Nodes are numbered by position plus one, so that fresh tables say "none".
 
-use super::chains::{Effort, Match};
+use super::chains::Effort;
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
@@ -12,6 +12,25 @@ const HASH4_BITS: u32 = 15;
 
 /// Bytes at a position that its hash covers; later positions are neither inserted nor searched.
 pub(super) const HASHED_BYTES: usize = 4;
+
+/// A match in four bytes, since there are many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// How long.
+    pub(super) length: u16,
+    /// How far back.
+    pub(super) distance: u16,
+}
+
+impl Found {
+    #[inline(always)]
+    fn new(length: usize, distance: usize) -> Found {
+        Found {
+            length: length as u16,
+            distance: distance as u16,
+        }
+    }
+}
 
 /// The finder.
 pub(super) struct Trees {
@@ -48,7 +67,7 @@ impl Trees {
         tile: &Tile,
         position: u16,
         effort: Effort,
-        found: &mut Vec<Match>,
+        found: &mut Vec<Found>,
     ) {
         let at = usize::from(position);
         let word = tile.word(at);
@@ -56,7 +75,7 @@ impl Trees {
         self.descend(tile, position, word, effort, |length, distance| {
             if length > longest {
                 longest = length;
-                found.push(Match { length, distance });
+                found.push(Found::new(length, distance));
             }
         });
     }
@@ -72,16 +91,13 @@ impl Trees {
 
     /// Looks for a match of three bytes; says how long the longest found one is.
     #[inline(always)]
-    fn search3(&mut self, tile: &Tile, position: u16, word: u32, found: &mut Vec<Match>) -> usize {
+    fn search3(&mut self, tile: &Tile, position: u16, word: u32, found: &mut Vec<Found>) -> usize {
         let heads = &mut self.heads3[hash3(word)];
         let candidates = *heads;
         *heads = [position + 1, candidates[0]];
         for node in candidates {
             if node != 0 && (tile.word(usize::from(node - 1)) ^ word) << 8 == 0 {
-                found.push(Match {
-                    length: 3,
-                    distance: usize::from(position - (node - 1)),
-                });
+                found.push(Found::new(3, usize::from(position - (node - 1))));
                 return 3;
             }
         }
