@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::os::fd::AsRawFd;
 
-use ds_core::{Event, EventCore};
+use ds_core::Event;
 
 use crate::ffi::{self, Failure, Shared};
 use crate::result::{DS_E_PENDING, ds_result};
@@ -16,15 +16,6 @@ pub struct ds_event {
 
 impl Shared for Event {
     type Raw = ds_event;
-
-    fn give(self) -> *mut ds_event {
-        self.into_raw().cast_mut().cast()
-    }
-
-    unsafe fn take(raw: *mut ds_event) -> Event {
-        // SAFETY: from `into_raw`, and taken once, by the contract of the trait.
-        unsafe { Event::from_raw(raw.cast::<EventCore>().cast_const()) }
-    }
 }
 
 /// Makes an event that is not set.

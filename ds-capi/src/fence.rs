@@ -3,7 +3,7 @@
 use std::ffi::c_int;
 use std::os::fd::IntoRawFd;
 
-use ds_core::{Error, Event, Fence, FenceCore};
+use ds_core::{Error, Event, Fence};
 
 use crate::event::ds_event;
 use crate::ffi::{self, Failure, Shared};
@@ -17,15 +17,6 @@ pub struct ds_fence {
 
 impl Shared for Fence {
     type Raw = ds_fence;
-
-    fn give(self) -> *mut ds_fence {
-        self.into_raw().cast_mut().cast()
-    }
-
-    unsafe fn take(raw: *mut ds_fence) -> Fence {
-        // SAFETY: from `into_raw`, and taken once, by the contract of the trait.
-        unsafe { Fence::from_raw(raw.cast::<FenceCore>().cast_const()) }
-    }
 }
 
 /// Makes a fence with the value `initial`.

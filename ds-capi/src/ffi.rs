@@ -21,6 +21,8 @@ use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
+use ds_core::Handle;
+
 use crate::result::{DS_E_INVALIDARG, DS_OK, ds_result};
 
 /// Why a function answers something other than `DS_OK`.
@@ -107,38 +109,31 @@ pub(crate) unsafe fn path<'a>(path: *const c_char) -> Result<&'a Path, Failure> 
 }
 
 /// A handle that is the address of a shared object: what C has is a reference of its own.
-pub(crate) trait Shared: Sized {
+pub(crate) trait Shared: Handle {
     /// The C type.
     type Raw;
-    /// Gives the reference to C.
-    fn give(self) -> *mut Self::Raw;
-    /// Takes the reference back.
-    ///
-    /// # Safety
-    /// `raw` comes from [`Shared::give`], and each is taken once.
-    unsafe fn take(raw: *mut Self::Raw) -> Self;
 }
 
 /// The object behind a handle, which stays C's.
 ///
 /// # Safety
-/// `raw` is NULL or comes from [`Shared::give`] and was not taken back.
+/// `raw` is NULL or comes from [`Out::share`] and was not given back.
 pub(crate) unsafe fn shared<T: Shared>(raw: *mut T::Raw) -> Option<ManuallyDrop<T>> {
     if raw.is_null() {
         return None;
     }
     // SAFETY: a reference that C holds, and goes on holding: `ManuallyDrop` does not give it up.
-    Some(ManuallyDrop::new(unsafe { T::take(raw) }))
+    Some(ManuallyDrop::new(unsafe { T::from_raw(raw.cast()) }))
 }
 
 /// Drops the reference that C gives back; NULL is nothing.
 ///
 /// # Safety
-/// `raw` is NULL or comes from [`Shared::give`] and was not taken back.
+/// `raw` is NULL or comes from [`Out::share`] and was not given back.
 pub(crate) unsafe fn release<T: Shared>(raw: *mut T::Raw) {
     if !raw.is_null() {
         // SAFETY: a reference that C held, and gives up.
-        drop(unsafe { T::take(raw) });
+        drop(unsafe { T::from_raw(raw.cast()) });
     }
 }
 
@@ -185,7 +180,7 @@ impl<T> Out<'_, *mut T> {
         self,
         make: impl FnOnce() -> Result<S, Failure>,
     ) -> ds_result {
-        self.answer(ptr::null_mut(), || make().map(S::give))
+        self.answer(ptr::null_mut(), || Ok(make()?.into_raw().cast_mut().cast()))
     }
 }
 

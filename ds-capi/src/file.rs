@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 
-use ds_core::{Error, File, FileCore};
+use ds_core::{Error, File};
 
 use crate::ffi::{self, Failure, Growing, Shared};
 use crate::result::{DS_E_HANDLE, ds_result};
@@ -17,15 +17,6 @@ pub struct ds_file {
 
 impl Shared for File {
     type Raw = ds_file;
-
-    fn give(self) -> *mut ds_file {
-        self.into_raw().cast_mut().cast()
-    }
-
-    unsafe fn take(raw: *mut ds_file) -> File {
-        // SAFETY: from `into_raw`, and taken once, by the contract of the trait.
-        unsafe { File::from_raw(raw.cast::<FileCore>().cast_const()) }
-    }
 }
 
 /// What the file system knows of a file. Set struct_size before the call.

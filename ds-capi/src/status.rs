@@ -2,7 +2,7 @@
 
 use std::ffi::c_char;
 
-use ds_core::{E_PENDING, StatusArray, StatusCore};
+use ds_core::{E_PENDING, StatusArray};
 
 use crate::ffi::{self, Failure, Shared};
 use crate::result::{DS_E_INVALIDARG, DS_E_PENDING, ds_result};
@@ -16,15 +16,6 @@ const _: () = assert!(E_PENDING == DS_E_PENDING);
 
 impl Shared for StatusArray {
     type Raw = ds_status_array;
-
-    fn give(self) -> *mut ds_status_array {
-        self.into_raw().cast_mut().cast()
-    }
-
-    unsafe fn take(raw: *mut ds_status_array) -> StatusArray {
-        // SAFETY: from `into_raw`, and taken once, by the contract of the trait.
-        unsafe { StatusArray::from_raw(raw.cast::<StatusCore>().cast_const()) }
-    }
 }
 
 /// Makes an array of `capacity` entries, all pending. A capacity of 0 is allowed; `name`, for debugging, may
