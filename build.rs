@@ -42,19 +42,15 @@ fn generate(root: &Path) -> Result<String, Box<dyn Error>> {
     Ok(String::from_utf8(text)?)
 }
 
+/// The public modules, in the order in which `lib.rs` declares them: it is the header's, and so a reader's.
 fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            files.extend(rust_files(&path)?);
-        } else if path.extension().is_some_and(|e| e == "rs") {
-            files.push(path);
-        }
-    }
-    // The order of a directory is the file system's; the header's must be ours.
-    files.sort();
-    Ok(files)
+    let library = fs::read_to_string(directory.join("lib.rs"))?;
+    let modules = library
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
+    Ok(modules
+        .map(|name| directory.join(name).with_extension("rs"))
+        .collect())
 }
 
 fn update(header: &Path, text: &str) {

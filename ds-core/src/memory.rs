@@ -8,8 +8,7 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::sys;
@@ -85,32 +84,27 @@ impl Span {
 
     /// Fails where the kernel says that the bytes cannot be read.
     pub(crate) fn check_readable(self) -> Result<(), Error> {
-        match sys::populate(self, false) {
-            Err(error) if is_bad_address(&error) => Err(Error::AccessViolation),
-            _ => Ok(()),
-        }
+        self.check(false)
     }
 
     /// Fails where the kernel says that the bytes cannot be written; makes them present otherwise.
     pub(crate) fn check_writable(self) -> Result<(), Error> {
-        match sys::populate(self, true) {
-            Ok(()) => Ok(()),
-            Err(error) if is_bad_address(&error) => Err(Error::AccessViolation),
-            Err(_) => self.check_writable_ends(),
-        }
+        self.check(true)
     }
 
-    /// For old kernels and special mappings: asks by writing the first and the last byte.
-    fn check_writable_ends(self) -> Result<(), Error> {
-        let Some(zero) = dev_zero() else {
+    fn check(self, write: bool) -> Result<(), Error> {
+        if self.bytes == 0 {
             return Ok(());
-        };
-        for end in [self.part(0, 1), self.part(self.bytes - 1, 1)] {
-            if sys::write_zero_byte(zero.as_fd(), end).is_err() {
-                return Err(Error::AccessViolation);
-            }
         }
-        Ok(())
+        let checked = match sys::populate(self, write) {
+            // Old kernels and special mappings, but also memory that is mapped and protected.
+            Err(error) if !is_bad_address(&error) => sys::probe(self, write),
+            checked => checked,
+        };
+        match checked {
+            Err(error) if is_bad_address(&error) => Err(Error::AccessViolation),
+            _ => Ok(()),
+        }
     }
 
     /// The bytes, for reading.
@@ -155,12 +149,6 @@ impl fmt::Debug for Span {
 /// ENOMEM: nothing is mapped there. EFAULT: something is, and cannot be used.
 fn is_bad_address(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EFAULT))
-}
-
-fn dev_zero() -> Option<&'static OwnedFd> {
-    static ZERO: OnceLock<Option<OwnedFd>> = OnceLock::new();
-    ZERO.get_or_init(|| std::fs::File::open("/dev/zero").ok().map(OwnedFd::from))
-        .as_ref()
 }
 
 /// Bytes with an owner that requests keep alive: the safe way to give memory to a queue.
@@ -382,5 +370,65 @@ impl SharedBytes {
     /// Whether the length is 0.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Three pages of 0x5A, the one in the middle with `protection`.
+    fn pages(protection: libc::c_int) -> Span {
+        let (rw, flags) = (
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+        );
+        let bytes = 3 * sys::PAGE_BYTES;
+        // SAFETY: a new mapping where nothing is; left to the end of the process.
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), bytes, rw, flags, -1, 0) };
+        assert_ne!(start, libc::MAP_FAILED);
+        // SAFETY: mapped just now, with this length, and ours alone.
+        unsafe { start.write_bytes(0x5A, bytes) };
+        let middle = start.wrapping_byte_add(sys::PAGE_BYTES);
+        // SAFETY: a page of the mapping above, which nothing has a reference to.
+        assert_eq!(
+            unsafe { libc::mprotect(middle, sys::PAGE_BYTES, protection) },
+            0
+        );
+        // SAFETY: used by the checks below only, which expect protected pages.
+        unsafe { Span::new(start.cast(), bytes) }
+    }
+
+    #[test]
+    fn a_protected_page_between_good_ones_is_found() {
+        let all = pages(libc::PROT_NONE);
+        assert_eq!(all.check_readable(), Err(Error::AccessViolation));
+        assert_eq!(all.check_writable(), Err(Error::AccessViolation));
+        assert_eq!(all.part(0, sys::PAGE_BYTES).check_writable(), Ok(()));
+        let across = all.part(sys::PAGE_BYTES - 1, 2);
+        assert_eq!(across.check_readable(), Err(Error::AccessViolation));
+    }
+
+    #[test]
+    fn a_read_only_page_can_be_read_and_keeps_its_bytes() {
+        let all = pages(libc::PROT_READ);
+        assert_eq!(all.check_readable(), Ok(()));
+        assert_eq!(all.check_writable(), Err(Error::AccessViolation));
+        // SAFETY: readable, as checked; nothing writes it.
+        assert!(unsafe { all.as_slice() }.iter().all(|&byte| byte == 0x5A));
+    }
+
+    #[test]
+    fn probes_agree_with_populate_and_change_nothing() {
+        let all = pages(libc::PROT_READ | libc::PROT_WRITE);
+        for write in [false, true] {
+            sys::populate(all, write).unwrap();
+            sys::probe(all, write).unwrap();
+        }
+        // SAFETY: readable, as checked; nothing writes it.
+        assert!(unsafe { all.as_slice() }.iter().all(|&byte| byte == 0x5A));
+        // SAFETY: never touched: the last page that a program can name is the kernel's.
+        let wild = unsafe { Span::new(std::ptr::without_provenance_mut(usize::MAX / 2), 1) };
+        assert!(sys::probe(wild, false).is_err() && sys::probe(wild, true).is_err());
     }
 }

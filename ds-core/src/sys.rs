@@ -8,6 +8,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use crate::memory::Span;
@@ -118,11 +119,41 @@ pub(crate) fn populate(span: Span, write: bool) -> io::Result<()> {
         .map(drop)
 }
 
-/// Whether one byte at the start of `span` can be written, asked of the kernel by a read from
-/// `zero` (`/dev/zero`).
-pub(crate) fn write_zero_byte(zero: BorrowedFd<'_>, span: Span) -> io::Result<()> {
-    // SAFETY: the kernel checks the address; the span is ours to write, see `Span::new`.
-    check_bytes(unsafe { libc::read(zero.as_raw_fd(), span.as_ptr().cast(), 1) }).map(drop)
+/// Fails where a page of `span` cannot be written (`true`) or read, one system call a page.
+///
+/// For what [`populate`] answers with EINVAL. futex(2) looks at a word without changing its value and without
+/// caring what kind of memory it is in: FUTEX_WAKE_OP adds 0 to it, FUTEX_CMP_REQUEUE compares it. Neither
+/// finds anybody to wake.
+pub(crate) fn probe(span: Span, write: bool) -> io::Result<()> {
+    let first = span.address() & !(PAGE_BYTES - 1);
+    for page in (first..span.address() + span.bytes()).step_by(PAGE_BYTES) {
+        if probe_word(page, write).raw_os_error() == Some(libc::EFAULT) {
+            return Err(io::Error::from_raw_os_error(libc::EFAULT));
+        }
+    }
+    Ok(())
+}
+
+/// What the kernel says of the aligned word at `address`.
+fn probe_word(address: usize, write: bool) -> io::Error {
+    /// FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 0).
+    const ADD_NOTHING: libc::c_long = 1 << 28;
+    let nobody = AtomicU32::new(0);
+    let (own, probed) = (nobody.as_ptr().addr(), address);
+    let (operation, first, second, third) = if write {
+        (libc::FUTEX_WAKE_OP, own, probed, ADD_NOTHING)
+    } else {
+        (libc::FUTEX_CMP_REQUEUE, probed, own, 0)
+    };
+    let operation = operation | libc::FUTEX_PRIVATE_FLAG;
+    // SAFETY: the kernel checks both addresses. The word of our own outlives the call; the other is not changed.
+    let result =
+        unsafe { libc::syscall(libc::SYS_futex, first, operation, 0, 0usize, second, third) };
+    if result < 0 {
+        io::Error::last_os_error()
+    } else {
+        io::Error::from_raw_os_error(0)
+    }
 }
 
 /// An anonymous private mapping: zeroed, given memory by the kernel page by page as it is touched.

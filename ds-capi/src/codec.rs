@@ -1,0 +1,161 @@
+//! `ds_codec`: compresses and decompresses whole tile streams, without a queue.
+
+use std::ffi::c_void;
+
+use ds_core::gdeflate::encode::Level;
+use ds_core::gdeflate::{Codec, CodecError};
+
+use crate::ffi::{self, Failure};
+use crate::result::*;
+use crate::types::{DS_COMPRESSION_GDEFLATE, ds_compression_format};
+
+/// Compresses and decompresses streams, with one owner. Opaque.
+pub struct ds_codec {
+    codec: Codec,
+}
+
+/// How hard to compress: `DS_COMPRESSION_LEVEL_*`.
+pub type ds_compression_level = i32;
+/// While someone waits.
+pub const DS_COMPRESSION_LEVEL_FASTEST: ds_compression_level = -1;
+/// The usual.
+pub const DS_COMPRESSION_LEVEL_DEFAULT: ds_compression_level = 0;
+/// Once, to be read for years.
+pub const DS_COMPRESSION_LEVEL_BEST_RATIO: ds_compression_level = 1;
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Failure {
+        Failure(match error {
+            CodecError::DestinationTooSmall { .. } => DS_E_INSUFFICIENT_BUFFER,
+            CodecError::SourceTooLarge => DS_E_COMPRESSED_DATA_TOO_LARGE,
+            _ => DS_E_FAIL,
+        })
+    }
+}
+
+fn level_of(level: ds_compression_level) -> Result<Level, Failure> {
+    match level {
+        DS_COMPRESSION_LEVEL_FASTEST => Ok(Level::FASTEST),
+        DS_COMPRESSION_LEVEL_DEFAULT => Ok(Level::DEFAULT),
+        DS_COMPRESSION_LEVEL_BEST_RATIO => Ok(Level::BEST),
+        _ => Err(Failure::INVALID),
+    }
+}
+
+/// Bytes to read and a place to write, neither empty; they may not overlap.
+///
+/// # Safety
+/// As for [`ffi::array`] and [`ffi::array_mut`].
+unsafe fn buffers<'a>(
+    source: *const c_void,
+    source_size: usize,
+    destination: *mut c_void,
+    destination_size: usize,
+) -> Result<(&'a [u8], &'a mut [u8]), Failure> {
+    let (from, to) = (source.addr(), destination.addr());
+    let apart =
+        from.saturating_add(source_size) <= to || to.saturating_add(destination_size) <= from;
+    if source_size == 0 || destination_size == 0 || !apart {
+        return Err(Failure::INVALID);
+    }
+    // SAFETY: passed on to the caller.
+    let source = unsafe { ffi::array(source.cast::<u8>(), source_size) }?;
+    // SAFETY: passed on to the caller, and apart from the source.
+    let destination = unsafe { ffi::array_mut(destination.cast::<u8>(), destination_size) }?;
+    Ok((source, destination))
+}
+
+/// Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
+/// caller's included; 0 means as many as the machine offers.
+///
+/// On success `*out` is a codec that ds_codec_destroy gives back; else NULL. Errors: DS_E_NOTIMPL for other
+/// formats; DS_E_INVALIDARG for a NULL `out`. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_create(
+    format: ds_compression_format,
+    threads: u32,
+    out: *mut *mut ds_codec,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let out = unsafe { ffi::out(out) };
+    out.create(|| {
+        if format != DS_COMPRESSION_GDEFLATE {
+            return Err(Failure(DS_E_NOTIMPL));
+        }
+        let codec = Codec::new(threads as usize);
+        Ok(Box::new(ds_codec { codec }))
+    })
+}
+
+/// Gives a codec back; NULL does nothing. No other call with this codec may be running.
+#[unsafe(no_mangle)]
+pub extern "C" fn ds_codec_destroy(codec: Option<Box<ds_codec>>) {
+    drop(codec);
+}
+
+/// The most bytes that `source_size` bytes can compress to; SIZE_MAX rather than a number that does not fit.
+/// 0 for a NULL codec. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_bound(codec: *const ds_codec, source_size: usize) -> usize {
+    // SAFETY: promised by the caller.
+    let codec = unsafe { ffi::get(codec) };
+    codec.map_or(0, |_| Codec::bound(source_size))
+}
+
+/// Compresses `source` to one stream and its size to `*written`. A destination of ds_codec_bound bytes
+/// suffices.
+///
+/// Errors, with `*written` 0 and the destination's bytes unspecified: DS_E_INSUFFICIENT_BUFFER if the stream
+/// does not fit; DS_E_COMPRESSED_DATA_TOO_LARGE for a source of almost 4 GiB or more; DS_E_INVALIDARG for
+/// NULL, a size of 0, an unknown level, or a destination that overlaps the source. Any thread, any number of
+/// them at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_compress(
+    codec: *const ds_codec,
+    source: *const c_void,
+    source_size: usize,
+    level: ds_compression_level,
+    destination: *mut c_void,
+    destination_size: usize,
+    written: *mut usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let written = unsafe { ffi::out(written) };
+    // SAFETY: promised by the caller.
+    let codec = unsafe { ffi::get(codec) };
+    // SAFETY: promised by the caller.
+    let buffers = unsafe { buffers(source, source_size, destination, destination_size) };
+    written.answer(0, || {
+        let (codec, level) = (&codec?.codec, level_of(level)?);
+        let (source, destination) = buffers?;
+        Ok(codec.compress(source, level, destination, None)?)
+    })
+}
+
+/// Decompresses a stream to the beginning of `destination`, which may be larger than needed, and the
+/// uncompressed size to `*written`. Bytes behind that are not touched.
+///
+/// Errors, with `*written` 0 and the destination's bytes unspecified: DS_E_INSUFFICIENT_BUFFER if the
+/// destination is smaller than the stream's uncompressed size; DS_E_FAIL for anything but a whole and
+/// undamaged stream; DS_E_INVALIDARG for NULL, a size of 0, or a destination that overlaps the source. No
+/// stream, however damaged, makes it read or write elsewhere. Any thread, any number of them at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_decompress(
+    codec: *const ds_codec,
+    source: *const c_void,
+    source_size: usize,
+    destination: *mut c_void,
+    destination_size: usize,
+    written: *mut usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let written = unsafe { ffi::out(written) };
+    // SAFETY: promised by the caller.
+    let codec = unsafe { ffi::get(codec) };
+    // SAFETY: promised by the caller.
+    let buffers = unsafe { buffers(source, source_size, destination, destination_size) };
+    written.answer(0, || {
+        let (codec, (source, destination)) = (&codec?.codec, buffers?);
+        Ok(codec.decompress(source, destination)?)
+    })
+}

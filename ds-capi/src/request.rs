@@ -1,0 +1,180 @@
+//! `ds_request` to the engine's `Request`: which union member counts, and whose memory it names.
+//!
+//! Nothing is refused here. What makes no sense is passed on as such and fails when its turn comes, in its
+//! status and in the error record, as the engine decides.
+
+use std::ffi::{c_char, c_void};
+
+use ds_core::{Compression, Destination, File, Name, Request, Source, Span};
+
+use crate::ffi;
+use crate::file::ds_file;
+use crate::types::*;
+
+/// The request that a caller means.
+///
+/// # Safety
+/// The pointers in `request` are NULL or valid as the header says, its memory until the request completes.
+/// (An address that is not mapped is found out by the engine where the kernel can tell.)
+pub(crate) unsafe fn from_c(request: &ds_request) -> Request {
+    let options = request.options;
+    // SAFETY: passed on to the caller.
+    let source = unsafe { source(options.types & 1, &request.source) };
+    // SAFETY: passed on to the caller.
+    let destination = unsafe { destination(options.types >> 1, &request.destination) };
+    // SAFETY: passed on to the caller.
+    let name = unsafe { name(request.name) };
+    Request {
+        source,
+        destination,
+        compression: Compression(options.compression_format),
+        uncompressed_bytes: request.uncompressed_size,
+        cancellation_tag: request.cancellation_tag,
+        name,
+    }
+}
+
+/// # Safety
+/// As for [`from_c`].
+unsafe fn source(source_type: ds_source_type, source: &ds_source) -> Source {
+    if source_type == DS_SOURCE_FILE {
+        // SAFETY: the type says that this member was filled; it takes any bytes.
+        let from = unsafe { source.file };
+        Source::File {
+            // SAFETY: passed on to the caller.
+            file: unsafe { file(from.source) },
+            offset: from.offset,
+            bytes: from.size,
+        }
+    } else {
+        // SAFETY: the type says that this member was filled; it takes any bytes.
+        let from = unsafe { source.memory };
+        // SAFETY: passed on to the caller; a source is not written.
+        Source::Memory(unsafe { span(from.source.cast_mut(), from.size) }.into())
+    }
+}
+
+/// # Safety
+/// As for [`from_c`].
+unsafe fn destination(to_type: ds_destination_type, destination: &ds_destination) -> Destination {
+    match to_type {
+        DS_DESTINATION_MEMORY => {
+            // SAFETY: the type says that this member was filled; it takes any bytes.
+            let to = unsafe { destination.memory };
+            // SAFETY: passed on to the caller.
+            Destination::Memory(unsafe { span(to.buffer, to.size) }.into())
+        }
+        DS_DESTINATION_FILE => {
+            // SAFETY: the type says that this member was filled; it takes any bytes.
+            let to = unsafe { destination.file };
+            Destination::File {
+                // SAFETY: passed on to the caller.
+                file: unsafe { file(to.destination) },
+                offset: to.offset,
+                bytes: to.size,
+            }
+        }
+        other => Destination::Other(other),
+    }
+}
+
+/// # Safety
+/// The memory is valid until the request completes, as for [`Span::new`].
+unsafe fn span(start: *mut c_void, bytes: u32) -> Span {
+    // SAFETY: passed on to the caller.
+    unsafe { Span::new(start.cast(), bytes as usize) }
+}
+
+/// # Safety
+/// As for [`ffi::shared`].
+unsafe fn file(raw: *mut ds_file) -> Option<File> {
+    // SAFETY: passed on to the caller.
+    let file = unsafe { ffi::shared::<File>(raw) };
+    file.map(|file| File::clone(&file))
+}
+
+/// # Safety
+/// `name` is NULL or a NUL-terminated string.
+unsafe fn name(name: *const c_char) -> Option<Name> {
+    // SAFETY: passed on to the caller.
+    let name = unsafe { ffi::text(name) };
+    name.map(|name| Name::from_bytes(name.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ds_core::{PlaceInfo, RequestInfo};
+
+    fn request(types: u8) -> ds_request {
+        let file = ds_source_file {
+            source: std::ptr::null_mut(),
+            offset: 5,
+            size: 6,
+        };
+        let texture = ds_destination_texture_region {
+            resource: 8 as *mut c_void,
+            subresource_index: 0,
+            region: ds_box {
+                left: 0,
+                top: 0,
+                front: 0,
+                right: 1,
+                bottom: 1,
+                back: 1,
+            },
+        };
+        ds_request {
+            options: ds_request_options {
+                compression_format: 1,
+                types,
+                reserved: [0xFF; 7],
+                reserved_too: [0xFF; 7],
+            },
+            source: ds_source { file },
+            destination: ds_destination { texture },
+            uncompressed_size: 9,
+            cancellation_tag: 10,
+            name: c"name".as_ptr(),
+        }
+    }
+
+    fn info(types: u8) -> RequestInfo {
+        // SAFETY: NULL, numbers and a literal.
+        unsafe { from_c(&request(types)) }.info()
+    }
+
+    #[test]
+    fn the_types_choose_the_members() {
+        let file = PlaceInfo::File {
+            file: None,
+            offset: 5,
+            bytes: 6,
+        };
+        let memory = PlaceInfo::Memory {
+            address: 0,
+            bytes: 5,
+        };
+        assert_eq!(info(0).source, file);
+        assert_eq!(
+            info(1).source,
+            memory,
+            "the same bytes, read as the other member"
+        );
+        assert_eq!(info(2 << 1).destination, PlaceInfo::Other(2));
+        assert_eq!(info(7 << 1).destination, PlaceInfo::Other(7), "O-51");
+        let memory = PlaceInfo::Memory {
+            address: 8,
+            bytes: 0,
+        };
+        assert_eq!(info(0).destination, memory);
+    }
+
+    #[test]
+    fn the_rest_is_passed_on_and_reserved_fields_are_ignored() {
+        let info = info(0);
+        assert_eq!(info.compression, Compression::GDEFLATE, "O-49");
+        assert_eq!((info.uncompressed_bytes, info.cancellation_tag), (9, 10));
+        assert_eq!(info.name, Some(Name::new("name")));
+    }
+}
