@@ -4,7 +4,6 @@
 //! moment when a decoder would take it.
 
 #![forbid(unsafe_code)]
-
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::collections::VecDeque;
