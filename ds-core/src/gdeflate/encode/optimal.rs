@@ -10,7 +10,7 @@ use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::chains::Effort;
 use super::items::Items;
 use super::prices::Prices;
-use super::split::{Estimate, join};
+use super::split::{Estimate, is_better_stored, join};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
@@ -62,6 +62,10 @@ impl Optimal {
         self.take_steps(tile, items);
         for _ in 1..self.passes {
             join(items.parts_mut(), Estimate::Entropy);
+            if items.parts().iter().all(is_better_stored) {
+                // Noise: no prices will make anything of it.
+                break;
+            }
             let parts = items.parts().iter().rev();
             self.find_steps(
                 tile,

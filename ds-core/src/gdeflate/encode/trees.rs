@@ -9,7 +9,7 @@ use super::chains::Effort;
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
-const HASH4_BITS: u32 = 15;
+const HASH4_BITS: u32 = 16;
 
 /// Bytes at a position that its hash covers; later positions are neither inserted nor searched.
 pub(super) const HASHED_BYTES: usize = 4;
