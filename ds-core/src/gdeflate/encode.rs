@@ -61,7 +61,7 @@ impl Level {
     /// DirectStorage's "fastest" (-1): for data that is compressed while someone waits.
     pub const FASTEST: Level = Level(1);
     /// DirectStorage's "default" (0): where the curve bends. Level 7 is six times as fast but 4 % larger; above 9, a third of
-    /// the speed buy half a percent.
+    /// the speed buys half a percent.
     pub const DEFAULT: Level = Level(9);
     /// DirectStorage's "best ratio" (1): assets are packed once and read for years.
     pub const BEST: Level = Level(12);
