@@ -29,9 +29,9 @@
 //   as long as it leaves zero what the library does not know; else the answer is DS_E_INVALIDARG. In a
 //   struct that the library fills, members that it does not know are zero.
 
-
 #ifndef DS_RUNTIME_H
 #define DS_RUNTIME_H
+
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -1439,8 +1439,6 @@ ds_result ds_codec_decompress(const struct ds_codec *codec,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* DS_RUNTIME_H */
-
 
 // The layout, as the library was compiled with it.
 DS_STATIC_ASSERT(sizeof(ds_request_options) == 16, "ds_request_options");
@@ -1586,3 +1584,5 @@ static inline ds_request ds_request_compressed(ds_request request, ds_compressio
     request.uncompressed_size = uncompressed_size;
     return request;
 }
+
+#endif  // DS_RUNTIME_H

@@ -180,7 +180,9 @@ struct Pending {
 /// A foreign object's end here.
 #[derive(Debug)]
 struct Foreign {
-    notifier: Arc<Notifier>,
+    /// Weak, because the list there keeps what was signalled and not fetched. Without a runtime there is nobody
+    /// to fetch it.
+    notifier: Weak<Notifier>,
     cookie: u64,
     /// Its notification stands in the list; guarded by the list's lock.
     listed: AtomicBool,
@@ -190,12 +192,15 @@ struct Foreign {
 
 impl Foreign {
     fn signal(self: &Arc<Foreign>, value: u64) {
-        let mut pending = self.notifier.pending.lock();
+        let Some(notifier) = self.notifier.upgrade() else {
+            return;
+        };
+        let mut pending = notifier.pending.lock();
         *self.value.lock() = value;
         if !self.listed.swap(true, Ordering::Relaxed) {
             pending.objects.push_back(Arc::clone(self));
             drop(pending);
-            self.notifier.changed.notify_one();
+            notifier.changed.notify_one();
         }
     }
 }
@@ -314,7 +319,7 @@ impl Event {
 
 impl Foreign {
     fn new(notifier: &Arc<Notifier>, cookie: u64) -> Arc<Foreign> {
-        let notifier = Arc::clone(notifier);
+        let notifier = Arc::downgrade(notifier);
         Arc::new(Foreign {
             notifier,
             cookie,
@@ -528,6 +533,17 @@ mod tests {
             assert!(waiter.join().unwrap());
         });
         assert!(late.wait(None) && late.take() && !late.take());
+    }
+
+    #[test]
+    fn what_was_signalled_and_not_fetched_goes_with_the_notifier() {
+        let notifier = Notifier::new();
+        let event = Event::foreign(&notifier, 1);
+        event.set();
+        let gone = Arc::downgrade(&notifier);
+        drop(notifier);
+        assert!(gone.upgrade().is_none());
+        event.set();
     }
 
     #[test]

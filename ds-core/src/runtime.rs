@@ -232,6 +232,7 @@ impl Drop for Handle {
             // The profile aborts on panic, so a thread that ended has ended well.
             let _ = thread.join();
         }
+        self.shared.scheduler.clear();
     }
 }
 

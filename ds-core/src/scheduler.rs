@@ -111,6 +111,12 @@ impl Scheduler {
         }
     }
 
+    /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps the
+    /// runtime, which keeps this list.
+    pub(crate) fn clear(&self) {
+        while self.next().is_some() {}
+    }
+
     /// Ends every sleep, now and later.
     pub(crate) fn stop(&self) {
         self.ready.lock().stopped = true;
