@@ -1,0 +1,505 @@
+//! The tool as its users run it: real processes, real files, and what they print.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use ds_tool::archive::format::{
+    CHUNK_BYTES_DEFAULT, Chunk, Entry, FOOTER_BYTES, Index, Kind, Layout, Method, checksum,
+};
+
+/// Runs the tool in `folder`.
+fn ds(folder: &Path, arguments: &[&dyn AsRef<OsStr>]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ds"));
+    command
+        .current_dir(folder)
+        .args(arguments.iter().map(|argument| argument.as_ref()));
+    for variable in ["DS_CONFIG", "DS_CONFIG_FILE", "DS_LOG", "DS_LOG_PATH"] {
+        command.env_remove(variable);
+    }
+    command.output().expect("the tool starts")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Runs the tool, which must succeed quietly; answers what it prints.
+fn ok(folder: &Path, arguments: &[&dyn AsRef<OsStr>]) -> String {
+    let output = ds(folder, arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "");
+    text(&output.stdout)
+}
+
+/// Runs the tool, which must fail with one line; answers it.
+fn fails(folder: &Path, arguments: &[&dyn AsRef<OsStr>]) -> String {
+    let output = ds(folder, arguments);
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    assert!(
+        line.starts_with("error: ") && line.lines().count() == 1,
+        "{line}"
+    );
+    line
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Bytes that compress to about a half: noise and repetition.
+fn content(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed | 1;
+    (0..bytes)
+        .map(|index| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            if index / 64 % 2 == 0 {
+                state as u8
+            } else {
+                (index / 640) as u8
+            }
+        })
+        .collect()
+}
+
+/// A tree with everything that an archive can hold.
+fn make_tree(root: &Path) {
+    let sub = root.join("sub dir/deeper");
+    fs::create_dir_all(&sub).unwrap();
+    fs::create_dir(root.join("empty folder")).unwrap();
+    fs::write(root.join("empty"), b"").unwrap();
+    fs::write(root.join("one"), b"1").unwrap();
+    fs::write(root.join("large"), content(1, 3_000_000)).unwrap();
+    fs::write(root.join("exact"), content(2, CHUNK_BYTES_DEFAULT as usize)).unwrap();
+    fs::write(root.join("zeros"), vec![0; 700_000]).unwrap();
+    fs::write(
+        sub.join(OsStr::from_bytes(b"not \xff utf-8\n")),
+        content(3, 70_000),
+    )
+    .unwrap();
+    fs::write(root.join("tool.sh"), "#!/bin/sh\n").unwrap();
+    fs::set_permissions(root.join("tool.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(root.join("one"), fs::Permissions::from_mode(0o440)).unwrap();
+    fs::set_permissions(root.join("empty folder"), fs::Permissions::from_mode(0o500)).unwrap();
+    symlink("../../large", sub.join("link")).unwrap();
+    symlink("nothing/there", root.join("dangling")).unwrap();
+    for index in 0..200 {
+        fs::write(
+            sub.join(format!("small{index}")),
+            content(index, index as usize * 37),
+        )
+        .unwrap();
+    }
+}
+
+/// Everything that must survive: path, kind and content, permissions, time of change.
+fn describe(root: &Path) -> BTreeMap<OsString, (Vec<u8>, u32, (i64, i64))> {
+    let mut described = BTreeMap::new();
+    let mut stack = vec![root.to_owned()];
+    while let Some(path) = stack.pop() {
+        let metadata = fs::symlink_metadata(&path).unwrap();
+        let content = if metadata.is_dir() {
+            stack.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|item| item.unwrap().path()),
+            );
+            b"folder".to_vec()
+        } else if metadata.is_symlink() {
+            fs::read_link(&path)
+                .unwrap()
+                .as_os_str()
+                .as_bytes()
+                .to_vec()
+        } else {
+            fs::read(&path).unwrap()
+        };
+        let name = path.strip_prefix(root).unwrap().as_os_str().to_owned();
+        let time = (metadata.mtime(), metadata.mtime_nsec());
+        described.insert(name, (content, metadata.mode(), time));
+    }
+    described
+}
+
+/// The names in a folder, to see that nothing was left behind.
+fn names(folder: &Path) -> Vec<OsString> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|item| item.unwrap().file_name())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn everything_survives_the_round_trip() {
+    let folder = folder();
+    let tree = folder.path().join("tree");
+    make_tree(&tree);
+    for (name, extra) in [
+        ("default", &["--level", "default"][..]),
+        ("fastest", &["--level", "fastest", "--threads", "3"]),
+        ("small chunks", &["--level", "1", "--chunk-kib", "64"]),
+        ("stored", &["--store"]),
+    ] {
+        let archive = format!("{name}.dspk");
+        let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![&"pack", &"tree", &"-o", &archive];
+        arguments.extend(extra.iter().map(|argument| argument as &dyn AsRef<OsStr>));
+        ok(folder.path(), &arguments);
+        assert!(ok(folder.path(), &[&"verify", &archive]).contains("all checksums agree"));
+        let out = format!("out {name}");
+        ok(folder.path(), &[&"unpack", &archive, &"-C", &out]);
+        let unpacked = folder.path().join(&out);
+        assert_eq!(names(&unpacked), ["tree"], "nothing else is left");
+        assert_eq!(describe(&unpacked.join("tree")), describe(&tree), "{name}");
+    }
+}
+
+#[test]
+fn contents_of_a_folder_and_several_arguments_are_packed() {
+    let folder = folder();
+    make_tree(&folder.path().join("tree"));
+    ok(
+        &folder.path().join("tree"),
+        &[&"pack", &".", &"-o", &"../a.dspk"],
+    );
+    ok(folder.path(), &[&"unpack", &"a.dspk", &"-C", &"out"]);
+    let (out, tree) = (folder.path().join("out"), folder.path().join("tree"));
+    let without_root = |mut tree: BTreeMap<OsString, _>| {
+        tree.remove(OsStr::new(""));
+        tree
+    };
+    assert_eq!(without_root(describe(&out)), without_root(describe(&tree)));
+
+    ok(
+        folder.path(),
+        &[
+            &"pack",
+            &"tree/large",
+            &"tree/empty folder",
+            &"-o",
+            &"b.dspk",
+        ],
+    );
+    ok(folder.path(), &[&"unpack", &"b.dspk", &"-C", &"two"]);
+    assert_eq!(names(&folder.path().join("two")), ["empty folder", "large"]);
+    let error = fails(
+        folder.path(),
+        &[&"pack", &"tree/one", &"out/one", &"-o", &"c.dspk"],
+    );
+    assert!(error.contains("same name"), "{error}");
+}
+
+#[test]
+fn an_archive_in_the_folder_that_is_packed_leaves_itself_out() {
+    let folder = folder();
+    fs::write(folder.path().join("a"), "a").unwrap();
+    for _ in 0..2 {
+        let printed = ok(folder.path(), &[&"pack", &".", &"-o", &"self.dspk"]);
+        assert!(printed.starts_with("1 entry, 1 B"), "{printed}");
+    }
+}
+
+#[test]
+fn nothing_that_exists_is_replaced_and_nothing_is_left_behind() {
+    let folder = folder();
+    make_tree(&folder.path().join("tree"));
+    ok(
+        folder.path(),
+        &[&"pack", &"tree", &"-o", &"a.dspk", &"--store"],
+    );
+    let before = describe(folder.path());
+    let error = fails(folder.path(), &[&"unpack", &"a.dspk"]);
+    assert!(error.contains("tree: exists already"), "{error}");
+    assert!(
+        fails(folder.path(), &[&"unpack", &"a.dspk", &"-C", &"a.dspk"]).contains("not a folder")
+    );
+    assert!(
+        fails(folder.path(), &[&"unpack", &"a.dspk", &"-C", &"no/such"]).contains("No such file")
+    );
+    assert!(fails(folder.path(), &[&"pack", &"tree", &"-o", &"no/such"]).contains("No such file"));
+    assert!(fails(folder.path(), &[&"pack", &"tree", &"-o", &"tree"]).contains("is a folder"));
+    assert!(fails(folder.path(), &[&"pack", &"missing", &"-o", &"a.dspk"]).contains("missing"));
+    assert!(fails(folder.path(), &[&"verify", &"tree/large"]).contains("not a .dspk archive"));
+    assert!(fails(folder.path(), &[&"verify", &"tree/one"]).contains("too short"));
+    assert!(fails(folder.path(), &[&"verify", &"tree"]).contains("not a regular file"));
+    let after = describe(folder.path());
+    assert!(after.keys().eq(before.keys()), "nothing is left behind");
+    assert_eq!(
+        after[OsStr::new("a.dspk")].0,
+        before[OsStr::new("a.dspk")].0
+    );
+}
+
+#[test]
+fn an_unreadable_file_is_named_and_stops_packing() {
+    let folder = folder();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "s").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    if fs::read(&secret).is_ok() {
+        eprintln!("SKIPPED: this user reads every file, so none is unreadable");
+        return;
+    }
+    let error = fails(folder.path(), &[&"pack", &"secret", &"-o", &"a.dspk"]);
+    assert!(error.contains("secret: Permission denied"), "{error}");
+    assert_eq!(names(folder.path()), ["secret"]);
+}
+
+#[test]
+fn what_no_archive_holds_is_skipped_aloud() {
+    let folder = folder();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(tree.join("socket")).unwrap();
+    let output = ds(folder.path(), &[&"pack", &"tree", &"-o", &"a.dspk"]);
+    assert!(output.status.success());
+    let line = text(&output.stderr);
+    assert!(line.starts_with("warning: tree/socket: skipped"), "{line}");
+}
+
+/// Archives made by hand, with checksums that agree.
+fn archive_of(index: &Index, data: &[u8]) -> Vec<u8> {
+    let mut archive = Layout::header(CHUNK_BYTES_DEFAULT).to_vec();
+    archive.extend(data);
+    archive.resize(archive.len().next_multiple_of(64), 0);
+    let bytes = index.to_bytes();
+    let layout = Layout {
+        chunk_bytes: CHUNK_BYTES_DEFAULT,
+        index_offset: archive.len() as u64,
+        index_bytes: bytes.len() as u64,
+        index_checksum: checksum(&bytes),
+        entry_count: index.entries.len() as u64,
+        chunk_count: index.chunks.len() as u64,
+    };
+    archive.extend(bytes);
+    archive.extend(layout.footer());
+    archive
+}
+
+fn entry(path: &[u8], kind: Kind) -> Entry {
+    Entry {
+        path: path.into(),
+        mode: if kind == Kind::Folder { 0o755 } else { 0o644 },
+        modified_s: 1_000_000_000,
+        modified_ns: 0,
+        kind,
+    }
+}
+
+fn file_of(path: &[u8], bytes: u64) -> Entry {
+    entry(
+        path,
+        Kind::File {
+            bytes,
+            chunks: 0..1,
+        },
+    )
+}
+
+fn link(path: &[u8], target: &[u8]) -> Entry {
+    entry(
+        path,
+        Kind::Link {
+            target: target.into(),
+        },
+    )
+}
+
+fn one_chunk() -> Chunk {
+    Chunk {
+        offset: 64,
+        stored_bytes: 5,
+        bytes: 5,
+        method: Method::Stored,
+        checksum: checksum(b"hello"),
+    }
+}
+
+#[test]
+fn traversal_is_refused_by_name_and_writes_nothing() {
+    let cases: &[(&str, Vec<Entry>)] = &[
+        ("../evil", vec![file_of(b"../evil", 5)]),
+        ("/tmp/evil", vec![file_of(b"/tmp/evil", 5)]),
+        (
+            "a/../../evil",
+            vec![entry(b"a", Kind::Folder), file_of(b"a/../../evil", 5)],
+        ),
+        ("l/evil", vec![link(b"l", b"."), file_of(b"l/evil", 5)]),
+        ("entry l", vec![link(b"l", b"/etc"), file_of(b"x", 5)]),
+        (
+            "entry a/l",
+            vec![
+                entry(b"a", Kind::Folder),
+                link(b"a/l", b"../../x"),
+                file_of(b"x", 5),
+            ],
+        ),
+        ("twice", vec![file_of(b"x", 5), entry(b"x", Kind::Folder)]),
+        ("twice", vec![link(b"x", b"y"), file_of(b"x", 5)]),
+        ("empty", vec![file_of(b"", 5)]),
+        ("NUL", vec![file_of(b"a\0b", 5)]),
+    ];
+    for (word, entries) in cases {
+        let folder = folder();
+        let index = Index {
+            entries: entries.clone(),
+            chunks: vec![one_chunk()],
+        };
+        fs::write(folder.path().join("a.dspk"), archive_of(&index, b"hello")).unwrap();
+        fs::create_dir(folder.path().join("in")).unwrap();
+        let error = fails(
+            &folder.path().join("in"),
+            &[&"unpack", &"../a.dspk", &"-C", &"out"],
+        );
+        assert!(error.contains(word), "{word}: {error}");
+        assert_eq!(names(folder.path()), ["a.dspk", "in"]);
+        assert!(names(&folder.path().join("in")).is_empty(), "{word}");
+    }
+}
+
+#[test]
+fn links_that_lead_outside_are_unpacked_when_asked_for() {
+    let folder = folder();
+    let index = Index {
+        entries: vec![link(b"l", b"/nowhere")],
+        chunks: Vec::new(),
+    };
+    fs::write(folder.path().join("a.dspk"), archive_of(&index, b"")).unwrap();
+    ok(
+        folder.path(),
+        &[&"unpack", &"a.dspk", &"-C", &"out", &"--outside-links"],
+    );
+    assert_eq!(
+        fs::read_link(folder.path().join("out/l")).unwrap(),
+        Path::new("/nowhere")
+    );
+}
+
+/// A folder with a small archive of `tree`.
+fn small_archive() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
+    let folder = folder();
+    let tree = folder.path().join("tree");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("a"), content(5, 150_000)).unwrap();
+    fs::write(tree.join("b"), b"short").unwrap();
+    symlink("a", tree.join("l")).unwrap();
+    ok(
+        folder.path(),
+        &[&"pack", &"tree", &"-o", &"a.dspk", &"--chunk-kib", &"64"],
+    );
+    let archive = fs::read(folder.path().join("a.dspk")).unwrap();
+    (folder, tree, archive)
+}
+
+/// Unpacks damaged bytes: an error that leaves nothing, or the right files.
+fn unpack_damaged(folder: &Path, tree: &Path, archive: &[u8], what: &str) -> bool {
+    fs::write(folder.join("bad.dspk"), archive).unwrap();
+    let output = ds(folder, &[&"unpack", &"bad.dspk", &"-C", &"out"]);
+    let out = folder.join("out");
+    match output.status.code() {
+        Some(0) => {
+            assert_eq!(describe(&out.join("tree")), describe(tree), "{what}");
+            fs::remove_dir_all(out).unwrap();
+            true
+        }
+        Some(1) => {
+            assert!(
+                !out.exists() && names(folder).len() == 3,
+                "{what}: something was left"
+            );
+            false
+        }
+        _ => panic!("{what}: {}", text(&output.stderr)),
+    }
+}
+
+#[test]
+fn every_truncation_is_an_error() {
+    let (folder, tree, archive) = small_archive();
+    let interesting = (0..archive.len()).step_by(archive.len() / 60);
+    let ends = (0..130).chain(archive.len() - 200..archive.len());
+    for kept in interesting.chain(ends.step_by(7)) {
+        let what = format!("cut to {kept} bytes");
+        assert!(
+            !unpack_damaged(folder.path(), &tree, &archive[..kept], &what),
+            "{what}"
+        );
+    }
+    let mut longer = archive.clone();
+    longer.push(0);
+    assert!(!unpack_damaged(
+        folder.path(),
+        &tree,
+        &longer,
+        "one byte too many"
+    ));
+}
+
+#[test]
+fn a_flipped_byte_is_an_error_or_does_not_matter() {
+    let (folder, tree, archive) = small_archive();
+    let footer = archive.len() - FOOTER_BYTES;
+    let index_offset = u64::from_le_bytes(archive[footer + 8..footer + 16].try_into().unwrap());
+    let data = (64..index_offset as usize).step_by(1999);
+    let listed = (index_offset as usize..archive.len()).step_by(5);
+    for at in (0..64).step_by(3).chain(data).chain(listed) {
+        let mut damaged = archive.clone();
+        damaged[at] ^= 0x10;
+        let survived = unpack_damaged(folder.path(), &tree, &damaged, &format!("byte {at}"));
+        let in_data = (64..index_offset as usize).contains(&at);
+        assert!(in_data || !survived, "byte {at} is covered by a checksum");
+    }
+}
+
+#[test]
+fn damage_in_a_chunk_names_the_file() {
+    let (folder, _, mut archive) = small_archive();
+    archive[64 + 600] ^= 0xFF;
+    fs::write(folder.path().join("bad.dspk"), &archive).unwrap();
+    let error = fails(folder.path(), &[&"verify", &"bad.dspk"]);
+    assert!(error.contains("tree/a: chunk at offset 64"), "{error}");
+}
+
+#[test]
+fn wrong_command_lines_are_status_two() {
+    let folder = folder();
+    for arguments in [
+        &["frobnicate"][..],
+        &["pack"],
+        &["pack", "x"],
+        &["pack", "x", "-o", "y", "--level", "13"],
+        &["pack", "x", "-o", "y", "--level", "3", "--store"],
+    ] {
+        let arguments: Vec<_> = arguments.iter().map(|a| a as &dyn AsRef<OsStr>).collect();
+        assert_eq!(ds(folder.path(), &arguments).status.code(), Some(2));
+    }
+    let error = fails(
+        folder.path(),
+        &[&"pack", &"x", &"-o", &"y", &"--chunk-kib", &"100"],
+    );
+    assert!(error.contains("multiple of 64"), "{error}");
+}
+
+#[test]
+fn help_lists_every_command() {
+    let folder = folder();
+    let help = ok(folder.path(), &[]);
+    for command in ["pack", "unpack", "verify"] {
+        let line = help
+            .lines()
+            .find(|line| line.trim_start().starts_with(command));
+        assert!(
+            line.is_some_and(|line| line.len() <= 100),
+            "{command}: {help}"
+        );
+        assert!(ok(folder.path(), &[&command, &"--help"]).contains("Usage: ds"));
+    }
+}
