@@ -1,7 +1,7 @@
 //! What the user sees: text on standard output, progress on standard error, sizes and tables.
 
 use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -67,6 +67,18 @@ pub(crate) fn bytes(bytes: u64) -> String {
         _ => 0,
     };
     format!("{value:.digits$} {}", UNITS[unit])
+}
+
+/// `850 ns`, `131 us`, `4.2 ms`, `33 ms`, `2.1 s`.
+pub(crate) fn time(ns: u64) -> String {
+    let (value, unit) = match ns {
+        ..1_000 => return format!("{ns} ns"),
+        ..1_000_000 => (ns as f64 / 1e3, "us"),
+        ..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        _ => (ns as f64 / 1e9, "s"),
+    };
+    let digits = usize::from(value < 9.95);
+    format!("{value:.digits$} {unit}")
 }
 
 /// `3 files`, `1 file`.
@@ -228,7 +240,7 @@ pub(crate) fn temporary_beside(what: &str, target: &Path) -> Result<tempfile::Na
 ///
 /// # Errors
 /// The kernel's; the file that was there is untouched then.
-pub(crate) fn persist(what: &str, file: tempfile::NamedTempFile, target: &PathBuf) -> Result<()> {
+pub(crate) fn persist(what: &str, file: tempfile::NamedTempFile, target: &Path) -> Result<()> {
     let renamed = file.persist(target);
     renamed
         .map(drop)
@@ -252,6 +264,21 @@ mod tests {
             (u64::MAX, "16384 PiB"),
         ] {
             assert_eq!(bytes(size), text);
+        }
+    }
+
+    #[test]
+    fn times_keep_two_digits() {
+        for (ns, text) in [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_500, "1.5 us"),
+            (131_071, "131 us"),
+            (4_194_303, "4.2 ms"),
+            (33_000_000, "33 ms"),
+            (2_000_000_000, "2.0 s"),
+        ] {
+            assert_eq!(time(ns), text);
         }
     }
 
