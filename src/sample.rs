@@ -41,7 +41,7 @@ impl Random {
     /// Below `end`, small numbers more often: a product of two draws.
     fn skewed(&mut self, end: u64) -> u64 {
         let draws = self.next();
-        (draws >> 48) * (draws >> 32 & 0xFFFF) * end >> 32
+        ((draws >> 48) * (draws >> 32 & 0xFFFF) * end) >> 32
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Stream {
     window: Window,
     in_flight: VecDeque<Batch>,
     free: Vec<Batch>,
+    /// Batches that were made: in flight, free, or with the caller.
+    batch_count: u32,
     /// A piece that did not fit the batch before.
     left_over: Option<Piece>,
 }
@@ -114,6 +116,7 @@ impl Stream {
             window,
             in_flight: VecDeque::with_capacity(window.batches),
             free: Vec::new(),
+            batch_count: 0,
             left_over: None,
         })
     }
@@ -135,8 +138,7 @@ impl Stream {
         mut enqueue: impl FnMut(&Queue, Request),
     ) {
         let mut enqueued = false;
-        while self.in_flight.len() < self.statuses.capacity() as usize {
-            let mut batch = self.free_batch();
+        while let Some(mut batch) = self.free_batch() {
             self.fill(&mut batch, pieces);
             if batch.pieces.is_empty() {
                 self.free.push(batch);
@@ -165,7 +167,7 @@ impl Stream {
         })
     }
 
-    /// Lets a batch be used again.
+    /// Lets a batch that [`Stream::wait`] gave be used again.
     pub fn recycle(&mut self, batch: Batch) {
         self.free.push(batch);
     }
@@ -192,11 +194,18 @@ impl Stream {
         Ok(())
     }
 
-    fn free_batch(&mut self) -> Batch {
-        self.free.pop().unwrap_or_else(|| Batch {
+    fn free_batch(&mut self) -> Option<Batch> {
+        if let Some(batch) = self.free.pop() {
+            return Some(batch);
+        }
+        if self.batch_count == self.statuses.capacity() {
+            return None;
+        }
+        self.batch_count += 1;
+        Some(Batch {
             buffer: Buffer::new(self.window.batch_bytes),
             pieces: Vec::new(),
-            status: self.in_flight.len() as u32,
+            status: self.batch_count - 1,
         })
     }
 
@@ -253,5 +262,93 @@ impl Stream {
                 tag: None,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ds_core::{Backend, Config, Error};
+    use std::io::Write;
+
+    fn runtime() -> Runtime {
+        let mut config = Config::default();
+        config.backend = Backend::Cpu;
+        Runtime::exactly(config).expect("threads can be made")
+    }
+
+    fn byte_at(offset: usize) -> u8 {
+        ((offset * 31) >> 3) as u8
+    }
+
+    /// A file whose byte at `n` tells `n`, as far as a byte can.
+    fn file(bytes: usize) -> (tempfile::NamedTempFile, File) {
+        let mut named = tempfile::NamedTempFile::new().unwrap();
+        let contents: Vec<u8> = (0..bytes).map(byte_at).collect();
+        named.write_all(&contents).unwrap();
+        let file = File::open(named.path()).unwrap();
+        (named, file)
+    }
+
+    fn piece(file: &File, offset: u64, bytes: u32, tag: u64) -> Piece {
+        Piece {
+            file: file.clone(),
+            offset,
+            stored_bytes: bytes,
+            bytes,
+            compression: Compression::NONE,
+            tag,
+        }
+    }
+
+    const SMALL: Window = Window {
+        batch_bytes: 1000,
+        batch_pieces: 3,
+        batches: 4,
+    };
+
+    #[test]
+    fn pieces_of_all_sizes_come_back_in_order() {
+        let (_named, file) = file(100_000);
+        let runtime = runtime();
+        let mut stream = Stream::new(&runtime, SMALL).unwrap();
+        let pieces = (0..500u64).map(|tag| piece(&file, tag * 100, (tag * 7 % 1001) as u32, tag));
+        let mut next = 0;
+        let result = stream.run(pieces, |piece, bytes| {
+            assert_eq!(piece.tag, next);
+            next += 1;
+            let expected = (0..piece.bytes as usize).map(|at| byte_at(at + piece.offset as usize));
+            assert!(bytes.iter().copied().eq(expected));
+            Ok::<(), StreamError>(())
+        });
+        result.unwrap();
+        assert_eq!((next, stream.stats().requests_completed), (500, 500));
+    }
+
+    #[test]
+    fn a_failure_names_its_piece() {
+        let (_named, file) = file(10_000);
+        let runtime = runtime();
+        let mut stream = Stream::new(&runtime, SMALL).unwrap();
+        let pieces = (0..20u64).map(|tag| piece(&file, tag * 600, 600, tag));
+        let mut seen = 0;
+        let result = stream.run(pieces, |_, _| {
+            seen += 1;
+            Ok::<(), StreamError>(())
+        });
+        let error = result.unwrap_err();
+        assert_eq!(
+            (error.error, error.tag, seen),
+            (Error::EndOfFile, Some(16), 16)
+        );
+    }
+
+    #[test]
+    fn a_stream_may_be_dropped_with_everything_in_flight() {
+        let (_named, file) = file(10_000);
+        let runtime = runtime();
+        let mut stream = Stream::new(&runtime, SMALL).unwrap();
+        stream.start(&mut (0..9u64).map(|tag| piece(&file, tag, 900, tag)));
+        drop(stream);
     }
 }

@@ -73,8 +73,8 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn time(ns: u64) -> String {
     let (value, unit) = match ns {
         ..1_000 => return format!("{ns} ns"),
-        ..1_000_000 => (ns as f64 / 1e3, "us"),
-        ..1_000_000_000 => (ns as f64 / 1e6, "ms"),
+        1_000..1_000_000 => (ns as f64 / 1e3, "us"),
+        1_000_000..1_000_000_000 => (ns as f64 / 1e6, "ms"),
         _ => (ns as f64 / 1e9, "s"),
     };
     let digits = usize::from(value < 9.95);
@@ -152,18 +152,26 @@ pub(crate) struct Progress {
     total: u64,
     done: AtomicU64,
     bar: OnceLock<ProgressBar>,
+    interrupt: Option<&'static AtomicBool>,
 }
 
 impl Progress {
     /// Progress towards `total` bytes. From now on an interrupt (Ctrl-C) ends the command in good order: temporary
     /// files go away. A second one ends it at once.
     pub(crate) fn new(total: u64) -> Progress {
-        interrupted();
+        let mut progress = Progress::of_one_call(total);
+        progress.interrupt = Some(interrupted());
+        progress
+    }
+
+    /// Progress of work that cannot stop in the middle and leaves nothing behind: an interrupt ends the process.
+    pub(crate) fn of_one_call(total: u64) -> Progress {
         Progress {
             started: Instant::now(),
             total,
             done: AtomicU64::new(0),
             bar: OnceLock::new(),
+            interrupt: None,
         }
     }
 
@@ -176,10 +184,12 @@ impl Progress {
         if self.started.elapsed() > Duration::from_secs(1) && std::io::stderr().is_terminal() {
             self.bar.get_or_init(|| bar(self.total)).set_position(done);
         }
-        if interrupted().load(Ordering::Relaxed) {
-            return Err(Error::plain("interrupted", "nothing was changed"));
+        match self.interrupt {
+            Some(flag) if flag.load(Ordering::Relaxed) => {
+                Err(Error::plain("interrupted", "nothing was changed"))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

@@ -99,8 +99,10 @@ fn make_tree(root: &Path) {
     }
 }
 
+type Tree = BTreeMap<OsString, (Vec<u8>, u32, (i64, i64))>;
+
 /// Everything that must survive: path, kind and content, permissions, time of change.
-fn describe(root: &Path) -> BTreeMap<OsString, (Vec<u8>, u32, (i64, i64))> {
+fn describe(root: &Path) -> Tree {
     let mut described = BTreeMap::new();
     let mut stack = vec![root.to_owned()];
     while let Some(path) = stack.pop() {
@@ -172,7 +174,7 @@ fn contents_of_a_folder_and_several_arguments_are_packed() {
     );
     ok(folder.path(), &[&"unpack", &"a.dspk", &"-C", &"out"]);
     let (out, tree) = (folder.path().join("out"), folder.path().join("tree"));
-    let without_root = |mut tree: BTreeMap<OsString, _>| {
+    let without_root = |mut tree: Tree| {
         tree.remove(OsStr::new(""));
         tree
     };
@@ -243,7 +245,7 @@ fn an_unreadable_file_is_named_and_stops_packing() {
     let folder = folder();
     let secret = folder.path().join("secret");
     fs::write(&secret, "s").unwrap();
-    fs::set_permissions(&secret, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::read(&secret).is_ok() {
         eprintln!("SKIPPED: this user reads every file, so none is unreadable");
         return;
@@ -492,7 +494,17 @@ fn wrong_command_lines_are_status_two() {
 fn help_lists_every_command() {
     let folder = folder();
     let help = ok(folder.path(), &[]);
-    for command in ["pack", "unpack", "verify"] {
+    for command in [
+        "demo",
+        "pack",
+        "unpack",
+        "verify",
+        "inspect",
+        "compress",
+        "decompress",
+        "bench",
+        "info",
+    ] {
         let line = help
             .lines()
             .find(|line| line.trim_start().starts_with(command));
@@ -502,4 +514,310 @@ fn help_lists_every_command() {
         );
         assert!(ok(folder.path(), &[&command, &"--help"]).contains("Usage: ds"));
     }
+}
+
+#[test]
+fn a_file_that_grows_while_it_is_packed_is_named() {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let folder = folder();
+    let path = folder.path().join("log");
+    fs::write(&path, content(1, 2_000_000)).unwrap();
+    let stop = AtomicBool::new(false);
+    let error = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                file.write_all(b"another line\n").unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(100));
+            }
+        });
+        let output = ds(
+            folder.path(),
+            &[&"pack", &"log", &"-o", &"a.dspk", &"--level", &"best"],
+        );
+        stop.store(true, Ordering::Relaxed);
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    });
+    assert!(
+        error.starts_with("error: pack: log: it changed while"),
+        "{error}"
+    );
+    assert_eq!(names(folder.path()), ["log"]);
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    let folder = folder();
+    fs::write(folder.path().join("data"), content(1, 40_000_000)).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ds"))
+        .current_dir(folder.path())
+        .args([
+            "pack",
+            "data",
+            "-o",
+            "a.dspk",
+            "--level",
+            "best",
+            "--chunk-kib",
+            "64",
+        ])
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The temporary file is made before the handlers; it has bytes in it only after them.
+    let begun = |folder: &Path| {
+        fs::read_dir(folder).unwrap().flatten().any(|item| {
+            item.file_name().as_bytes().starts_with(b".ds-")
+                && item.metadata().is_ok_and(|metadata| metadata.len() > 0)
+        })
+    };
+    while !begun(folder.path()) {
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before it was interrupted"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let killed = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
+    assert!(killed.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: interrupted"));
+    assert_eq!(names(folder.path()), ["data"]);
+}
+
+#[test]
+fn tile_streams_survive_the_round_trip() {
+    let folder = folder();
+    for (name, bytes) in [
+        ("empty", 0),
+        ("one", 1),
+        ("tile", 65_536),
+        ("more", 1_000_001),
+    ] {
+        let plain = content(7, bytes);
+        fs::write(folder.path().join(name), &plain).unwrap();
+        for level in ["1", "fastest", "6", "default", "best"] {
+            ok(
+                folder.path(),
+                &[&"compress", &name, &"s.gd", &"--level", &level],
+            );
+            ok(folder.path(), &[&"decompress", &"s.gd", &"back"]);
+            assert_eq!(
+                fs::read(folder.path().join("back")).unwrap(),
+                plain,
+                "{name} {level}"
+            );
+        }
+    }
+    let piped = Command::new(env!("CARGO_BIN_EXE_ds"))
+        .current_dir(folder.path())
+        .args(["decompress", "-", "-"])
+        .stdin(fs::File::open(folder.path().join("s.gd")).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(piped.stdout, content(7, 1_000_001));
+}
+
+#[test]
+fn damaged_and_impossible_streams_are_errors() {
+    let folder = folder();
+    fs::write(folder.path().join("plain"), content(9, 200_000)).unwrap();
+    ok(
+        folder.path(),
+        &[&"compress", &"plain", &"s.gd", &"--level", &"1"],
+    );
+    let stream = fs::read(folder.path().join("s.gd")).unwrap();
+    for kept in (0..stream.len()).step_by(stream.len() / 20) {
+        fs::write(folder.path().join("bad"), &stream[..kept]).unwrap();
+        fails(folder.path(), &[&"decompress", &"bad", &"out"]);
+    }
+    assert!(fails(folder.path(), &[&"decompress", &"plain", &"out"]).contains("decompress: plain"));
+    let huge = fs::File::create(folder.path().join("huge")).unwrap();
+    huge.set_len(65_535 * 65_536 + 1).unwrap();
+    let error = fails(folder.path(), &[&"compress", &"huge", &"out"]);
+    assert!(
+        error.contains("65535 tiles") && error.contains("ds pack"),
+        "{error}"
+    );
+    assert!(!folder.path().join("out").exists());
+}
+
+#[test]
+fn streams_of_other_encoders_decompress() {
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors");
+    let Ok(items) = fs::read_dir(&vectors) else {
+        eprintln!("SKIPPED: no test vectors in {}", vectors.display());
+        return;
+    };
+    let (folder, mut compared) = (folder(), 0);
+    for stream in items.map(|item| item.unwrap().path()) {
+        let name = stream
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let Some((plain, _)) = name.rsplit_once("_L") else {
+            continue;
+        };
+        let plain = vectors.join(format!("{plain}.bin"));
+        if stream.extension() != Some(OsStr::new("gd")) || !plain.exists() {
+            continue;
+        }
+        ok(folder.path(), &[&"decompress", &stream, &"out"]);
+        assert!(
+            fs::read(folder.path().join("out")).unwrap() == fs::read(plain).unwrap(),
+            "{name}"
+        );
+        compared += 1;
+    }
+    assert!(
+        compared > 0,
+        "vectors without a pair of stream and plain bytes"
+    );
+}
+
+fn json(printed: &str) -> serde_json::Value {
+    let line = printed.lines().last().expect("a line");
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+}
+
+#[test]
+fn inspect_tells_what_is_there() {
+    let (folder, _, archive) = small_archive();
+    let printed = ok(folder.path(), &[&"inspect", &"a.dspk"]);
+    assert!(
+        printed.contains("tree/l -> a") && printed.contains("4 entries"),
+        "{printed}"
+    );
+    let value = json(&ok(folder.path(), &[&"inspect", &"a.dspk", &"--json"]));
+    assert_eq!(value["archive_bytes"], archive.len());
+    assert_eq!(value["bytes"], 150_005);
+    assert_eq!(value["entries"].as_array().unwrap().len(), 4);
+    assert_eq!(value["entries"][1]["chunks"], 3);
+
+    ok(folder.path(), &[&"compress", &"tree/a", &"s.gd"]);
+    assert!(ok(folder.path(), &[&"inspect", &"s.gd"]).contains("150000 bytes"));
+    let value = json(&ok(folder.path(), &[&"inspect", &"s.gd", &"--json"]));
+    assert_eq!(
+        (&value["tiles"], &value["header_id"]),
+        (&3.into(), &4.into())
+    );
+    let error = fails(folder.path(), &[&"inspect", &"tree/a"]);
+    assert!(error.contains("neither"), "{error}");
+}
+
+#[test]
+fn info_names_every_option_and_backend() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), "12345").unwrap();
+    let printed = ok(folder.path(), &[&"info", &"--file", &"f"]);
+    let value = json(&ok(folder.path(), &[&"info", &"--file", &"f", &"--json"]));
+    for option in ds_core::OPTIONS {
+        assert!(printed.contains(option.key));
+        assert!(value["options"][option.key]["value"].is_string());
+    }
+    for backend in ds_core::Backend::ALL {
+        let available = value["backends"][backend.name()]["available"].as_bool();
+        assert_eq!(available, Some(backend.unavailable().is_none()));
+    }
+    assert_eq!(value["file"]["bytes"], 5);
+    assert!(printed.contains("DS_CONFIG_FILE") && printed.contains("file system"));
+    assert!(fails(folder.path(), &[&"info", &"--file", &"none"]).contains("No such file"));
+}
+
+#[test]
+fn the_environment_reaches_the_engine() {
+    let run = |config: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ds"));
+        command
+            .args(["info", "--json"])
+            .env("DS_CONFIG", config)
+            .output()
+            .unwrap()
+    };
+    let output = run("io_threads=3");
+    assert_eq!(json(&text(&output.stdout))["limits"]["io_threads"], 3);
+    let output = run("speed=11");
+    assert!(output.status.success() && text(&output.stderr).contains("speed"));
+}
+
+#[test]
+fn the_demonstration_shows_every_backend() {
+    let folder = folder();
+    let printed = ok(folder.path(), &[&"demo", &"--mib", &"2"]);
+    for backend in ds_core::Backend::ALL {
+        let named = printed
+            .lines()
+            .filter(|line| line.starts_with(backend.name()))
+            .count();
+        let expected = match (backend, backend.unavailable()) {
+            (ds_core::Backend::Sim, _) => 0,
+            (_, Some(_)) => 1,
+            (_, None) => 3,
+        };
+        assert_eq!(named, expected, "{backend}: {printed}");
+    }
+}
+
+#[test]
+fn benchmarks_end_with_json() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), content(1, 3_000_000)).unwrap();
+    let common: [&dyn AsRef<OsStr>; 8] = [
+        &"--file",
+        &"f",
+        &"--request-kib",
+        &"16",
+        &"--depth",
+        &"32",
+        &"--json",
+        &"--codec",
+    ];
+    for codec in ["none", "gdeflate"] {
+        let mut arguments: Vec<&dyn AsRef<OsStr>> =
+            vec![&"bench", &"--count", &"200", &"--rounds", &"2"];
+        arguments.extend(common);
+        arguments.push(&codec);
+        let value = json(&ok(folder.path(), &arguments));
+        assert_eq!(
+            (&value["codec"], &value["requests_per_round"]),
+            (&codec.into(), &200.into())
+        );
+        assert!(value["ratio"].as_f64().is_some_and(|ratio| ratio > 0.0));
+        assert!(value["enqueue_ns"]["median"].is_u64());
+
+        let mut arguments: Vec<&dyn AsRef<OsStr>> = vec![&"bench", &"stream", &"--gib", &"0.03"];
+        arguments.extend(common);
+        arguments.push(&codec);
+        let value = json(&ok(folder.path(), &arguments));
+        assert!(
+            value["bytes"]
+                .as_u64()
+                .is_some_and(|bytes| bytes >= 30 << 20)
+        );
+    }
+    let cold = ok(
+        folder.path(),
+        &[
+            &"bench",
+            &"--file",
+            &"f",
+            &"--cold",
+            &"--seconds",
+            &"0.1",
+            &"--json",
+        ],
+    );
+    assert_eq!(json(&cold)["cache"], "cold");
+    let error = fails(
+        folder.path(),
+        &[&"bench", &"--file", &"f", &"--request-kib", &"16384"],
+    );
+    assert!(error.contains("smaller than one request"), "{error}");
 }

@@ -49,12 +49,10 @@ pub(crate) fn compress(arguments: &CompressArguments) -> Result<()> {
         let error = Error::new("compress", input, CodecError::SourceTooLarge);
         error.cure("split it, or use `ds pack`, which has no such limit")
     })?;
-    let progress = Progress::new(source.len() as u64);
-    // A tile's end is told once; the codec cannot be stopped in the middle, so an interrupt is noticed at its end.
+    let progress = Progress::of_one_call(source.len() as u64);
     let tell = |_, _| drop(progress.add(TILE_BYTES as u64));
     let stream = Codec::new(0).compress_to_vec(&source, arguments.level, Some(&tell));
     let stream = stream.map_err(|error| Error::new("compress", input, error))?;
-    progress.add(0)?;
     drop(progress);
     write("compress", &arguments.output, &stream)?;
     let ratio = ui::per_cent(stream.len() as u64, source.len() as u64);

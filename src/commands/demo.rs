@@ -17,23 +17,26 @@ use crate::sample::{self, SampleFile};
 use crate::ui::{self, Progress, Table};
 
 const WHAT: &str = "demo";
-const SAMPLE_BYTES: usize = 64 << 20;
 /// Each row is the median of so many passes.
 const PASSES: usize = 5;
 
 /// See the file's head.
 #[derive(Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    /// Size of the sample in MiB
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    mib: u32,
+}
 
 /// Demonstrates.
-pub(crate) fn run(_: &Arguments) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("ds-demo-").tempdir();
     let folder = folder.map_err(|error| {
         let temporary = std::env::temp_dir();
         Error::new(WHAT, temporary, ds_tool::error::reason(&error))
             .cure("set TMPDIR to a folder with 200 MiB of room")
     })?;
-    let samples = sample::files(SAMPLE_BYTES);
+    let samples = sample::files((arguments.mib as usize) << 20);
     let archive = make_archive(&samples, folder.path())?;
     let sources = [
         stored(&samples, folder.path())?,
@@ -95,6 +98,7 @@ fn make_archive(samples: &[SampleFile], folder: &Path) -> Result<Archive> {
         let path = files.join(sample.name);
         fs::write(&path, &sample.bytes).map_err(|error| Error::new(WHAT, &path, error))?;
     }
+    let bytes: u64 = samples.iter().map(|sample| sample.bytes.len() as u64).sum();
     let started = Instant::now();
     let found = tree::list(&[files.join(".")], &|_| false, &mut |line| ui::warn(&line))?;
     let path = folder.join("sample.dspk");
@@ -104,17 +108,17 @@ fn make_archive(samples: &[SampleFile], folder: &Path) -> Result<Archive> {
         threads: ui::cores(),
         chunk_bytes: CHUNK_BYTES_DEFAULT,
     };
-    let progress = Progress::new(SAMPLE_BYTES as u64);
+    let progress = Progress::new(bytes);
     let written = write::write(found, &mut out, &path, options, &|bytes| {
         progress.add(bytes)
     })?;
     drop(progress);
     ui::print(&format!(
         "A sample of {} in {} files, packed with GDeflate to {} ({}) in {:.1} s.\n",
-        ui::bytes(SAMPLE_BYTES as u64),
+        ui::bytes(bytes),
         samples.len(),
         ui::bytes(written.archive_bytes),
-        ui::per_cent(written.archive_bytes, SAMPLE_BYTES as u64),
+        ui::per_cent(written.archive_bytes, bytes),
         started.elapsed().as_secs_f64(),
     ))?;
     Archive::open(WHAT, &path)

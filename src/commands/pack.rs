@@ -8,9 +8,10 @@ use std::time::Instant;
 use clap::Args;
 use ds_core::gdeflate::encode::Level;
 use ds_tool::archive::format::{
-    CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Kind, is_chunk_bytes,
+    CHUNK_BYTES_DEFAULT, CHUNK_BYTES_MAX, CHUNK_BYTES_MIN, Kind, is_chunk_bytes, link_leads_outside,
 };
 use ds_tool::archive::{tree, write};
+use ds_tool::error::Shown;
 use ds_tool::{Error, Result};
 
 use crate::ui::{self, Progress};
@@ -69,6 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         let skip = |metadata: &std::fs::Metadata| [own, old].contains(&Some(id(metadata)));
         tree::list(&arguments.paths, &skip, &mut |line| ui::warn(&line))?
     };
+    warn_of_outside_links(&found);
     let total = found.iter().map(|found| match found.entry.kind {
         Kind::File { bytes, .. } => bytes,
         _ => 0,
@@ -94,6 +96,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         ui::bytes(written.archive_bytes),
         ui::per_cent(written.archive_bytes, bytes),
     ))
+}
+
+/// They are packed, but `ds unpack` will want to be asked.
+fn warn_of_outside_links(found: &[tree::Found]) {
+    let mut outside = found.iter().filter(|found| match &found.entry.kind {
+        Kind::Link { target } => link_leads_outside(&found.entry.path, target),
+        _ => false,
+    });
+    if let Some(first) = outside.next() {
+        let count = ui::count(1 + outside.count() as u64, "symbolic link");
+        let path = Shown(&first.source);
+        ui::warn(&format!(
+            "{count} out of what is packed, first {path}: unpack with --outside-links"
+        ));
+    }
 }
 
 fn options(arguments: &Arguments) -> Result<write::Options> {
