@@ -48,8 +48,11 @@ impl std::error::Error for Error {}
 
 /// The kernel's words, without the random name that the `tempfile` crate adds to them.
 pub fn reason(error: &std::io::Error) -> String {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    inner.map_or_else(|| error.to_string(), ToString::to_string)
+    let text = error.to_string();
+    let words = text
+        .split_once(" at path ")
+        .map(|(words, _)| words.to_owned());
+    words.unwrap_or(text)
 }
 
 /// A path as it may be printed: names come from archives, and a terminal obeys control characters.
@@ -93,5 +96,14 @@ mod tests {
             error.to_string(),
             r"unpack: a\n\u{1b}[2J\xff: no room; free some"
         );
+    }
+
+    #[test]
+    fn a_reason_does_not_tell_temporary_names() {
+        let error = tempfile::Builder::new()
+            .prefix(".ds-")
+            .tempdir_in("/no/such");
+        let error = error.expect_err("no such folder");
+        assert_eq!(reason(&error), "No such file or directory (os error 2)");
     }
 }

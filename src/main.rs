@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            ui::tell(&format!("error: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -8,8 +8,8 @@ pub(crate) struct SampleFile {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// The sample, `total_bytes` in all but for rounding; the same bytes each time.
-pub(crate) fn files(total_bytes: usize) -> Vec<SampleFile> {
+/// The sample, one file at a time, `total_bytes` in all but for rounding; the same bytes each time.
+pub(crate) fn files(total_bytes: usize) -> impl Iterator<Item = SampleFile> {
     type Make = fn(&mut Random, usize) -> Vec<u8>;
     let kinds: [(&'static str, usize, Make); 6] = [
         ("text.txt", 12, text),
@@ -19,12 +19,11 @@ pub(crate) fn files(total_bytes: usize) -> Vec<SampleFile> {
         ("noise.bin", 8, noise),
         ("zeros.bin", 6, zeros),
     ];
-    let files = kinds.into_iter().map(|(name, parts, make)| {
+    kinds.into_iter().map(move |(name, parts, make)| {
         let mut bytes = make(&mut Random(0x9E37_79B9_7F4A_7C15), total_bytes / 64 * parts);
         bytes.truncate(total_bytes / 64 * parts);
         SampleFile { name, bytes }
-    });
-    files.collect()
+    })
 }
 
 /// Marsaglia's xorshift with 64 bits: fast, and good enough to look like data.
@@ -138,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_sample_has_its_size_and_is_the_same_each_time() {
-        let (one, two) = (files(1 << 20), files(1 << 20));
+        let (one, two): (Vec<_>, Vec<_>) = (files(1 << 20).collect(), files(1 << 20).collect());
         assert_eq!(
             one.iter().map(|file| file.bytes.len()).sum::<usize>(),
             1 << 20

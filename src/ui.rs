@@ -28,7 +28,12 @@ pub(crate) fn print(text: &str) -> Result<()> {
 
 /// A line that is not an error.
 pub(crate) fn warn(line: &str) {
-    eprintln!("warning: {line}");
+    tell(&format!("warning: {line}"));
+}
+
+/// A line on standard error. If that is closed there is nobody left to tell.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The engine. Its complaints about the configuration are shown; from then on this tool reports failures itself, unless

@@ -796,6 +796,44 @@ mod tests {
     }
 
     #[test]
+    fn damaged_indexes_are_errors_or_still_safe() {
+        let bytes = sample().to_bytes();
+        let layout = Layout {
+            chunk_bytes: 65_536,
+            index_offset: 448,
+            index_bytes: bytes.len() as u64,
+            index_checksum: 0,
+            entry_count: 4,
+            chunk_count: 2,
+        };
+        let (mut state, mut parsed) = (1u64, 0);
+        for _ in 0..50_000 {
+            let mut damaged = bytes.clone();
+            for _ in 0..1 + state % 3 {
+                state = state.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
+                let at = (state >> 33) as usize % damaged.len();
+                damaged[at] = (state >> 25) as u8;
+            }
+            let Ok(index) = parse_index(&damaged, &layout) else {
+                continue;
+            };
+            parsed += 1;
+            assert!(
+                index
+                    .entries
+                    .iter()
+                    .all(|entry| check_path(&entry.path).is_ok())
+            );
+            let ends = index
+                .chunks
+                .iter()
+                .map(|chunk| chunk.offset + u64::from(chunk.stored_bytes));
+            assert!(ends.clone().is_sorted() && ends.max() <= Some(448));
+        }
+        assert!((1..50_000).contains(&parsed), "{parsed} of 50,000 parsed");
+    }
+
+    #[test]
     fn links_that_lead_outside_are_recognised() {
         for (path, target, outside) in [
             (&b"l"[..], &b"/etc"[..], true),

@@ -257,10 +257,9 @@ impl Writer<'_> {
         packed: Receiver<Packed>,
         progress: &dyn Fn(u64) -> Result<()>,
     ) -> Result<()> {
-        // The reader sends the job right behind its receipt, unless it stops in between, and compressors do not fail.
-        let Ok(packed) = packed.recv() else {
-            return Ok(());
-        };
+        let packed = packed.recv();
+        let packed =
+            packed.map_err(|_| Error::plain("pack", "a compressing thread ended early"))?;
         let offset = chunk_start(self.offset, packed.stored.len() as u64);
         self.pad_to(offset)?;
         self.write(&packed.stored)?;

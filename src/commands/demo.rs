@@ -18,7 +18,7 @@ use crate::ui::{self, Progress, Table};
 
 const WHAT: &str = "demo";
 /// Each row is the median of so many passes.
-const PASSES: usize = 5;
+const PASSES: usize = 3;
 
 /// See the file's head.
 #[derive(Args)]
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         Error::new(WHAT, temporary, ds_tool::error::reason(&error))
             .cure("set TMPDIR to a folder with 200 MiB of room")
     })?;
-    let samples = sample::files((arguments.mib as usize) << 20);
+    let samples: Vec<SampleFile> = sample::files((arguments.mib as usize) << 20).collect();
     let archive = make_archive(&samples, folder.path())?;
     let sources = [
         stored(&samples, folder.path())?,

@@ -1,5 +1,6 @@
 //! `ds pack`: files and folders into an archive.
 
+use std::fs::Metadata;
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "A.dspk")]
     output: PathBuf,
     /// How hard to compress: 1 to 12, fastest (1), default (9) or best (12)
-    #[arg(long, default_value = "default", value_parser = parse_level)]
+    #[arg(long, default_value = "default", value_parser = parse_level, value_name = "LEVEL")]
     level: Level,
     /// Do not compress
     #[arg(long, conflicts_with = "level")]
@@ -57,25 +58,18 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let output = &arguments.output;
     let options = options(arguments)?;
-    let mut temporary = ui::temporary_beside("pack", output)?;
-    let found = {
-        // Neither the archive in the making nor the one it replaces belongs into it.
-        let id = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let own = temporary
-            .as_file()
-            .metadata()
-            .map(|metadata| id(&metadata))
-            .ok();
-        let old = std::fs::metadata(output).map(|metadata| id(&metadata)).ok();
-        let skip = |metadata: &std::fs::Metadata| [own, old].contains(&Some(id(metadata)));
-        tree::list(&arguments.paths, &skip, &mut |line| ui::warn(&line))?
-    };
+    // Listed before there is a temporary file, so that it is not found; an archive that is replaced is left out.
+    let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
+    let replaced = std::fs::metadata(output).map(|metadata| id(&metadata)).ok();
+    let skip = |metadata: &Metadata| replaced == Some(id(metadata));
+    let found = tree::list(&arguments.paths, &skip, &mut |line| ui::warn(&line))?;
     warn_of_outside_links(&found);
     let total = found.iter().map(|found| match found.entry.kind {
         Kind::File { bytes, .. } => bytes,
         _ => 0,
     });
     let progress = Progress::new(total.sum());
+    let mut temporary = ui::temporary_beside("pack", output)?;
     let written = {
         let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
         let written = write::write(found, &mut out, output, options, &|bytes| {
@@ -89,12 +83,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     ui::persist("pack", temporary, output)?;
     let seconds = started.elapsed().as_secs_f64();
     let bytes = written.index.bytes();
+    // Of next to nothing, the archive's own bytes are a share that tells nothing.
+    let ratio = match written.archive_bytes < bytes {
+        true => format!(" ({})", ui::per_cent(written.archive_bytes, bytes)),
+        false => String::new(),
+    };
     ui::print(&format!(
-        "{}, {} in {} ({}) in {seconds:.1} s\n",
+        "{}, {} in {}{ratio} in {seconds:.1} s\n",
         ui::entries(written.index.entries.len()),
         ui::bytes(bytes),
         ui::bytes(written.archive_bytes),
-        ui::per_cent(written.archive_bytes, bytes),
     ))
 }
 

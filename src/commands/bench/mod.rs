@@ -63,6 +63,9 @@ struct Load {
     /// Requests in flight
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     depth: u32,
+    /// Requests that share a status; 0 is a quarter of the depth
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    batch: u32,
     /// auto, cpu, io_uring or vulkan
     #[arg(long, default_value = "auto", value_parser = parse_backend)]
     backend: Backend,
@@ -123,6 +126,15 @@ impl Load {
     }
 
     fn engine(&self) -> Result<Engine> {
+        const WINDOW_BYTES_MAX: usize = 4 << 30;
+        if self.window_bytes() > WINDOW_BYTES_MAX {
+            let why = format!(
+                "{} would be in flight at once",
+                ui::bytes(self.window_bytes() as u64)
+            );
+            return Err(Error::plain(WHAT, why)
+                .cure("choose less of --depth times --request-kib, at most 4 GiB"));
+        }
         let mut config = Config::default().overruled_by_environment();
         config.backend = self.backend;
         if self.threads > 0 {
@@ -131,8 +143,11 @@ impl Load {
         let threads = config.io_thread_count();
         let runtime =
             Runtime::exactly(config).map_err(|error| Error::plain("start the engine", error))?;
-        // Sixteen batches: while one is refilled the depth is missed by a sixteenth.
-        let batch_pieces = (self.depth as usize / 16).clamp(1, 64);
+        let batch_pieces = match self.batch {
+            // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the depth at least.
+            0 => self.depth.div_ceil(4),
+            batch => batch.min(self.depth),
+        } as usize;
         let window = Window {
             batch_bytes: batch_pieces * self.request_bytes() as usize,
             batch_pieces,

@@ -291,6 +291,7 @@ impl Report {
         json!({
             "request_bytes": load.request_bytes(),
             "depth": load.depth,
+            "batch": load.batch,
             "codec": load.codec.name(),
             "cache": if arguments.cold { "cold" } else { "warm" },
             "backend": engine.runtime.backend().backend.name(),
