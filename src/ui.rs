@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use ds_core::{Config, Runtime};
+use ds_core::{Backend, Config, Runtime};
 use ds_tool::error::reason;
 use ds_tool::{Error, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -36,13 +36,29 @@ pub(crate) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The engine. Its complaints about the configuration are shown; from then on this tool reports failures itself, unless
-/// the user asked for the engine's log.
+/// The configuration that the environment asks for, as far as a tool can follow: it has no decompressor of its own to
+/// offer, and nobody to turn a simulation.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default().overruled_by_environment();
+    if config.application_decodes() {
+        warn("decode_threads=-1 leaves decompression to a game; this tool lets the engine do it");
+        config.decode_threads = 0;
+    }
+    if config.backend == Backend::Sim {
+        warn("backend=sim is for tests of the engine; this tool takes auto");
+        config.backend = Backend::Auto;
+    }
+    config
+}
+
+/// The engine with this configuration. From now on this tool reports failures itself, unless the user asked for the
+/// engine's log.
 ///
 /// # Errors
 /// The engine's.
 pub(crate) fn runtime(config: Config) -> Result<Runtime> {
-    let runtime = Runtime::new(config).map_err(|error| Error::plain("start the engine", error))?;
+    let runtime =
+        Runtime::exactly(config).map_err(|error| Error::plain("start the engine", error))?;
     if std::env::var_os("DS_LOG").is_none() {
         log::set_max_level(log::LevelFilter::Off);
     }

@@ -748,6 +748,44 @@ fn the_environment_reaches_the_engine() {
 }
 
 #[test]
+fn options_that_only_games_can_serve_do_not_stop_the_tool() {
+    let (folder, tree, _) = small_archive();
+    for (config, word) in [
+        ("decode_threads=-1", "decode_threads"),
+        ("backend=sim", "sim"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_ds"))
+            .current_dir(folder.path())
+            .args(["unpack", "a.dspk", "-C", config])
+            .env("DS_CONFIG", config)
+            .output()
+            .unwrap();
+        let line = text(&output.stderr);
+        assert!(
+            output.status.success() && line.starts_with("warning: "),
+            "{line}"
+        );
+        assert!(line.contains(word) && line.lines().count() == 1, "{line}");
+        assert_eq!(
+            describe(&folder.path().join(config).join("tree")),
+            describe(&tree)
+        );
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_ds"))
+        .current_dir(folder.path())
+        .args(["verify", "a.dspk"])
+        .env("DS_CONFIG", "staging_mib=0")
+        .output()
+        .unwrap();
+    let line = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        line.contains("tree/a") && line.contains("staging"),
+        "{line}"
+    );
+}
+
+#[test]
 fn the_demonstration_shows_every_backend() {
     let folder = folder();
     let printed = ok(folder.path(), &[&"demo", &"--mib", &"2"]);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use ds_core::gdeflate::encode::Level;
-use ds_core::{Backend, Compression, Config, File, QueueStats, Runtime};
+use ds_core::{Backend, Compression, File, QueueStats, Runtime};
 use ds_tool::archive::format::{CHUNK_BYTES_DEFAULT, Kind};
 use ds_tool::archive::read::Archive;
 use ds_tool::archive::{tree, write};
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         "p99",
         "verified",
     ]);
-    let mut notes = Vec::new();
+    let (base, mut notes) = (ui::config(), Vec::new());
     for backend in Backend::ALL
         .into_iter()
         .filter(|&backend| backend != Backend::Sim)
@@ -64,10 +64,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             notes.push((backend.name(), format!("not available: {why}")));
             continue;
         }
-        let mut config = Config::default().overruled_by_environment();
+        let mut config = base.clone();
         config.backend = backend;
-        let runtime =
-            Runtime::exactly(config).map_err(|error| Error::plain("start the engine", error))?;
+        let runtime = ui::runtime(config)?;
         let choice = runtime.backend();
         notes.push((
             backend.name(),

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use ds_core::Config;
 use ds_tool::archive::extract;
 use ds_tool::archive::read::Archive;
 use ds_tool::stream::{Stream, Window};
@@ -30,7 +29,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let archive = Archive::open("unpack", &arguments.archive)?;
-    let runtime = ui::runtime(Config::default())?;
+    let runtime = ui::runtime(ui::config())?;
     let stream = Stream::new(&runtime, Window::for_pieces(archive.layout.chunk_bytes));
     let mut stream = stream.map_err(|error| Error::plain("unpack", error))?;
     let progress = Progress::new(archive.index.bytes());

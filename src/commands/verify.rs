@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
-use ds_core::Config;
 use ds_tool::archive::read::Archive;
 use ds_tool::stream::{Stream, Window};
 use ds_tool::{Error, Result};
@@ -22,7 +21,7 @@ pub(crate) struct Arguments {
 /// Verifies.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let archive = Archive::open("verify", &arguments.archive)?;
-    let runtime = ui::runtime(Config::default())?;
+    let runtime = ui::runtime(ui::config())?;
     let stream = Stream::new(&runtime, Window::for_pieces(archive.layout.chunk_bytes));
     let mut stream = stream.map_err(|error| Error::plain("verify", error))?;
     let bytes = archive.index.bytes();

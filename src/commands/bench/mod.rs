@@ -11,7 +11,7 @@ mod source;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use ds_core::{Backend, Config, Runtime};
+use ds_core::{Backend, Runtime};
 use ds_tool::stream::{Stream, Window};
 use ds_tool::{Error, Result};
 
@@ -66,9 +66,9 @@ struct Load {
     /// Requests that share a status; 0 is a quarter of the depth
     #[arg(long, default_value_t = 0, value_name = "N")]
     batch: u32,
-    /// auto, cpu, io_uring or vulkan
-    #[arg(long, default_value = "auto", value_parser = parse_backend)]
-    backend: Backend,
+    /// auto, cpu, io_uring or vulkan; without it, what DS_CONFIG says
+    #[arg(long, value_parser = parse_backend)]
+    backend: Option<Backend>,
     /// How the requests are compressed
     #[arg(long, value_enum, default_value_t = Codec::None)]
     codec: Codec,
@@ -135,14 +135,15 @@ impl Load {
             return Err(Error::plain(WHAT, why)
                 .cure("choose less of --depth times --request-kib, at most 4 GiB"));
         }
-        let mut config = Config::default().overruled_by_environment();
-        config.backend = self.backend;
+        let mut config = ui::config();
+        if let Some(backend) = self.backend {
+            config.backend = backend;
+        }
         if self.threads > 0 {
             config.io_threads = self.threads;
         }
         let threads = config.io_thread_count();
-        let runtime =
-            Runtime::exactly(config).map_err(|error| Error::plain("start the engine", error))?;
+        let runtime = ui::runtime(config)?;
         let batch_pieces = match self.batch {
             // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the depth at least.
             0 => self.depth.div_ceil(4),
