@@ -1,6 +1,8 @@
-//! What the command-line tool `ds` is made of, apart from its screens: the archive format and the way it streams.
+//! What the command-line tool `ds` is made of, apart from its screens: the archive format and the way it
+//! streams.
 //!
-//! A library, so that tests and fuzz targets reach the parser ([`archive::format::parse_index`]) without the tool.
+//! A library, so that tests and fuzz targets reach the parser ([`archive::format::parse_index`]) without the
+//! tool.
 
 #![forbid(unsafe_code)]
 

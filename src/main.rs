@@ -1,6 +1,7 @@
 //! The command-line tool `ds`: packs, unpacks, measures and explains, through the engine's own queues.
 //!
-//! A failure is one line, `error: what: path: why; cure`, and exit status 1; a wrong command line is status 2.
+//! A failure is one line, `error: what: path: why; cure`, and exit status 1; a wrong command line is status
+//! 2.
 
 #![forbid(unsafe_code)]
 

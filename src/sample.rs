@@ -1,4 +1,5 @@
-//! Sample data for the demonstration and the benchmarks: kinds of bytes that games ship, made from a fixed seed.
+//! Sample data for the demonstration and the benchmarks: kinds of bytes that games ship, made from a fixed
+//! seed.
 
 /// A file of the sample.
 pub(crate) struct SampleFile {

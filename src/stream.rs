@@ -1,10 +1,11 @@
 //! `Stream`: many reads through a DirectStorage-style queue, in bounded memory, results in order.
 //!
-//! Owns a queue, a status array and a window of buffers. Pieces (one request each) are put together in batches; a batch
-//! has one buffer and one status. While the caller looks at the oldest batch the engine works on all the others.
+//! Owns a queue, a status array and a window of buffers. Pieces (one request each) are put together in
+//! batches; a batch has one buffer and one status. While the caller looks at the oldest batch the engine
+//! works on all the others.
 //!
-//! Promises: memory is `batches * batch_bytes`, allocated as it is first needed; pieces come back in the order they
-//! went in; an error names the piece; dropping a `Stream` cancels what is in flight.
+//! Promises: memory is `batches * batch_bytes`, allocated as it is first needed; pieces come back in the
+//! order they went in; an error names the piece; dropping a `Stream` cancels what is in flight.
 
 use std::collections::VecDeque;
 

@@ -36,8 +36,8 @@ pub(crate) fn tell(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// The configuration that the environment asks for, as far as a tool can follow: it has no decompressor of its own to
-/// offer, and nobody to turn a simulation.
+/// The configuration that the environment asks for, as far as a tool can follow: it has no decompressor of
+/// its own to offer, and nobody to turn a simulation.
 pub(crate) fn config() -> Config {
     let mut config = Config::default().overruled_by_environment();
     if config.application_decodes() {
@@ -51,8 +51,8 @@ pub(crate) fn config() -> Config {
     config
 }
 
-/// The engine with this configuration. From now on this tool reports failures itself, unless the user asked for the
-/// engine's log.
+/// The engine with this configuration. From now on this tool reports failures itself, unless the user asked
+/// for the engine's log.
 ///
 /// # Errors
 /// The engine's.
@@ -120,7 +120,8 @@ pub(crate) fn per_cent(a: u64, b: u64) -> String {
     format!("{:.1} %", a as f64 * 100.0 / b as f64)
 }
 
-/// Lines of cells with columns that line up; the first column to the left, `left` more too, the rest to the right.
+/// Lines of cells with columns that line up; the first column to the left, `left` more too, the rest to the
+/// right.
 #[derive(Default)]
 pub(crate) struct Table {
     lines: Vec<Vec<String>>,
@@ -177,15 +178,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Progress towards `total` bytes. From now on an interrupt (Ctrl-C) ends the command in good order: temporary
-    /// files go away. A second one ends it at once.
+    /// Progress towards `total` bytes. From now on an interrupt (Ctrl-C) ends the command in good order:
+    /// temporary files go away. A second one ends it at once.
     pub(crate) fn new(total: u64) -> Progress {
         let mut progress = Progress::of_one_call(total);
         progress.interrupt = Some(interrupted());
         progress
     }
 
-    /// Progress of work that cannot stop in the middle and leaves nothing behind: an interrupt ends the process.
+    /// Progress of work that cannot stop in the middle and leaves nothing behind: an interrupt ends the
+    /// process.
     pub(crate) fn of_one_call(total: u64) -> Progress {
         Progress {
             started: Instant::now(),
@@ -235,8 +237,8 @@ fn interrupted() -> &'static AtomicBool {
     FLAG.get_or_init(|| {
         let flag = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down and raises it, the second finds it up and exits.
-            // Without handlers the signal ends the process, as ever; only temporary files stay behind.
+            // In this order: the first signal finds the flag down and raises it, the second finds it up and
+            // exits. Without handlers the signal ends the process, as ever; only temporary files stay behind.
             let _ =
                 signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&flag));
             let _ = signal_hook::flag::register(signal, Arc::clone(&flag));

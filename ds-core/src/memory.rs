@@ -279,8 +279,8 @@ impl Buffer {
         }))
     }
 
-    /// Consecutive, disjoint parts of the given sizes, from the buffer's start, as destinations; `None` while lent, or
-    /// if they do not fit.
+    /// Consecutive, disjoint parts of the given sizes, from the buffer's start, as destinations; `None` while
+    /// lent, or if they do not fit.
     pub fn lend_parts(
         &mut self,
         parts_bytes: impl IntoIterator<Item = usize>,
@@ -301,7 +301,8 @@ impl Buffer {
         parts.collect()
     }
 
-    /// Turns the contents into a source that any number of requests can read; gives the buffer back while lent.
+    /// Turns the contents into a source that any number of requests can read; gives the buffer back while
+    /// lent.
     pub fn into_source(mut self) -> Result<SharedBytes, Buffer> {
         if self.is_lent() {
             Err(self)

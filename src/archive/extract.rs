@@ -21,8 +21,8 @@ use crate::stream::Stream;
 
 const WHAT: &str = "unpack";
 
-/// Unpacks `archive` into the folder `target`, which is made if it is missing. `progress` hears of bytes that are done,
-/// and may stop it. Links that lead out of the folder are refused unless `outside_links`.
+/// Unpacks `archive` into the folder `target`, which is made if it is missing. `progress` hears of bytes that
+/// are done, and may stop it. Links that lead out of the folder are refused unless `outside_links`.
 ///
 /// # Errors
 /// The first thing that went wrong, by name; nothing was changed then.
@@ -263,7 +263,8 @@ fn set_link_time(path: &Path, entry: &Entry) -> std::io::Result<()> {
     Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
 }
 
-/// Times and permissions of folders, innermost first: a folder without write permission could not be filled or moved.
+/// Times and permissions of folders, innermost first: a folder without write permission could not be filled
+/// or moved.
 fn finish_folders(archive: &Archive, target: &Path) -> Result<()> {
     let folders = archive.index.entries.iter().rev();
     for entry in folders.filter(|entry| entry.kind == Kind::Folder) {

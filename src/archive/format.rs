@@ -1,11 +1,11 @@
 //! The bytes of a `.dspk` file: header, footer and index, written and checked here and nowhere else.
 //!
 //! Promises
-//! - Archives are hostile: every count, size and offset is compared with what the file can hold before anything is
-//!   allocated by it; memory is proportional to the index's real bytes.
-//! - An [`Index`] that parsed is safe to unpack into an empty folder: each path is relative and plain, occurs once, and
-//!   lies in a folder that the index lists before it (so nothing goes through a symbolic link); each chunk lies between
-//!   header and index, behind the chunk before it.
+//! - Archives are hostile: every count, size and offset is compared with what the file can hold before
+//!   anything is allocated by it; memory is proportional to the index's real bytes.
+//! - An [`Index`] that parsed is safe to unpack into an empty folder: each path is relative and plain, occurs
+//!   once, and lies in a folder that the index lists before it (so nothing goes through a symbolic link);
+//!   each chunk lies between header and index, behind the chunk before it.
 //! - What is written here parses here.
 //!
 //! Checksums are the reader's business (`read.rs`), so that a fuzzer reaches everything in this file.
@@ -535,9 +535,9 @@ pub fn check_target(target: &[u8]) -> std::result::Result<(), &'static str> {
 
 /// Whether a link at `path` can lead out of the folder it is unpacked into.
 ///
-/// Exact, not a guess: leading `..` climb real folders, since parents of entries are never links; after the first name
-/// there may be other links, each of which stays inside by the same rule, but no more `..`, which would climb from
-/// wherever such a link led.
+/// Exact, not a guess: leading `..` climb real folders, since parents of entries are never links; after the
+/// first name there may be other links, each of which stays inside by the same rule, but no more `..`, which
+/// would climb from wherever such a link led.
 pub fn link_leads_outside(path: &[u8], target: &[u8]) -> bool {
     if target.first() == Some(&b'/') {
         return true;

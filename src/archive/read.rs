@@ -99,10 +99,12 @@ impl Archive {
             })
     }
 
-    /// Reads every chunk through `stream`, compares checksums, and calls `on_chunk` with its number and bytes, in order.
+    /// Reads every chunk through `stream`, compares checksums, and calls `on_chunk` with its number and
+    /// bytes, in order.
     ///
     /// # Errors
-    /// The first chunk that cannot be read, does not decompress or has another checksum; or `on_chunk`'s error.
+    /// The first chunk that cannot be read, does not decompress or has another checksum; or `on_chunk`'s
+    /// error.
     pub fn read_all(
         &self,
         what: &str,

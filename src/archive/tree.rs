@@ -1,7 +1,7 @@
 //! What is to be packed: files, folders and symbolic links below the paths that the user names.
 //!
-//! Each path is listed under its own last name; `DIR/.` lists what is in `DIR`. The order is that of the names' bytes,
-//! so that the same tree makes the same archive on every file system.
+//! Each path is listed under its own last name; `DIR/.` lists what is in `DIR`. The order is that of the
+//! names' bytes, so that the same tree makes the same archive on every file system.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -21,8 +21,8 @@ pub struct Found {
     pub source: PathBuf,
 }
 
-/// Lists everything below `arguments`, folders before what is in them. `skip` is asked for each file whether to leave
-/// it out; `warn` gets a line for each thing that no archive can hold (sockets, pipes, devices).
+/// Lists everything below `arguments`, folders before what is in them. `skip` is asked for each file whether
+/// to leave it out; `warn` gets a line for each thing that no archive can hold (sockets, pipes, devices).
 ///
 /// # Errors
 /// The first path that cannot be looked at, by name.
@@ -47,7 +47,8 @@ pub fn list(
     Ok(found)
 }
 
-/// The name that an argument is stored under; `None` for `.`, `..`, `/` and `DIR/.`, whose contents are meant.
+/// The name that an argument is stored under; `None` for `.`, `..`, `/` and `DIR/.`, whose contents are
+/// meant.
 fn name_of(argument: &Path) -> Option<Vec<u8>> {
     let bytes = argument.as_os_str().as_bytes();
     if bytes.ends_with(b"/.") {
@@ -81,7 +82,8 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Adds `source` as `path`, and what is below it. A stack of its own, so that depth costs no thread's stack.
+    /// Adds `source` as `path`, and what is below it. A stack of its own, so that depth costs no thread's
+    /// stack.
     fn add(&mut self, source: PathBuf, path: Vec<u8>) -> Result<()> {
         let mut stack = vec![(source, path)];
         while let Some((source, path)) = stack.pop() {

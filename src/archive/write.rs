@@ -1,9 +1,11 @@
 //! Making archives: one thread reads, several compress, the caller's thread writes, in the files' order.
 //!
 //! Promises
-//! - Memory is bounded by the threads and the chunk size, however large the files; only the index grows with their number.
+//! - Memory is bounded by the threads and the chunk size, however large the files; only the index grows with
+//!   their number.
 //! - The archive is written from start to end without seeking, and does not depend on the number of threads.
-//! - A file that changes while it is read is an error that names it, never an archive with half of each version.
+//! - A file that changes while it is read is an error that names it, never an archive with half of each
+//!   version.
 
 use std::fs::{self, Metadata};
 use std::io::{Read, Write};
@@ -45,8 +47,8 @@ pub struct Written {
 /// Writes an archive of `found` to `out`. `progress` hears of bytes that are done, and may stop it.
 ///
 /// # Errors
-/// The first file that cannot be read or changes meanwhile, a failed write (of `target`, which is only a name here), or
-/// `progress`'s own error.
+/// The first file that cannot be read or changes meanwhile, a failed write (of `target`, which is only a name
+/// here), or `progress`'s own error.
 pub fn write(
     found: Vec<Found>,
     out: &mut dyn Write,

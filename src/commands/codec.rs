@@ -1,4 +1,5 @@
-//! `ds compress` and `ds decompress`: single files as GDeflate tile streams, the ones that DirectStorage reads.
+//! `ds compress` and `ds decompress`: single files as GDeflate tile streams, the ones that DirectStorage
+//! reads.
 
 use std::fs::File;
 use std::io::{Read, Write};

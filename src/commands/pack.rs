@@ -58,7 +58,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
     let output = &arguments.output;
     let options = options(arguments)?;
-    // Listed before there is a temporary file, so that it is not found; an archive that is replaced is left out.
+    // Listed before there is a temporary file, so that it is not found; an archive that is replaced is left
+    // out.
     let id = |metadata: &Metadata| (metadata.dev(), metadata.ino());
     let replaced = std::fs::metadata(output).map(|metadata| id(&metadata)).ok();
     let skip = |metadata: &Metadata| replaced == Some(id(metadata));

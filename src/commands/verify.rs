@@ -1,4 +1,5 @@
-//! `ds verify`: everything in an archive is read, decompressed and compared with its checksum; nothing is written.
+//! `ds verify`: everything in an archive is read, decompressed and compared with its checksum; nothing is
+//! written.
 
 use std::path::PathBuf;
 use std::time::Instant;

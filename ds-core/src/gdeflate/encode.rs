@@ -2,10 +2,10 @@
 //!
 //! A tile is encoded in four steps, each with its own file:
 //!
-//! 1. *find* earlier occurrences of the bytes at a position (`pairs.rs`, `quads.rs`, `chains.rs`, `trees.rs`, from quick to thorough);
-//! 2. *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`), which become items (`items.rs`);
-//! 3. *split* the items into blocks that share codes (`split.rs`);
-//! 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
+//! 1. *find* earlier occurrences of the bytes at a position (`pairs.rs`, `quads.rs`, `chains.rs`, `trees.rs`,
+//! from quick to thorough); 2. *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with
+//! `prices.rs`), which become items (`items.rs`); 3. *split* the items into blocks that share codes
+//! (`split.rs`); 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
 //!
 //! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an
 //! empty distance code that is not used; the same input and level give the same bytes; no tile is larger than
@@ -62,8 +62,8 @@ pub struct Level(u8);
 impl Level {
     /// DirectStorage's "fastest" (-1): for data that is compressed while someone waits.
     pub const FASTEST: Level = Level(1);
-    /// DirectStorage's "default" (0): where the curve bends. Level 7 is six times as fast but 4 % larger; above 9, a third of
-    /// the speed buys half a percent.
+    /// DirectStorage's "default" (0): where the curve bends. Level 7 is six times as fast but 4 % larger;
+    /// above 9, a third of the speed buys half a percent.
     pub const DEFAULT: Level = Level(9);
     /// DirectStorage's "best ratio" (1): assets are packed once and read for years.
     pub const BEST: Level = Level(12);
@@ -128,8 +128,8 @@ pub struct Encoder {
 
 /// A parse and its finder.
 ///
-/// Levels are tuned to be no larger than the reference codec's of the same number, over source and document text, byte code, ELF,
-/// meshes, an image and BC1 (`examples/bench_encode.rs`), and beyond that to be fast.
+/// Levels are tuned to be no larger than the reference codec's of the same number, over source and document
+/// text, byte code, ELF, meshes, an image and BC1 (`examples/bench_encode.rs`), and beyond that to be fast.
 enum Parser {
     Fast(Pairs),
     GreedyQuads(Quads, Effort),

@@ -1,7 +1,9 @@
-//! `ds bench`: the engine's rate, beside the rate of a bare loop in the same run; and its memory over many gigabytes.
+//! `ds bench`: the engine's rate, beside the rate of a bare loop in the same run; and its memory over many
+//! gigabytes.
 //!
-//! Engine and baseline take turns, round by round, and medians are reported, so that both see the same moods of the
-//! machine. Both write the same amount of memory: a baseline that stays in the cache would be another experiment.
+//! Engine and baseline take turns, round by round, and medians are reported, so that both see the same moods
+//! of the machine. Both write the same amount of memory: a baseline that stays in the cache would be another
+//! experiment.
 
 mod baseline;
 mod memory;
@@ -145,7 +147,8 @@ impl Load {
         let threads = config.io_thread_count();
         let runtime = ui::runtime(config)?;
         let batch_pieces = match self.batch {
-            // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the depth at least.
+            // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the
+            // depth at least.
             0 => self.depth.div_ceil(4),
             batch => batch.min(self.depth),
         } as usize;

@@ -33,7 +33,8 @@ impl Prices {
         )
     }
 
-    /// Prices to begin with: literals by how often a tile has each byte, all length and all distance symbols alike.
+    /// Prices to begin with: literals by how often a tile has each byte, all length and all distance symbols
+    /// alike.
     pub(super) fn guess(tile: &Tile) -> Prices {
         /// Beyond the bits of its own kind, a literal or length symbol must say of which kind it is.
         const KIND: u32 = BIT;

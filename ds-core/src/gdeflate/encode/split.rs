@@ -1,7 +1,8 @@
 //! Where a tile's blocks begin and end.
 //!
-//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing: items are counted in
-//! small segments, and neighbours are joined for as long as one code for both is estimated to be cheaper than two.
+//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing:
+//! items are counted in small segments, and neighbours are joined for as long as one code for both is
+//! estimated to be cheaper than two.
 
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
 use super::block::{coded_bits, stored_bits};
@@ -84,7 +85,8 @@ pub(super) fn is_better_stored(part: &Part) -> bool {
     entropy_bits(&part.histogram) >= stored_bits(part.input.len()) as f32
 }
 
-/// About how many bits a coded block takes: its entropy, and a guess at the header from the number of used symbols.
+/// About how many bits a coded block takes: its entropy, and a guess at the header from the number of used
+/// symbols.
 fn entropy_bits(histogram: &Histogram) -> f32 {
     const HEADER_BITS: f32 = 60.0;
     const HEADER_BITS_PER_SYMBOL: f32 = 3.9;

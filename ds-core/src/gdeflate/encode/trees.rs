@@ -1,8 +1,9 @@
 //! Binary trees: for a position, its closest earlier match of every length.
 //!
-//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow them, newest at the root. A
-//! search walks down to where the new position belongs, meets the longest matches on the way, newest first, and rebuilds the tree
-//! around the new root. Nodes are numbered by position plus one, so that fresh tables say "none".
+//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow
+//! them, newest at the root. A search walks down to where the new position belongs, meets the longest matches
+//! on the way, newest first, and rebuilds the tree around the new root. Nodes are numbered by position plus
+//! one, so that fresh tables say "none".
 
 use super::alphabet::distance_symbol;
 use super::chains::Effort;
@@ -59,10 +60,12 @@ impl Trees {
         self.roots.fill(0);
     }
 
-    /// Inserts a position and appends its matches to `found`: lengths and distances rise, and each is the closest match of its length.
-    /// Of those whose distances cost the same only the longest is kept, so there are never more than distance symbols.
+    /// Inserts a position and appends its matches to `found`: lengths and distances rise, and each is the
+    /// closest match of its length. Of those whose distances cost the same only the longest is kept, so there
+    /// are never more than distance symbols.
     ///
-    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the tile.
+    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the
+    /// tile.
     #[inline(always)]
     pub(super) fn search(
         &mut self,
@@ -140,7 +143,8 @@ impl Trees {
         let at = usize::from(position);
         let nice_length = effort.nice_length.min(length_max);
         let mut node = std::mem::replace(&mut self.roots[hash4(word)], position + 1);
-        // Where the next lesser and the next greater node will hang, and how much all nodes below them are known to match.
+        // Where the next lesser and the next greater node will hang, and how much all nodes below them are
+        // known to match.
         let (mut lesser, mut lesser_known) = ((at, 0), 0);
         let (mut greater, mut greater_known) = ((at, 1), 0);
         for _ in 0..effort.depth {
