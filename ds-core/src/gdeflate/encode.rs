@@ -2,10 +2,12 @@
 //!
 //! A tile is encoded in four steps, each with its own file:
 //!
-//! 1. *find* earlier occurrences of the bytes at a position (`pairs.rs`, `quads.rs`, `chains.rs`, `trees.rs`,
-//! from quick to thorough); 2. *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with
-//! `prices.rs`), which become items (`items.rs`); 3. *split* the items into blocks that share codes
-//! (`split.rs`); 4. *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
+//! - *find* earlier occurrences of the bytes at a position (`pairs.rs`, `quads.rs`, `chains.rs`,
+//!   `trees.rs`, from quick to thorough);
+//! - *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`), which become
+//!   items (`items.rs`);
+//! - *split* the items into blocks that share codes (`split.rs`);
+//! - *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
 //!
 //! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an
 //! empty distance code that is not used; the same input and level give the same bytes; no tile is larger than
