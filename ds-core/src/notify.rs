@@ -140,17 +140,29 @@ impl StatusArray {
     /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is
     /// seen waiting.
     pub(crate) fn set(&self, index: u32, hresult: i32) {
+        if self.store(index, hresult) {
+            self.wake();
+        }
+    }
+
+    /// Completes the entry without waking anyone; says whether [`StatusArray::wake`] is due. For callers with a lock
+    /// that a woken thread would want at once.
+    #[must_use]
+    pub(crate) fn store(&self, index: u32, hresult: i32) -> bool {
         let Some(entry) = self.0.results.get(index as usize) else {
-            return;
+            return false;
         };
         entry.store(
             if hresult == E_PENDING { S_OK } else { hresult },
             Ordering::SeqCst,
         );
-        if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.0.lock.lock());
-            self.0.changed.notify_all();
-        }
+        self.0.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Wakes everyone who waits for an entry.
+    pub(crate) fn wake(&self) {
+        drop(self.0.lock.lock());
+        self.0.changed.notify_all();
     }
 }
 

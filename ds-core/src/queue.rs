@@ -214,6 +214,8 @@ pub(crate) type Outcome = Result<(), Fault>;
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     pub(crate) released: Released,
+    /// Status arrays whose waiters are to be woken: they come back to enqueue, and would run into the lock.
+    pub(crate) woken: Vec<StatusArray>,
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
     pub(crate) list: bool,
@@ -407,6 +409,9 @@ impl QueueCore {
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
         drop(state);
+        for array in deferred.woken {
+            array.wake();
+        }
         if deferred.list {
             self.shared.scheduler.list(Arc::clone(self));
         }

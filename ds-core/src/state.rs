@@ -615,12 +615,11 @@ impl State {
                 } else {
                     S_OK
                 };
-                array.set(
-                    index,
-                    self.order
-                        .take_failure()
-                        .map_or(unfinished, |failure| failure.hresult),
-                );
+                let failure = self.order.take_failure();
+                let hresult = failure.map_or(unfinished, |failure| failure.hresult);
+                if array.store(index, hresult) {
+                    deferred.woken.push(array);
+                }
             }
             // A closed queue signals nothing any more: a fence that fires says that the bytes are
             // there.
