@@ -180,8 +180,8 @@ struct Pending {
 /// A foreign object's end here.
 #[derive(Debug)]
 struct Foreign {
-    /// Weak, because the list there keeps what was signalled and not fetched. Without a runtime there is nobody
-    /// to fetch it.
+    /// Weak, because the list there keeps what was signalled and not fetched. Without a runtime there is
+    /// nobody to fetch it.
     notifier: Weak<Notifier>,
     cookie: u64,
     /// Its notification stands in the list; guarded by the list's lock.

@@ -111,8 +111,8 @@ impl Scheduler {
         }
     }
 
-    /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps the
-    /// runtime, which keeps this list.
+    /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
+    /// the runtime, which keeps this list.
     pub(crate) fn clear(&self) {
         while self.next().is_some() {}
     }

@@ -146,7 +146,8 @@ fn probe_word(address: usize, write: bool) -> io::Error {
         (libc::FUTEX_CMP_REQUEUE, probed, own, 0)
     };
     let operation = operation | libc::FUTEX_PRIVATE_FLAG;
-    // SAFETY: the kernel checks both addresses. The word of our own outlives the call; the other is not changed.
+    // SAFETY: the kernel checks both addresses. The word of our own outlives the call; the other is not
+    // changed.
     let result =
         unsafe { libc::syscall(libc::SYS_futex, first, operation, 0, 0usize, second, third) };
     if result < 0 {
