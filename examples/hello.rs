@@ -1,7 +1,7 @@
 //! Reads a file through the engine from Rust: `cargo run --example hello [FILE]`.
 //!
-//! Without a name it reads its own manifest. No unsafe code: a `Buffer` lends its parts to requests and shows its
-//! bytes again when the last of them is done.
+//! Without a name it reads its own manifest. No unsafe code: a `Buffer` lends its parts to requests and shows
+//! its bytes again when the last of them is done.
 
 #![forbid(unsafe_code)]
 

@@ -1527,7 +1527,11 @@ DS_STATIC_ASSERT(sizeof(ds_custom_result) == 16, "ds_custom_result");
 DS_STATIC_ASSERT(offsetof(ds_custom_result, result) == 8, "ds_custom_result.result");
 
 // Puts a source type (DS_SOURCE_*) and a destination type (DS_DESTINATION_*) into ds_request_options.types.
+#if defined(__cplusplus)
+#define DS_REQUEST_TYPES(source, destination) (static_cast<uint8_t>((source) | ((destination) << 1)))
+#else
 #define DS_REQUEST_TYPES(source, destination) ((uint8_t)((source) | ((destination) << 1)))
+#endif
 
 // The functions below only fill structs; they call nothing.
 
