@@ -231,7 +231,7 @@ impl Config {
     }
 
     /// How many I/O threads that makes.
-    pub(crate) fn io_thread_count(&self) -> usize {
+    pub fn io_thread_count(&self) -> usize {
         // Reads of cold files wait more than they work, so there are more threads than cores.
         if self.io_threads == 0 {
             (2 * cores()).clamp(4, 16)
@@ -241,7 +241,7 @@ impl Config {
     }
 
     /// How many workers decompress; 0 if the application does.
-    pub(crate) fn decode_thread_count(&self) -> usize {
+    pub fn decode_thread_count(&self) -> usize {
         match self.decode_threads {
             0 => cores().min(THREADS_MAX as usize),
             threads => usize::try_from(threads)

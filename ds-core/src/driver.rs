@@ -93,12 +93,12 @@ impl Driver {
         }
     }
 
-    /// One round: take, push, submit, reap, complete. Says whether anything happened or is in
-    /// flight.
+    /// One round: take, push, submit, reap, complete. Says whether anything happened.
     pub(crate) fn step(&mut self, shared: &Shared) -> bool {
         let took = self.take(shared);
         self.pass_on_cancels(shared);
-        if self.io.in_flight() > 0 {
+        let moving = self.io.in_flight() > 0;
+        if moving {
             self.io.submit();
             self.io.reap(&mut self.completions);
             while let Some(completion) = self.completions.pop() {
@@ -106,7 +106,7 @@ impl Driver {
             }
         }
         self.flush();
-        took || self.io.in_flight() > 0
+        took || moving
     }
 
     /// Takes a batch of requests from the next queue.

@@ -279,8 +279,30 @@ impl Buffer {
         }))
     }
 
-    /// Turns the contents into a source that any number of requests can read; gives the buffer back
-    /// while lent.
+    /// Consecutive, disjoint parts of the given sizes, from the buffer's start, as destinations; `None` while
+    /// lent, or if they do not fit.
+    pub fn lend_parts(
+        &mut self,
+        parts_bytes: impl IntoIterator<Item = usize>,
+    ) -> Option<Vec<MemoryDestination>> {
+        let all = self.lend()?;
+        let mut start = 0usize;
+        let parts = parts_bytes.into_iter().map(|bytes| {
+            let end = start
+                .checked_add(bytes)
+                .filter(|&end| end <= all.span.bytes)?;
+            let span = all.span.part(start, bytes);
+            start = end;
+            Some(MemoryDestination {
+                span,
+                owner: all.owner.clone(),
+            })
+        });
+        parts.collect()
+    }
+
+    /// Turns the contents into a source that any number of requests can read; gives the buffer back while
+    /// lent.
     pub fn into_source(mut self) -> Result<SharedBytes, Buffer> {
         if self.is_lent() {
             Err(self)
@@ -428,5 +450,26 @@ mod tests {
         // SAFETY: never touched: the last page that a program can name is the kernel's.
         let wild = unsafe { Span::new(std::ptr::without_provenance_mut(usize::MAX / 2), 1) };
         assert!(sys::probe(wild, false).is_err() && sys::probe(wild, true).is_err());
+    }
+
+    #[test]
+    fn parts_are_consecutive_and_fit_or_none_is_lent() {
+        let mut buffer = Buffer::new(10);
+        assert!(buffer.lend_parts([4, 7]).is_none());
+        assert!(buffer.lend_parts([usize::MAX, 2]).is_none());
+        let parts = buffer.lend_parts([3, 0, 7]).expect("they fit");
+        let places: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                (
+                    part.span().address() - buffer.address(),
+                    part.span().bytes(),
+                )
+            })
+            .collect();
+        assert_eq!(places, [(0, 3), (3, 0), (3, 7)]);
+        assert!(buffer.lend_parts([1]).is_none(), "lent");
+        drop(parts);
+        assert!(!buffer.is_lent());
     }
 }

@@ -3,6 +3,8 @@
 //! Inputs lie in boxes of exactly their size and outputs between guard bytes, so that a sanitizer
 //! sees reads, and the test sees writes, outside them.
 
+#![forbid(unsafe_code)]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};

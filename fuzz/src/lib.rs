@@ -32,6 +32,12 @@ pub const TARGETS: &[Target] = &[
     target("tile_stream", targets::tile_stream::target, STREAMS),
     target("tile_decode", targets::tile_decode::target, STREAMS),
     target("tile_encode", targets::tile_encode::target, STREAMS),
+    target(
+        "request_validation",
+        targets::request_validation::target,
+        &[],
+    ),
+    target("queue_program", targets::queue_program::target, &[]),
     target(PLANTED, targets::planted::target, &[]),
 ];
 

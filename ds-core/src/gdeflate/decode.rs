@@ -3,7 +3,7 @@
 //! Works in rounds, as the format does: in a round each of the 32 lanes performs one operation.
 //! Lanes do not depend on each other within a round but for the order of their words, so the
 //! symbol phase is free of branches on data except for three rare things: a long codeword, the
-//! end of a block, and an error. What it finds goes to a [`Batch`]; sequences.rs makes output of it.
+//! end of a block, and an error. What it finds goes to lists; sequences.rs makes output of it.
 //!
 //! Promises
 //! - Every byte of the output is written exactly as the tile says, or an error is returned.

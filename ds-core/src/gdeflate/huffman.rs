@@ -385,3 +385,123 @@ fn successor(reversed: usize, bits: usize) -> usize {
         None => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The entry that decodes `bits`, wherever it is.
+    fn lookup(tables: &Tables, bits: u64, last: u32) -> Entry {
+        let first = tables.first(bits, last);
+        if first.is(Entry::SECOND) {
+            tables.second(first, bits)
+        } else {
+            first
+        }
+    }
+
+    /// Codewords as the DEFLATE specification assigns them, first bit highest.
+    fn codewords(lengths: &[u8]) -> Vec<(usize, u64, u32)> {
+        let mut codewords = Vec::new();
+        let mut code = 0;
+        for bits in 1..=15 {
+            for (symbol, _) in lengths
+                .iter()
+                .enumerate()
+                .filter(|(_, length)| **length == bits)
+            {
+                codewords.push((symbol, code, u32::from(bits)));
+                code += 1;
+            }
+            code <<= 1;
+        }
+        codewords
+    }
+
+    #[test]
+    fn every_codeword_finds_its_symbol_whatever_follows() {
+        // Lengths 1 to 14 once, 15 twice: every length, and second tables of every depth.
+        let mut literals = [0; LITERAL_SYMBOLS_MAX];
+        let symbols = [
+            101, 256, 7, 285, 257, 0, 255, 33, 284, 265, 270, 66, 200, 9, 280, 262,
+        ];
+        for (i, symbol) in symbols.into_iter().enumerate() {
+            literals[symbol] = (i as u8 + 1).min(15);
+        }
+        let mut distances = [0; DISTANCE_SYMBOLS_MAX];
+        for (i, length) in distances[3..19].iter_mut().rev().enumerate() {
+            *length = (i as u8 + 1).min(15);
+        }
+        let mut tables = Box::new(Tables::EMPTY);
+        tables.set(&literals, &distances).unwrap();
+        let codes = [
+            (&literals[..], &LITERALS[..], 0),
+            (&distances, &DISTANCES, Entry::LENGTH),
+        ];
+        for (lengths, meanings, last) in codes {
+            for (symbol, code, bits) in codewords(lengths) {
+                let reversed = code.reverse_bits() >> (64 - bits);
+                for behind in [0, u64::MAX, 0x1234_5678_9ABC_DEF5] {
+                    let entry = lookup(&tables, reversed | behind << bits, last);
+                    assert_eq!(
+                        entry,
+                        meanings[symbol].with_codeword(bits as usize),
+                        "{symbol}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn values_cover_all_lengths_and_distances_without_gaps() {
+        let mut next = 3;
+        for entry in &LITERALS[257..285] {
+            assert_eq!(entry.value(0), next);
+            next = entry.value(u64::MAX) + 1;
+        }
+        assert_eq!(next, 259);
+        assert_eq!(
+            (LITERALS[285].value(0), LITERALS[285].value(u64::MAX)),
+            (3, 65_538)
+        );
+        next = 1;
+        for entry in &DISTANCES {
+            assert_eq!(entry.value(0), next);
+            next = entry.value(u64::MAX) + 1;
+        }
+        assert_eq!(next, 65_537);
+        // Extra bits behind a codeword of 15 bits; what follows them does not count.
+        let entry = LITERALS[285].with_codeword(15);
+        assert_eq!(entry.value(0x1_2345 << 15 | 0x7FFF), 3 + 0x2345);
+    }
+
+    #[test]
+    fn only_complete_codes_and_the_two_exceptions_become_tables() {
+        let mut tables = Box::new(Tables::EMPTY);
+        let mut end_only = [0; 257];
+        end_only[END_OF_BLOCK] = 1;
+        assert_eq!(tables.set(&end_only, &[0]), Ok(()));
+        for bits in [0, 1] {
+            assert!(lookup(&tables, bits, 0).is(Entry::END));
+            assert_eq!(
+                lookup(&tables, bits, Entry::LENGTH),
+                Entry::INVALID.with_codeword(1)
+            );
+        }
+        assert_eq!(tables.set(&end_only, &[0, 1]), Ok(()));
+        assert_eq!(lookup(&tables, 1, Entry::LENGTH).value(0), 2);
+        for wrong in [&[2][..], &[2, 2], &[1, 2], &[1, 1, 1], &[1, 1, 15]] {
+            assert_eq!(
+                tables.set(&end_only, wrong),
+                Err(TableError::Distance),
+                "{wrong:?}"
+            );
+        }
+        assert_eq!(tables.set(&[8; 257], &[0]), Err(TableError::Literal));
+        assert_eq!(tables.set(&[9; 257], &[0]), Err(TableError::Literal));
+        end_only[END_OF_BLOCK] = 2;
+        assert_eq!(tables.set(&end_only, &[0]), Err(TableError::Literal));
+        assert_eq!(tables.set(&[0; 257], &[0]), Err(TableError::NoEndOfBlock));
+    }
+}

@@ -217,10 +217,14 @@ impl<'a> Output<'a> {
         if length > self.bytes.len() - self.written {
             return Err(DecodeError::OutputOverflow);
         }
-        for at in self.written..self.written + length {
-            self.bytes[at] = self.bytes[at - distance];
+        // What lies between source and target is the pattern a whole number of times, and each copy
+        // adds as much again: few copies, however long the match.
+        let (source, end) = (self.written - distance, self.written + length);
+        while self.written < end {
+            let bytes = (self.written - source).min(end - self.written);
+            self.bytes.copy_within(source..source + bytes, self.written);
+            self.written += bytes;
         }
-        self.written += length;
         Ok(())
     }
 

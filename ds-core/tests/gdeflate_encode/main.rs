@@ -110,7 +110,8 @@ impl Noise {
         records
     }
 
-    /// Byte values whose frequencies are Fibonacci numbers, shuffled: Huffman's tree would be deeper than the limit.
+    /// Byte values whose frequencies are Fibonacci numbers, shuffled: Huffman's tree would be deeper than the
+    /// limit.
     fn skewed(&mut self) -> Vec<u8> {
         let (mut a, mut b) = (1, 1);
         let mut bytes = Vec::new();

@@ -31,8 +31,8 @@ impl Compressor {
             data: self.room.as_mut_ptr().cast(),
             nbytes: self.room.len(),
         };
-        // SAFETY: the handle is live, `input` is readable for its length, and the page describes `room`, which is larger than
-        // the reference's bound for one tile.
+        // SAFETY: the handle is live, `input` is readable for its length, and the page describes `room`,
+        // which is larger than the reference's bound for one tile.
         let bytes = unsafe {
             sys::libdeflate_gdeflate_compress(
                 self.handle,
@@ -85,8 +85,8 @@ impl Decompressor {
             nbytes: tile.len(),
         };
         let mut written = 0;
-        // SAFETY: the handle is live; the tile has slack for the reference's over-reads, and the output is twice a tile, more
-        // than the reference ever writes for one.
+        // SAFETY: the handle is live; the tile has slack for the reference's over-reads, and the output is
+        // twice a tile, more than the reference ever writes for one.
         let result = unsafe {
             sys::libdeflate_gdeflate_decompress(
                 self.handle,

@@ -1,7 +1,10 @@
 //! A decoder written from the format's description alone, for clearness and strictness, never for speed.
 //!
-//! Beyond decoding it checks what the encoder promises: complete codes (or an unused, empty distance code), no symbol 286 or 287,
-//! an end-of-block codeword, no distance or length out of the tile, and a tile of exactly the words that decoding reads.
+//! Beyond decoding it checks what the encoder promises: complete codes (or an unused, empty distance code),
+//! no symbol 286 or 287, an end-of-block codeword, no distance or length out of the tile, and a tile of
+//! exactly the words that decoding reads.
+
+#![forbid(unsafe_code)]
 
 const LANES: usize = 32;
 

@@ -1,15 +1,15 @@
 //! The reference codec, for comparison: one tile at a time, without the safe crate's allocations.
 //!
-//! Direct calls because the crate's own `Compressor` hides that the encoder gives up on some noise,
-//! and hands on a tile of 0 bytes, which its decoder then reads as if it were one.
+//! Direct calls because the safe wrapper, the crate `gdeflate`, hides that the encoder gives up on
+//! some noise: it hands on a tile of 0 bytes, which its decoder then reads as if it were one.
 
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::ffi::c_void;
 use std::ptr;
 
-use gdeflate::sys::{
-    self, libdeflate_gdeflate_compressor, libdeflate_gdeflate_decompressor,
+use gdeflate_sys::{
+    self as sys, libdeflate_gdeflate_compressor, libdeflate_gdeflate_decompressor,
     libdeflate_gdeflate_in_page, libdeflate_gdeflate_out_page,
 };
 

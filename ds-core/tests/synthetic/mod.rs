@@ -1,5 +1,6 @@
 //! Seeded data for tests: the same bytes on every machine and in every year.
 
+#![forbid(unsafe_code)]
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 /// A small generator of pseudo-random numbers (xorshift with a multiplier). Its sequence is part

@@ -3,6 +3,7 @@
 //! Shares no code with the library. Lanes are queues of bits; a word is laid out for a lane at the
 //! moment when a decoder would take it.
 
+#![forbid(unsafe_code)]
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use std::collections::VecDeque;

@@ -1,6 +1,7 @@
 //! The two alphabets of a block, as an encoder needs them: value to symbol and extra bits.
 //!
-//! GDeflate takes its alphabets from Deflate64: length symbol 285 carries sixteen extra bits, and distances reach the whole tile.
+//! GDeflate takes its alphabets from Deflate64: length symbol 285 carries sixteen extra bits, and distances
+//! reach the whole tile.
 
 /// Literal/length symbols with a codeword in the static code; 286 and 287 are never sent.
 pub(super) const LITLEN_COUNT: usize = 288;
@@ -69,9 +70,9 @@ pub(super) fn length_extra(length: usize) -> u32 {
 
 /// The symbol of a distance, 1..=65,535.
 ///
-/// Two symbols share each power of two, told apart by the bit below the highest. In a floating-point number these are the exponent
-/// and the first bit of the mantissa, side by side; read from there they cost neither a table nor a branch that no processor
-/// could predict. Distances 1 and 2 do not follow the rule.
+/// Two symbols share each power of two, told apart by the bit below the highest. In a floating-point number
+/// these are the exponent and the first bit of the mantissa, side by side; read from there they cost neither
+/// a table nor a branch that no processor could predict. Distances 1 and 2 do not follow the rule.
 #[inline(always)]
 pub(super) fn distance_symbol(distance: u16) -> usize {
     /// What 2.0 has there, less the symbol of distance 3.

@@ -4,7 +4,7 @@ use super::alphabet::{
     DISTANCE_COUNT, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT,
     distance_extra_bits, distance_symbol, length_extra, length_symbol, litlen_extra_bits,
 };
-use super::code::{CODEWORD_BITS_MAX, Code};
+use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
 use super::header::Header;
 use super::items::{Histogram, Item, ROW_COUNT, row_of_length};
 use super::lanes::{LANES, Lanes, Op};
@@ -70,6 +70,13 @@ fn bits_under(
     };
     3 + (bits(&histogram.litlen, litlen) + bits(&histogram.distance, distance)) as usize
         + histogram.extra_bits()
+}
+
+/// Bits of a dynamic block, all of them.
+pub(super) fn coded_bits(histogram: &Histogram) -> usize {
+    let litlen = lengths_for(&histogram.litlen, CODEWORD_BITS_MAX);
+    let distance = lengths_for(&histogram.distance, CODEWORD_BITS_MAX);
+    Header::new(&litlen, &distance).bits + bits_under(histogram, &litlen, &distance)
 }
 
 /// Bits of stored blocks for so many bytes.
@@ -138,14 +145,16 @@ impl BlockWriter {
     }
 }
 
-/// Operations buffered between scheduling and the lanes: whole rounds, and two more for what the last of them reserves.
+/// Operations buffered between scheduling and the lanes: whole rounds, and two more for what the last of them
+/// reserves.
 const ROUNDS_OPS: usize = 1024;
 const BUFFER_OPS: usize = 2 * ROUNDS_OPS;
 
 /// Puts the symbols of a block in decoding order.
 ///
-/// A match takes two operations of its lane: the length now and the distance exactly [`LANES`] operations later. So operations have
-/// fixed numbers, a match reserves the number of its distance, and what comes next takes the first number that is not reserved.
+/// A match takes two operations of its lane: the length now and the distance exactly [`LANES`] operations
+/// later. So operations have fixed numbers, a match reserves the number of its distance, and what comes next
+/// takes the first number that is not reserved.
 struct Rounds {
     ops: Box<[Op; BUFFER_OPS]>,
     /// What each literal and each length sends.
@@ -157,7 +166,8 @@ struct Rounds {
 struct Place {
     /// The number of the next operation, counted from the start of the buffer.
     at: usize,
-    /// Which of the operations from `at` on are reserved, the next one lowest. Never more than the first [`LANES`].
+    /// Which of the operations from `at` on are reserved, the next one lowest. Never more than the first
+    /// [`LANES`].
     reserved: u64,
 }
 
@@ -168,13 +178,15 @@ impl Place {
         self.at + self.passed() as usize
     }
 
-    /// How many reserved operations come first. The set bit says that it is never all of them, which saves a branch.
+    /// How many reserved operations come first. The set bit says that it is never all of them, which saves a
+    /// branch.
     #[inline(always)]
     fn passed(self) -> u32 {
         (!self.reserved | 1 << 63).trailing_zeros()
     }
 
-    /// What comes after the operation at the first free number, which reserves its lane's next turn for a match.
+    /// What comes after the operation at the first free number, which reserves its lane's next turn for a
+    /// match.
     #[inline(always)]
     fn after(self, is_match: bool) -> Place {
         let passed = self.passed();
@@ -225,8 +237,8 @@ impl Rounds {
         }
     }
 
-    /// Literals and matches alike, because which of them comes next cannot be predicted: a literal's distance is an operation of no
-    /// bits that nothing is reserved for.
+    /// Literals and matches alike, because which of them comes next cannot be predicted: a literal's distance
+    /// is an operation of no bits that nothing is reserved for.
     #[inline(always)]
     fn place_item(&mut self, place: Place, codes: &Codes, item: Item) -> Place {
         let op = match self.rows.get(item.row()) {
@@ -244,7 +256,8 @@ impl Rounds {
         place.after(is_match)
     }
 
-    /// Hands full rounds to the lanes and moves the rest to the front; returns where the next operation goes now.
+    /// Hands full rounds to the lanes and moves the rest to the front; returns where the next operation goes
+    /// now.
     #[inline(never)]
     fn flush(&mut self, lanes: &mut Lanes, at: usize) -> usize {
         lanes.put_rounds(&self.ops[..ROUNDS_OPS]);

@@ -1,13 +1,13 @@
 //! Hash chains: all earlier positions that may start with the same four bytes, newest first.
 //!
-//! The tile is the window, so nothing ever leaves and positions are `u16`. Tables need no marker for "none": a fresh head says
-//! position 0, which is a true candidate (it is never inserted, it is simply always there), and a chain that reaches it ends.
-//! Candidates are only candidates; their bytes decide.
+//! The tile is the window, so nothing ever leaves and positions are `u16`. Tables need no marker for "none":
+//! a fresh head says position 0, which is a true candidate (it is never inserted, it is simply always there),
+//! and a chain that reaches it ends. Candidates are only candidates; their bytes decide.
 
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 13;
-const HASH4_BITS: u32 = 15;
+const HASH4_BITS: u32 = 16;
 
 /// A match, or `length` 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,8 @@ pub(super) trait Finder {
     /// Makes a position, which must not be 0, known without searching.
     fn insert(&mut self, tile: &Tile, position: u16);
 
-    /// The longest match at a position longer than `longer_than` (at least 2), of those within the effort; then inserts it.
+    /// The longest match at a position longer than `longer_than` (at least 2), of those within the effort;
+    /// then inserts it.
     ///
     /// Positions are searched or inserted in ascending order, each once, from 1 on.
     fn search(&mut self, tile: &Tile, position: u16, longer_than: usize, effort: Effort) -> Match;

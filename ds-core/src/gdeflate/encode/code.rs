@@ -34,7 +34,8 @@ impl<const N: usize> Code<N> {
         code
     }
 
-    /// The cheapest code for these frequencies with codewords of at most `bits_max`, nearly: see [`lengths_for`].
+    /// The cheapest code for these frequencies with codewords of at most `bits_max`, nearly: see
+    /// [`lengths_for`].
     pub(super) fn from_frequencies(frequencies: &[u32; N], bits_max: usize) -> Self {
         Self::from_lengths(lengths_for(frequencies, bits_max))
     }
@@ -66,13 +67,15 @@ impl<const N: usize> Code<N> {
 
 /// Codeword lengths for these frequencies: Huffman's, or near them where Huffman's exceed `bits_max`.
 ///
-/// The result is always a complete code, but for one exception: all frequencies zero give all lengths zero. A single used symbol
-/// gets a partner that is never sent, because decoders on GPUs do not check for incomplete codes.
+/// The result is always a complete code, but for one exception: all frequencies zero give all lengths zero. A
+/// single used symbol gets a partner that is never sent, because decoders on GPUs do not check for incomplete
+/// codes.
 pub(super) fn lengths_for<const N: usize>(frequencies: &[u32; N], bits_max: usize) -> [u8; N] {
     const { assert!(N <= SYMBOLS_MAX) };
     debug_assert!(bits_max <= CODEWORD_BITS_MAX && N <= 1 << bits_max);
     let mut lengths = [0; N];
-    // Symbols by frequency: sorted keys of frequency and symbol. A tile has too few symbols for the frequency to overflow.
+    // Symbols by frequency: sorted keys of frequency and symbol. A tile has too few symbols for the frequency
+    // to overflow.
     let mut keys = [0_u32; SYMBOLS_MAX];
     let mut used = 0;
     for (symbol, &frequency) in frequencies.iter().enumerate() {
@@ -138,10 +141,11 @@ fn depth_counts(keys: &[u32]) -> [usize; SYMBOLS_MAX] {
     counts
 }
 
-/// Pushes leaves below `bits_max` up to it and pays for that with the deepest leaves above it, until the code is complete again.
+/// Pushes leaves below `bits_max` up to it and pays for that with the deepest leaves above it, until the code
+/// is complete again.
 ///
-/// In units of the longest codeword's share of the code space, each step (a leaf becomes a pair of leaves one bit longer, and
-/// one leaf of the longest codewords moves into the pair) frees exactly one.
+/// In units of the longest codeword's share of the code space, each step (a leaf becomes a pair of leaves one
+/// bit longer, and one leaf of the longest codewords moves into the pair) frees exactly one.
 fn limited_counts(mut counts: [usize; SYMBOLS_MAX], bits_max: usize) -> [usize; SYMBOLS_MAX] {
     let too_deep: usize = counts[bits_max + 1..].iter().sum();
     if too_deep == 0 {

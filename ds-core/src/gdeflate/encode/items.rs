@@ -8,9 +8,6 @@ use super::alphabet::{
     distance_symbol, length_symbol, litlen_extra_bits,
 };
 
-/// Bytes a segment covers before the next one begins.
-pub(super) const SEGMENT_BYTES: usize = 4096;
-
 /// A literal or a match, in 32 bits: the distance, 0 for a literal, below the byte or the length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Item(u32);
@@ -69,6 +66,8 @@ pub(super) struct Items {
     /// As many as a tile has bytes, at most.
     list: Box<[Item; TILE_BYTES_MAX]>,
     len: usize,
+    /// Bytes a segment covers before the next one begins.
+    segment_bytes: usize,
     /// Symbols of the open segment.
     open: Histogram,
     /// Where the open segment begins, in items and in bytes.
@@ -79,15 +78,16 @@ pub(super) struct Items {
 }
 
 impl Items {
-    /// None.
-    pub(super) fn new() -> Items {
+    /// None; segments will have `segment_bytes` bytes or, where a match passes their end, a little more.
+    pub(super) fn new(segment_bytes: usize) -> Items {
         Items {
             list: super::zeroed(),
             len: 0,
+            segment_bytes,
             open: Histogram::EMPTY,
             open_item: 0,
             open_byte: 0,
-            parts: Vec::with_capacity(TILE_BYTES_MAX / SEGMENT_BYTES),
+            parts: Vec::with_capacity(TILE_BYTES_MAX / segment_bytes),
         }
     }
 
@@ -113,6 +113,11 @@ impl Items {
         self.len += 1;
         self.open.litlen[length_symbol(length)] += 1;
         self.open.distance[distance_symbol(distance as u16)] += 1;
+    }
+
+    /// Where a segment that begins at byte `start` should end, in a tile of so many bytes.
+    pub(super) fn segment_end(&self, start: usize, bytes: usize) -> usize {
+        (start + self.segment_bytes).min(bytes)
     }
 
     /// Closes the open segment, which ends before byte `end`.

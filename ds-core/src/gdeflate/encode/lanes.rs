@@ -1,16 +1,18 @@
 //! The 32 lanes of a tile: takes operations in decoding order, puts their bits into the right words.
 //!
-//! A decoder refills a lane from the shared word list whenever fewer than 32 bits are left in it, so the order of the words is the
-//! order of the refills, and an encoder must replay them. The replay is short when a lane counts the bits of its *current* word as
-//! 1..=32 instead of 0..=31: then it always owns exactly two words, the current one and the next, and one rule covers everything: an
-//! operation that takes the count above 32 finishes the current word, and this is also the moment of the decoder's refill, which
-//! claims the first free word of the tile. A fresh lane has a full, imaginary current word (`filled` = 32) and its initial word as
-//! the next one.
+//! A decoder refills a lane from the shared word list whenever fewer than 32 bits are left in it, so the
+//! order of the words is the order of the refills, and an encoder must replay them. The replay is short when
+//! a lane counts the bits of its *current* word as 1..=32 instead of 0..=31: then it always owns exactly two
+//! words, the current one and the next, and one rule covers everything: an operation that takes the count
+//! above 32 finishes the current word, and this is also the moment of the decoder's refill, which claims the
+//! first free word of the tile. A fresh lane has a full, imaginary current word (`filled` = 32) and its
+//! initial word as the next one.
 
 /// Lanes in a tile.
 pub(super) const LANES: usize = 32;
 
-/// Words of room. A tile is never written with more bits than two stored blocks take (encode.rs), which is 16,418 words.
+/// Words of room. A tile is never written with more bits than two stored blocks take (encode.rs), which is
+/// 16,418 words.
 const WORDS_ROOM: usize = 1 << 15;
 
 /// Where the imaginary first words of the lanes go: far beyond anything that is kept.
@@ -18,7 +20,8 @@ const IMAGINARY: u16 = (WORDS_ROOM - 1) as u16;
 
 /// One operation: at most 31 bits, and how many.
 ///
-/// The bits are in the lower half, the count in the upper half, so that lists of operations are dense and an empty one is zero.
+/// The bits are in the lower half, the count in the upper half, so that lists of operations are dense and an
+/// empty one is zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Op(u64);
 
@@ -111,7 +114,8 @@ impl Lanes {
         let lane = &mut lanes[lane % LANES];
         let bits = lane.bits | u64::from(op.bits()) << lane.filled;
         let filled = lane.filled + op.count();
-        // Stored every time: whether a word is finished is unpredictable, and a later store to the same word corrects this one.
+        // Stored every time: whether a word is finished is unpredictable, and a later store to the same word
+        // corrects this one.
         words[usize::from(lane.current) % WORDS_ROOM] = bits as u32;
         let full = filled > 32;
         let shift = u32::from(full) * 32;

@@ -1,19 +1,20 @@
 //! The near-optimal parse: the cheapest way through a tile under prices that are refined a few times.
 //!
-//! Matches are found once. Then each pass walks the tile from its end, finds for every position the cheapest way to the end under the
-//! prices of the block it is in, and the result is split into blocks anew, whose symbol frequencies give the next pass its prices.
-//! A match may reach into the next block; the border then moves to the match's end.
+//! Matches are found once. Then each pass walks the tile from its end, finds for every position the cheapest
+//! way to the end under the prices of the block it is in, and the result is split into blocks anew, whose
+//! symbol frequencies give the next pass its prices. A match may reach into the next block; the border then
+//! moves to the match's end.
+
+use std::ops::Range;
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::chains::Effort;
-use super::items::{Items, Part, SEGMENT_BYTES};
+use super::items::Items;
 use super::prices::Prices;
-use super::split::join;
+use super::split::{Estimate, is_better_stored, join};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
-/// Matches kept for one tile; beyond this a position keeps only its longest.
-const MATCHES_MAX: usize = 1 << 20;
 /// Positions inserted at each end of a match longer than twice this.
 const INSERTED_MAX: usize = 256;
 
@@ -22,7 +23,9 @@ pub(super) struct Optimal {
     trees: Trees,
     effort: Effort,
     passes: u32,
-    /// All matches, by position.
+    /// How the blocks that are written are chosen.
+    last_estimate: Estimate,
+    /// All matches, by position; at most as many as distance symbols for each.
     matches: Vec<Found>,
     /// Where the matches of each position end in `matches`; they begin where those of the previous one end.
     match_ends: Vec<u32>,
@@ -40,11 +43,12 @@ const LITERAL: Found = Found {
 
 impl Optimal {
     /// A parse that refines its prices `passes` times.
-    pub(super) fn new(effort: Effort, passes: u32) -> Optimal {
+    pub(super) fn new(effort: Effort, passes: u32, last_estimate: Estimate) -> Optimal {
         Optimal {
             trees: Trees::new(),
             effort,
             passes,
+            last_estimate,
             matches: Vec::with_capacity(1 << 17),
             match_ends: Vec::with_capacity(1 << 16),
             price_to_end: Vec::with_capacity((1 << 16) + 1),
@@ -55,11 +59,22 @@ impl Optimal {
     /// Parses the tile and splits it into blocks.
     pub(super) fn parse(&mut self, tile: &Tile, items: &mut Items) {
         self.find_matches(tile);
-        self.take_longest(tile, items);
-        for _ in 0..self.passes {
-            self.find_steps(tile, items.parts());
+        self.find_steps(tile, std::iter::once((0..tile.len(), Prices::guess(tile))));
+        self.take_steps(tile, items);
+        for _ in 1..self.passes {
+            join(items.parts_mut(), Estimate::Entropy);
+            if items.parts().iter().all(is_better_stored) {
+                // Noise: no prices will make anything of it.
+                break;
+            }
+            let parts = items.parts().iter().rev();
+            self.find_steps(
+                tile,
+                parts.map(|part| (part.input.clone(), Prices::new(&part.histogram))),
+            );
             self.take_steps(tile, items);
         }
+        join(items.parts_mut(), self.last_estimate);
     }
 
     /// Fills `matches`.
@@ -74,9 +89,6 @@ impl Optimal {
             let first = self.matches.len();
             self.trees
                 .search(tile, at as u16, self.effort, &mut self.matches);
-            if self.matches.len() > MATCHES_MAX {
-                self.matches.drain(first..self.matches.len() - 1);
-            }
             self.match_ends.push(self.matches.len() as u32);
             at += 1;
             let longest = self.matches[first..]
@@ -101,16 +113,6 @@ impl Optimal {
         to.max(from)
     }
 
-    /// A first parse, to have frequencies: the longest match wherever there is one.
-    fn take_longest(&self, tile: &Tile, items: &mut Items) {
-        take(tile, items, |at| match self.matches_at(at).last() {
-            Some(&found) if usize::from(found.length) > LENGTH_MIN || found.distance < 4096 => {
-                found
-            }
-            _ => LITERAL,
-        });
-    }
-
     /// Turns `steps` into items.
     fn take_steps(&self, tile: &Tile, items: &mut Items) {
         take(tile, items, |at| self.steps[at]);
@@ -122,18 +124,17 @@ impl Optimal {
         &self.matches[first as usize..self.match_ends[at] as usize]
     }
 
-    /// Fills `price_to_end` and `steps`.
+    /// Fills `price_to_end` and `steps`, given the prices of each part of the tile, the last part first.
     #[inline(never)]
-    fn find_steps(&mut self, tile: &Tile, parts: &[Part]) {
+    fn find_steps(&mut self, tile: &Tile, parts: impl Iterator<Item = (Range<usize>, Prices)>) {
         let mut price_to_end = std::mem::take(&mut self.price_to_end);
         let mut steps = std::mem::take(&mut self.steps);
         price_to_end.clear();
         price_to_end.resize(tile.len() + 1, 0);
         steps.clear();
         steps.resize(tile.len(), LITERAL);
-        for part in parts.iter().rev() {
-            let prices = Prices::new(&part.histogram);
-            for at in part.input.clone().rev() {
+        for (input, prices) in parts {
+            for at in input.rev() {
                 let ways = &mut price_to_end[at..];
                 let literal = prices.literal[usize::from(tile.byte(at))] + ways[1];
                 (ways[0], steps[at]) = cheapest_step(&prices, self.matches_at(at), ways, literal);
@@ -143,12 +144,12 @@ impl Optimal {
     }
 }
 
-/// Goes through the tile step by step and splits what comes of it into blocks.
+/// Goes through the tile step by step.
 fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
     items.clear();
     let mut at = 0;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let step = step_at(at);
             if step.distance == 0 {
@@ -161,7 +162,6 @@ fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
         }
         items.close_segment(at);
     }
-    join(items.parts_mut());
 }
 
 /// The cheapest of a literal, whose way is priced `literal`, and every length of the given matches.

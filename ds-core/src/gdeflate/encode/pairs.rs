@@ -64,7 +64,8 @@ impl Pairs {
 
     /// The longer of the matches with the two known positions, else one of three bytes; then inserts.
     ///
-    /// Positions are searched or inserted in ascending order from 1 on; at least [`HASHED_BYTES`] bytes follow each.
+    /// Positions are searched or inserted in ascending order from 1 on; at least [`HASHED_BYTES`] bytes
+    /// follow each.
     #[inline(always)]
     pub(super) fn search(&mut self, tile: &Tile, position: u16) -> Option<Match> {
         let at = usize::from(position);

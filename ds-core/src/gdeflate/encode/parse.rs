@@ -1,11 +1,12 @@
 //! Greedy and lazy parses: one pass, decisions on the spot.
 
 use super::chains::{Effort, Finder, Match};
-use super::items::{Items, SEGMENT_BYTES};
+use super::items::Items;
 use super::pairs::{self, Pairs};
 use super::tile::Tile;
 
-/// Positions inserted at each end of a match longer than twice this; the middle of a long run is not worth knowing.
+/// Positions inserted at each end of a match longer than twice this; the middle of a long run is not worth
+/// knowing.
 const INSERTED_MAX: usize = 256;
 
 /// Takes the first match wherever there is one; hurries through data without any.
@@ -18,7 +19,7 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
     let searched = tile.len().saturating_sub(pairs::HASHED_BYTES - 1);
     let mut at = 1;
     while at < searched {
-        let end = (at + SEGMENT_BYTES).min(searched);
+        let end = items.segment_end(at, searched);
         let mut run_start = at;
         while at < end {
             let Some(found) = pairs.search(tile, at as u16) else {
@@ -48,7 +49,7 @@ pub(super) fn greedy(tile: &Tile, finder: &mut impl Finder, effort: Effort, item
     items.push_literal(tile.byte(0));
     let mut at = 1;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let found = finder.search(tile, at as u16, 2, effort);
             if found.length == 0 {
@@ -78,7 +79,7 @@ pub(super) fn lazy(tile: &Tile, finder: &mut impl Finder, effort: Effort, items:
     };
     let mut at = 1;
     while at < tile.len() {
-        let end = (at + SEGMENT_BYTES).min(tile.len());
+        let end = items.segment_end(at, tile.len());
         while at < end {
             let mut found = finder.search(tile, at as u16, 2, effort);
             if found.length == 0 {

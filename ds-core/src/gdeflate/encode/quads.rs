@@ -1,8 +1,8 @@
 //! Quads: for each hash of four bytes, the four newest positions that had it, in one word.
 //!
-//! Against chains of the same depth this finds a little less, since strangers with the same hash push older positions out, but it does
-//! so without a walk: one load names all candidates. As in `chains.rs`, position 0 stands for "none" as well as for itself,
-//! because its bytes decide anyway.
+//! Against chains of the same depth this finds a little less, since strangers with the same hash push older
+//! positions out, but it does so without a walk: one load names all candidates. As in `chains.rs`, position 0
+//! stands for "none" as well as for itself, because its bytes decide anyway.
 
 use super::chains::{Effort, Finder, Match, hash3_match};
 use super::tile::Tile;

@@ -1,10 +1,11 @@
 //! Where a tile's blocks begin and end.
 //!
-//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing: items are counted in
-//! small segments, and neighbours are joined for as long as one code for both is estimated to be cheaper than two.
+//! The whole tile is parsed before its first block is written, so borders need not be guessed while parsing:
+//! items are counted in small segments, and neighbours are joined for as long as one code for both is
+//! estimated to be cheaper than two.
 
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
-use super::block::stored_bits;
+use super::block::{coded_bits, stored_bits};
 use super::items::{Histogram, Part};
 use super::log2::log2;
 
@@ -15,20 +16,43 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(parts: &[Part]) -> Pair {
+    fn new(parts: &[Part], estimate: Estimate) -> Pair {
         let histogram = parts[0].histogram.joined(&parts[1].histogram);
-        let bits = estimated_bits(&histogram, parts[1].input.end - parts[0].input.start);
+        let bits = estimate.bits(&histogram, parts[1].input.end - parts[0].input.start);
         Pair { histogram, bits }
     }
 }
 
+/// How to foresee what a block takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Estimate {
+    /// By entropy and a guess at the header.
+    Entropy,
+    /// By making the codes and the header; about twenty times as slow.
+    Exact,
+}
+
+impl Estimate {
+    fn bits(self, histogram: &Histogram, bytes: usize) -> f32 {
+        let coded = match self {
+            Estimate::Entropy => entropy_bits(histogram),
+            // At most 2^20 or so, which a float holds exactly.
+            Estimate::Exact => coded_bits(histogram) as f32,
+        };
+        coded.min(stored_bits(bytes) as f32)
+    }
+}
+
 /// Joins the pair of neighbours that gains most, again and again.
-pub(super) fn join(parts: &mut Vec<Part>) {
+pub(super) fn join(parts: &mut Vec<Part>, estimate: Estimate) {
     let mut bits: Vec<f32> = parts
         .iter()
-        .map(|part| estimated_bits(&part.histogram, part.input.len()))
+        .map(|part| estimate.bits(&part.histogram, part.input.len()))
         .collect();
-    let mut pairs: Vec<Pair> = parts.windows(2).map(Pair::new).collect();
+    let mut pairs: Vec<Pair> = parts
+        .windows(2)
+        .map(|pair| Pair::new(pair, estimate))
+        .collect();
     loop {
         let gains = pairs
             .iter()
@@ -48,23 +72,28 @@ pub(super) fn join(parts: &mut Vec<Part>) {
         bits.remove(best + 1);
         bits[best] = pair.bits;
         if best > 0 {
-            pairs[best - 1] = Pair::new(&parts[best - 1..]);
+            pairs[best - 1] = Pair::new(&parts[best - 1..], estimate);
         }
         if best < pairs.len() {
-            pairs[best] = Pair::new(&parts[best..]);
+            pairs[best] = Pair::new(&parts[best..], estimate);
         }
     }
 }
 
-/// About how many bits a block takes: its entropy, and a guess at the header from the number of used symbols.
-fn estimated_bits(histogram: &Histogram, bytes: usize) -> f32 {
+/// Whether a part is likely to end as a stored block.
+pub(super) fn is_better_stored(part: &Part) -> bool {
+    entropy_bits(&part.histogram) >= stored_bits(part.input.len()) as f32
+}
+
+/// About how many bits a coded block takes: its entropy, and a guess at the header from the number of used
+/// symbols.
+fn entropy_bits(histogram: &Histogram) -> f32 {
     const HEADER_BITS: f32 = 60.0;
-    const HEADER_BITS_PER_SYMBOL: f32 = 3.5;
+    const HEADER_BITS_PER_SYMBOL: f32 = 3.9;
     let (litlen_bits, litlen_used) = entropy::<LITLEN_COUNT>(&histogram.litlen);
     let (distance_bits, distance_used) = entropy::<DISTANCE_COUNT>(&histogram.distance);
     let header = HEADER_BITS + HEADER_BITS_PER_SYMBOL * (litlen_used + distance_used);
-    let coded = litlen_bits + distance_bits + header + histogram.extra_bits() as f32;
-    coded.min(stored_bits(bytes) as f32)
+    litlen_bits + distance_bits + header + histogram.extra_bits() as f32
 }
 
 /// Bits that an ideal code would take for these symbols, and how many of them are used.

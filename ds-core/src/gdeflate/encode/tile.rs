@@ -1,7 +1,8 @@
 //! The input of one tile, copied where reading is cheap: any position can be read as a whole word.
 //!
-//! A tile is at most 64 KiB, so a position is a `u16` and the compiler itself can see that reads at positions stay inside the
-//! buffer. The slack behind the data holds zeros; what is matched there is cut off by the callers' `length_max`.
+//! A tile is at most 64 KiB, so a position is a `u16` and the compiler itself can see that reads at positions
+//! stay inside the buffer. The slack behind the data holds zeros; what is matched there is cut off by the
+//! callers' `length_max`.
 
 use super::TILE_BYTES_MAX;
 

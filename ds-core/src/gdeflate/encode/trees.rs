@@ -1,14 +1,16 @@
 //! Binary trees: for a position, its closest earlier match of every length.
 //!
-//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow them, newest at the root. A
-//! search walks down to where the new position belongs, meets the longest matches on the way, newest first, and rebuilds the tree
-//! around the new root. Nodes are numbered by position plus one, so that fresh tables say "none".
+//! All positions whose first four bytes have the same hash form a tree, ordered by the bytes that follow
+//! them, newest at the root. A search walks down to where the new position belongs, meets the longest matches
+//! on the way, newest first, and rebuilds the tree around the new root. Nodes are numbered by position plus
+//! one, so that fresh tables say "none".
 
+use super::alphabet::distance_symbol;
 use super::chains::Effort;
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
-const HASH4_BITS: u32 = 15;
+const HASH4_BITS: u32 = 16;
 
 /// Bytes at a position that its hash covers; later positions are neither inserted nor searched.
 pub(super) const HASHED_BYTES: usize = 4;
@@ -58,9 +60,12 @@ impl Trees {
         self.roots.fill(0);
     }
 
-    /// Inserts a position and appends its matches to `found`: lengths rise, and each is the closest match of its length.
+    /// Inserts a position and appends its matches to `found`: lengths and distances rise, and each is the
+    /// closest match of its length. Of those whose distances cost the same only the longest is kept, so there
+    /// are never more than distance symbols.
     ///
-    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the tile.
+    /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the
+    /// tile.
     #[inline(always)]
     pub(super) fn search(
         &mut self,
@@ -71,13 +76,31 @@ impl Trees {
     ) {
         let at = usize::from(position);
         let word = tile.word(at);
+        let first = found.len();
         let mut longest = self.search3(tile, position, word, found);
-        self.descend(tile, position, word, effort, |length, distance| {
-            if length > longest {
-                longest = length;
-                found.push(Found::new(length, distance));
-            }
-        });
+        let length_max = tile.len() - at;
+        self.descend(
+            tile,
+            position,
+            word,
+            effort,
+            length_max,
+            |length, distance| {
+                if length > longest {
+                    longest = length;
+                    let latest = Found::new(length, distance);
+                    match found[first..].last_mut() {
+                        Some(last)
+                            if distance_symbol(last.distance)
+                                == distance_symbol(latest.distance) =>
+                        {
+                            *last = latest
+                        }
+                        _ => found.push(latest),
+                    }
+                }
+            },
+        );
     }
 
     /// Inserts a position without looking for matches.
@@ -86,7 +109,9 @@ impl Trees {
         let word = tile.word(usize::from(position));
         let heads = &mut self.heads3[hash3(word)];
         *heads = [position + 1, heads[0]];
-        self.descend(tile, position, word, effort, |_, _| {});
+        // More than a nice length need not be known of a match that nobody asks for.
+        let length_max = effort.nice_length.min(tile.len() - usize::from(position));
+        self.descend(tile, position, word, effort, length_max, |_, _| {});
     }
 
     /// Looks for a match of three bytes; says how long the longest found one is.
@@ -112,13 +137,14 @@ impl Trees {
         position: u16,
         word: u32,
         effort: Effort,
+        length_max: usize,
         mut show: impl FnMut(usize, usize),
     ) {
         let at = usize::from(position);
-        let length_max = tile.len() - at;
         let nice_length = effort.nice_length.min(length_max);
         let mut node = std::mem::replace(&mut self.roots[hash4(word)], position + 1);
-        // Where the next lesser and the next greater node will hang, and how much all nodes below them are known to match.
+        // Where the next lesser and the next greater node will hang, and how much all nodes below them are
+        // known to match.
         let (mut lesser, mut lesser_known) = ((at, 0), 0);
         let (mut greater, mut greater_known) = ((at, 1), 0);
         for _ in 0..effort.depth {
