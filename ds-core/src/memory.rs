@@ -413,10 +413,8 @@ mod tests {
         unsafe { start.write_bytes(0x5A, bytes) };
         let middle = start.wrapping_byte_add(sys::PAGE_BYTES);
         // SAFETY: a page of the mapping above, which nothing has a reference to.
-        assert_eq!(
-            unsafe { libc::mprotect(middle, sys::PAGE_BYTES, protection) },
-            0
-        );
+        let result = unsafe { libc::mprotect(middle, sys::PAGE_BYTES, protection) };
+        assert_eq!(result, 0);
         // SAFETY: used by the checks below only, which expect protected pages.
         unsafe { Span::new(start.cast(), bytes) }
     }

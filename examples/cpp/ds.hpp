@@ -1,7 +1,7 @@
 // A thin C++17 face of ds_runtime.h, to copy into an engine: owners that give back, results that throw.
 //
-// It adds nothing to what the C functions do. Handles convert to the C pointers, so every C function can be called
-// with them.
+// It adds nothing to what the C functions do. Handles convert to the C pointers, so every C function can be
+// called with them.
 
 #ifndef DS_HPP
 #define DS_HPP
@@ -57,8 +57,8 @@ inline runtime make_runtime(const ds_runtime_options *options = nullptr) {
     return runtime(raw);
 }
 
-inline queue make_queue(const runtime &runtime, uint32_t capacity, ds_source_type source_type = DS_SOURCE_FILE,
-                        const char *name = nullptr) {
+inline queue make_queue(const runtime &runtime, uint32_t capacity,
+                        ds_source_type source_type = DS_SOURCE_FILE, const char *name = nullptr) {
     ds_queue_desc desc{};
     desc.struct_size = sizeof desc;
     desc.capacity = capacity;

@@ -16,8 +16,8 @@ std::vector<std::uint8_t> compress(const std::vector<std::uint8_t> &bytes) {
     ds::codec codec(raw);
     std::vector<std::uint8_t> stream(ds_codec_bound(codec, bytes.size()));
     std::size_t written = 0;
-    ds::check(ds_codec_compress(codec, bytes.data(), bytes.size(), DS_COMPRESSION_LEVEL_DEFAULT, stream.data(),
-                                stream.size(), &written),
+    ds::check(ds_codec_compress(codec, bytes.data(), bytes.size(), DS_COMPRESSION_LEVEL_DEFAULT,
+                                stream.data(), stream.size(), &written),
               "compress");
     stream.resize(written);
     return stream;

@@ -62,6 +62,20 @@ static void round_trips(void) {
     CHECK(written == MIB && has_pattern(out, 0, MIB));
 }
 
+static void headers_tell_the_size(void) {
+    size_t size = compress(300001, 0), found = 77;
+    CHECK_OK(ds_codec_uncompressed_size(codec, stream, size, &found));
+    CHECK(found == 300001);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, stream, 7, &found), DS_E_FAIL);
+    CHECK(found == 0);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, stream, 20, &found), DS_E_FAIL);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, plain, 1000, &found), DS_E_FAIL);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, stream, 0, &found), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, NULL, 8, &found), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_codec_uncompressed_size(codec, stream, size, NULL), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_codec_uncompressed_size(NULL, stream, size, &found), DS_E_INVALIDARG);
+}
+
 static void arguments(void) {
     size_t written = 77, size = compress(100, 0);
     CHECK_RESULT(ds_codec_compress(codec, plain, 100, -2, stream, bound, &written), DS_E_INVALIDARG); // O-75
@@ -131,6 +145,7 @@ int main(void) {
     fill(plain, MIB);
     codecs_and_bounds();
     round_trips();
+    headers_tell_the_size();
     arguments();
     small_destinations();
     hostile_streams();

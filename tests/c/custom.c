@@ -104,6 +104,32 @@ static void waiting_requests_can_be_cancelled(void) {
     ds_event_release(event);
 }
 
+static void *close_queue(void *unused) {
+    (void)unused;
+    ds_queue_close(queue);
+    return NULL;
+}
+
+// What was fetched is the application's: even a close waits for its answer.
+static void a_close_waits_for_answers(void) {
+    ds_custom_request found;
+    pthread_t thread;
+    ds_request request = request_for(0, FORMAT);
+    ds_status_array *done;
+    CHECK_OK(ds_status_array_create(1, NULL, &done));
+    CHECK_OK(ds_queue_enqueue_request(queue, &request));
+    CHECK_OK(ds_queue_enqueue_status(queue, done, 0));
+    CHECK_OK(ds_queue_submit(queue));
+    while (fetch(DS_SELECT_CUSTOM, &found, 1) == 0) sleep_ns(SHORT_NS / 10);
+    CHECK(pthread_create(&thread, NULL, close_queue, NULL) == 0);
+    CHECK_RESULT(ds_status_array_wait(done, 0, SHORT_NS), DS_E_PENDING);
+    decompress(&found);
+    answer(found.id, DS_OK, DS_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(ds_status_array_is_complete(done, 0));
+    ds_status_array_release(done);
+}
+
 static void the_application_takes_over(void) {
     ds_runtime_options options = {.struct_size = sizeof options, .decode_threads = -1};
     options.flags = DS_RUNTIME_IGNORE_ENVIRONMENT;
@@ -136,6 +162,7 @@ int main(void) {
     file = open_file("data");
     the_application_decompresses();
     waiting_requests_can_be_cancelled();
+    a_close_waits_for_answers();
     ds_queue_destroy(queue);
     the_application_takes_over();
     ds_file_release(file);

@@ -1,4 +1,5 @@
-// What requests come to, by the ids of the observed behaviour: O-40 to O-59, and the error record O-60 to O-64.
+// What requests come to, by the ids of the observed behaviour: O-40 to O-59, and the error record O-60 to
+// O-64.
 
 #include "test.h"
 
@@ -206,7 +207,8 @@ static void make_streams(void) {
     stream_bytes = malloc(bound);
     CHECK(plain && stream_bytes);
     fill(plain, MIB);
-    CHECK_OK(ds_codec_compress(codec, plain, MIB, DS_COMPRESSION_LEVEL_FASTEST, stream_bytes, bound, &written));
+    ds_compression_level level = DS_COMPRESSION_LEVEL_FASTEST;
+    CHECK_OK(ds_codec_compress(codec, plain, MIB, level, stream_bytes, bound, &written));
     stream_size = (uint32_t)written;
     write_file("stream", stream_bytes, stream_size);
     uint8_t *nothing = calloc(3, MIB);

@@ -83,7 +83,7 @@ static void make_stream(void) {
 int main(void) {
     const char *preloaded = getenv("LD_PRELOAD");
     if (preloaded && strstr(preloaded, "vgpreload")) {
-        puts("valgrind reports each bad address that reaches a system call, which is the point of this program");
+        puts("valgrind reports every bad address that a system call gets, which is the point here");
         return 77;
     }
     make_file("data", SIZE);
