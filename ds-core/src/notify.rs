@@ -137,30 +137,21 @@ impl StatusArray {
         Ok(())
     }
 
-    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is
-    /// seen waiting.
-    pub(crate) fn set(&self, index: u32, hresult: i32) {
-        if self.store(index, hresult) {
-            self.wake();
+    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is seen
+    /// waiting, and is woken in the aftermath.
+    pub(crate) fn set(&self, index: u32, hresult: i32, aftermath: &mut Aftermath) {
+        let Some(entry) = self.0.results.get(index as usize) else {
+            return;
+        };
+        let result = if hresult == E_PENDING { S_OK } else { hresult };
+        entry.store(result, Ordering::SeqCst);
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            aftermath.wake_status(self.clone());
         }
     }
 
-    /// Completes the entry without waking anyone; says whether [`StatusArray::wake`] is due. For callers with a lock
-    /// that a woken thread would want at once.
-    #[must_use]
-    pub(crate) fn store(&self, index: u32, hresult: i32) -> bool {
-        let Some(entry) = self.0.results.get(index as usize) else {
-            return false;
-        };
-        entry.store(
-            if hresult == E_PENDING { S_OK } else { hresult },
-            Ordering::SeqCst,
-        );
-        self.0.waiting.load(Ordering::SeqCst) > 0
-    }
-
     /// Wakes everyone who waits for an entry.
-    pub(crate) fn wake(&self) {
+    fn wake(&self) {
         drop(self.0.lock.lock());
         self.0.changed.notify_all();
     }
@@ -370,24 +361,44 @@ enum Waiter {
     Request(Weak<QueueCore>, Token),
 }
 
-/// Requests that a signal released; they start once the signaller holds no queue's lock.
+/// What firing leaves for later, when no queue's lock is held: whoever wakes comes back to enqueue at
+/// once and would run into that lock, and released requests belong to other queues.
 #[derive(Debug, Default)]
 #[must_use]
-pub(crate) struct Released(Vec<(Weak<QueueCore>, Token)>);
+pub(crate) struct Aftermath {
+    requests: Vec<(Weak<QueueCore>, Token)>,
+    /// The last of each kind; one more wakes the one before it under the lock, which costs time and
+    /// nothing else. A list would cost an allocation for each batch.
+    status: Option<StatusArray>,
+    fence: Option<Fence>,
+}
 
-impl Released {
-    /// Lets the requests go. The caller holds no queue's lock.
-    pub(crate) fn start(self) {
-        for (queue, token) in self.0 {
+impl Aftermath {
+    /// Lets the requests go and wakes the waiters. The caller holds no queue's lock.
+    pub(crate) fn run(self) {
+        if let Some(array) = self.status {
+            array.wake();
+        }
+        if let Some(fence) = self.fence {
+            fence.0.changed.notify_all();
+        }
+        for (queue, token) in self.requests {
             if let Some(queue) = queue.upgrade() {
                 queue.release_from_fence(token);
             }
         }
     }
 
-    /// Adds `other`'s requests.
-    pub(crate) fn append(&mut self, mut other: Released) {
-        self.0.append(&mut other.0);
+    fn wake_status(&mut self, array: StatusArray) {
+        if let Some(other) = self.status.replace(array) {
+            other.wake();
+        }
+    }
+
+    fn wake_fence(&mut self, fence: &Fence) {
+        if let Some(other) = self.fence.replace(fence.clone()) {
+            other.0.changed.notify_all();
+        }
     }
 }
 
@@ -423,7 +434,9 @@ impl Fence {
     /// Sets the value and wakes everyone who waited for it or less. Must not be called from the
     /// error callback.
     pub fn signal(&self, value: u64) {
-        self.set(value).start();
+        let mut aftermath = Aftermath::default();
+        self.set(value, &mut aftermath);
+        aftermath.run();
     }
 
     /// Blocks until the value is at least `value`; `false` after `timeout` (`None`: no limit).
@@ -449,23 +462,21 @@ impl Fence {
         }
     }
 
-    /// Sets the value; what that released is for the caller to start when it holds no queue's lock.
-    pub(crate) fn set(&self, value: u64) -> Released {
+    /// Sets the value; what follows from it is for the caller to run when it holds no queue's lock.
+    pub(crate) fn set(&self, value: u64, aftermath: &mut Aftermath) {
         let mut state = self.0.state.lock();
         state.value = value;
-        let mut released = Released::default();
         for (_, waiter) in state.waiters.extract_if(.., |(wanted, _)| *wanted <= value) {
             match waiter {
                 Waiter::Event(event) => event.set(),
-                Waiter::Request(queue, token) => released.0.push((queue, token)),
+                Waiter::Request(queue, token) => aftermath.requests.push((queue, token)),
             }
         }
-        self.0.changed.notify_all();
+        aftermath.wake_fence(self);
         // Under the lock, so that a host sees values in the order they were set.
         if let Some(foreign) = &self.0.foreign {
             foreign.signal(value);
         }
-        released
     }
 
     /// Whether the value is at least `value`; if not, the request waits in line.
@@ -522,7 +533,9 @@ mod tests {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| array.wait(0, None));
             std::thread::sleep(Duration::from_millis(5));
-            array.set(0, -7);
+            let mut aftermath = Aftermath::default();
+            array.set(0, -7, &mut aftermath);
+            aftermath.run();
             assert_eq!(waiter.join().unwrap(), Some(-7));
         });
         assert_eq!(array.reset(1), Err(Error::IndexBound));

@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Fault, report};
-use crate::notify::{Event, Fence, Released, StatusArray};
+use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
 use crate::slots::Token;
@@ -213,9 +213,7 @@ pub(crate) type Outcome = Result<(), Fault>;
 /// What must wait until the queue's lock is gone.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
-    pub(crate) released: Released,
-    /// Status arrays whose waiters are to be woken: they come back to enqueue, and would run into the lock.
-    pub(crate) woken: Vec<StatusArray>,
+    pub(crate) aftermath: Aftermath,
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
     pub(crate) list: bool,
@@ -301,7 +299,9 @@ impl Queue {
             && let Some(array) = array
         {
             // Kinder than a status that stays pending for ever (O-66).
-            array.set(index, Error::QueueClosed.hresult());
+            let mut aftermath = Aftermath::default();
+            array.set(index, Error::QueueClosed.hresult(), &mut aftermath);
+            aftermath.run();
         }
     }
 
@@ -409,13 +409,10 @@ impl QueueCore {
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
         drop(state);
-        for array in deferred.woken {
-            array.wake();
-        }
         if deferred.list {
             self.shared.scheduler.list(Arc::clone(self));
         }
-        deferred.released.start();
+        deferred.aftermath.run();
         self.shared.try_staging_again(deferred.next_for_staging);
         for (fault, request) in deferred.reports {
             report(fault, request);

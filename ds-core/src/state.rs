@@ -617,14 +617,12 @@ impl State {
                 };
                 let failure = self.order.take_failure();
                 let hresult = failure.map_or(unfinished, |failure| failure.hresult);
-                if array.store(index, hresult) {
-                    deferred.woken.push(array);
-                }
+                array.set(index, hresult, &mut deferred.aftermath);
             }
             // A closed queue signals nothing any more: a fence that fires says that the bytes are
             // there.
             Marker::Signal(Some(fence), value) if !self.closed => {
-                deferred.released.append(fence.set(value))
+                fence.set(value, &mut deferred.aftermath)
             }
             Marker::Event(Some(event)) if !self.closed => event.set(),
             _ => {}
