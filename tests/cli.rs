@@ -1,5 +1,7 @@
 //! The tool as its users run it: real processes, real files, and what they print.
 
+#![forbid(unsafe_code)]
+
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;

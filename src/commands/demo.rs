@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clap::Args;
+use clap::{Args, value_parser};
 use ds_core::gdeflate::encode::Level;
 use ds_core::{Backend, Compression, File, QueueStats, Runtime};
 use ds_tool::archive::format::{CHUNK_BYTES_DEFAULT, Kind};
@@ -24,7 +24,7 @@ const PASSES: usize = 3;
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Size of the sample in MiB
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u32).range(1..=1024))]
     mib: u32,
 }
 
@@ -83,8 +83,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .into_iter()
         .for_each(|(name, note)| paths.line([name.to_owned(), note]));
     ui::print(&format!(
-        "{}\nEach row is the median of {PASSES} passes from the page cache into memory; every byte of each was compared.\n\
-         p50 and p99 are upper bounds of the time from submit to completion, with everything submitted at once.\n",
+        "{}\nEach row is the median of {PASSES} passes from the page cache into memory; \
+         every byte of each was compared.\n\
+         p50 and p99 are upper bounds of the time from submit to completion, \
+         with everything submitted at once.\n",
         paths.text()
     ))
 }

@@ -86,82 +86,78 @@ fn limits(config: &Config) -> [(&'static str, String); 4] {
 }
 
 fn as_text(config: &Config, file: Option<Facts>) -> String {
-    let mut text = String::new();
-    let mut section = |title: &str, table: &Table| {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(title);
-        text.push('\n');
-        table
-            .text()
-            .lines()
-            .for_each(|line| text.push_str(&format!("  {line}\n")));
-    };
-
-    let mut machine = Table::new(&[1]);
-    let features: Vec<_> = cpu_features()
-        .into_iter()
-        .map(|(name, there)| {
-            if there {
-                name.to_owned()
-            } else {
-                format!("no {name}")
-            }
-        })
-        .collect();
-    machine.line(["kernel".to_owned(), kernel()]);
-    machine.line(["cores".to_owned(), ui::cores().to_string()]);
-    machine.line(["CPU features".to_owned(), features.join(", ")]);
-    section(&format!("ds {}", ds_core::VERSION), &machine);
-
-    let mut backends = Table::new(&[1]);
-    let choice = choose(config.backend);
-    for backend in Backend::ALL {
-        backends.line([backend.name().to_owned(), availability(backend)]);
-    }
-    backends.line([
-        "in use".to_owned(),
-        format!("{}: {}", choice.backend, choice.reason),
-    ]);
-    section("backends", &backends);
-
-    let mut bounds = Table::new(&[1]);
-    limits(config)
-        .into_iter()
-        .for_each(|(name, value)| bounds.line([name.to_owned(), value]));
-    section("limits", &bounds);
-
-    let mut options = Table::new(&[1, 2, 3]);
-    options.line(["option", "value", "takes", "what it does"]);
-    for option in OPTIONS {
-        options.line([
-            option.key.to_owned(),
-            option.value(config),
-            option.values.to_owned(),
-            option.help.to_owned(),
-        ]);
-    }
-    section("options", &options);
-
-    let mut environment = Table::new(&[1, 2]);
-    for (name, value, help) in environment_facts() {
-        environment.line([
-            name.to_owned(),
-            value.unwrap_or_else(|| "not set".to_owned()),
-            help.to_owned(),
-        ]);
-    }
-    section("environment (beats what a program asks for)", &environment);
-
+    let mut sections = vec![
+        (format!("ds {}", ds_core::VERSION), machine_table()),
+        ("backends".to_owned(), backend_table(config)),
+        ("limits".to_owned(), limit_table(config)),
+        ("options".to_owned(), option_table(config)),
+        (
+            "environment (beats what a program asks for)".to_owned(),
+            environment_table(),
+        ),
+    ];
     if let Some(file) = file {
         let mut table = Table::new(&[1]);
-        file.facts
-            .iter()
-            .for_each(|(name, value)| table.line([(*name).to_owned(), plain(value)]));
-        section(&format!("file {}", file.name), &table);
+        for (name, value) in &file.facts {
+            table.line([(*name).to_owned(), plain(value)]);
+        }
+        sections.push((format!("file {}", file.name), table));
     }
-    text
+    let sections = sections.iter().map(|(title, table)| {
+        let text = table.text();
+        let lines = text.lines().map(|line| format!("  {line}\n"));
+        format!("{title}\n{}", lines.collect::<String>())
+    });
+    sections.collect::<Vec<_>>().join("\n")
+}
+
+fn machine_table() -> Table {
+    let features: Vec<_> = cpu_features()
+        .into_iter()
+        .map(|(name, there)| format!("{}{name}", if there { "" } else { "no " }))
+        .collect();
+    let mut table = Table::new(&[1]);
+    table.line(["kernel".to_owned(), kernel()]);
+    table.line(["cores".to_owned(), ui::cores().to_string()]);
+    table.line(["CPU features".to_owned(), features.join(", ")]);
+    table
+}
+
+fn backend_table(config: &Config) -> Table {
+    let mut table = Table::new(&[1]);
+    for backend in Backend::ALL {
+        table.line([backend.name().to_owned(), availability(backend)]);
+    }
+    let choice = choose(config.backend);
+    let in_use = format!("{}: {}", choice.backend, choice.reason);
+    table.line(["in use".to_owned(), in_use]);
+    table
+}
+
+fn limit_table(config: &Config) -> Table {
+    let mut table = Table::new(&[1]);
+    for (name, value) in limits(config) {
+        table.line([name.to_owned(), value]);
+    }
+    table
+}
+
+fn option_table(config: &Config) -> Table {
+    let mut table = Table::new(&[1, 2, 3]);
+    table.line(["option", "value", "takes", "what it does"]);
+    for option in OPTIONS {
+        let value = option.value(config);
+        table.line([option.key, &value, option.values, option.help]);
+    }
+    table
+}
+
+fn environment_table() -> Table {
+    let mut table = Table::new(&[1, 2]);
+    for (name, value, help) in environment_facts() {
+        table.line([name, value.as_deref().unwrap_or("not set"), help]);
+    }
+    table
 }
 
 fn plain(value: &Value) -> String {
@@ -214,6 +210,10 @@ fn as_json(config: &Config, file: Option<Facts>) -> Value {
         .into_iter()
         .map(|(name, there)| (name.to_owned(), there.into()));
     let environment = environment_facts().map(|(name, value, _)| (name.to_owned(), json!(value)));
+    let file = file.map(|file| {
+        let facts = file.facts.into_iter();
+        Map::from_iter(facts.map(|(name, value)| (name.to_owned(), value)))
+    });
     json!({
         "version": ds_core::VERSION,
         "kernel": kernel(),
@@ -231,7 +231,7 @@ fn as_json(config: &Config, file: Option<Facts>) -> Value {
         },
         "options": Map::from_iter(options),
         "environment": Map::from_iter(environment),
-        "file": file.map(|file| Map::from_iter(file.facts.into_iter().map(|(name, value)| (name.to_owned(), value)))),
+        "file": file,
     })
 }
 
@@ -267,7 +267,8 @@ fn file_facts(path: &Path) -> Result<Facts> {
     })
 }
 
-/// File system type and source of the mount that has this device number, from the kernel's own list.
+/// File system type and source of the mount that has this device number, from the kernel's own
+/// list.
 fn mounted_from(device: u64) -> Option<(String, String)> {
     let wanted = format!(
         "{}:{}",

@@ -12,7 +12,7 @@ mod source;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum, value_parser};
 use ds_core::{Backend, Runtime};
 use ds_tool::stream::{Stream, Window};
 use ds_tool::{Error, Result};
@@ -34,10 +34,10 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 4.0, value_name = "S")]
     seconds: f64,
     /// Rounds of each side
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = value_parser!(u32).range(1..=1000))]
     rounds: u32,
     /// Requests in a round, instead of as many as the time allows
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Read from the disk: drop the file from the page cache before each round
     #[arg(long, conflicts_with = "warm")]
@@ -60,10 +60,10 @@ struct Load {
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
     /// Bytes of a request (after decompression), in KiB
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u32).range(1..=16384))]
     request_kib: u32,
     /// Requests in flight
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u32).range(1..=4096))]
     depth: u32,
     /// Requests that share a status; 0 is a quarter of the depth
     #[arg(long, default_value_t = 0, value_name = "N")]
@@ -75,7 +75,7 @@ struct Load {
     #[arg(long, value_enum, default_value_t = Codec::None)]
     codec: Codec,
     /// I/O threads, and threads of the pread loop; 0 is what the engine chooses
-    #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
+    #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
     /// Print one JSON object as the last line
     #[arg(long)]
