@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use crate::backend::Backend;
 use crate::staging::STAGING_BYTES_DEFAULT;
 
@@ -256,8 +258,10 @@ impl Config {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// How many cores this process may use; asked once.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
 use crate::io::{Completion, Direction, Io, Op};
 use crate::memory::Span;
@@ -22,8 +23,12 @@ use crate::slots::{Slots, Token};
 use crate::staging::Range;
 use crate::state::{Budget, Started, Work};
 
-/// A batch of small requests ends once it has this many bytes.
-const BATCH_BYTES: usize = 64 << 10;
+/// A batch of requests ends once it has this many bytes.
+const BATCH_BYTES: usize = 256 << 10;
+/// So many bytes from the page cache are copied in less time than it takes to wake a thread.
+const BYTES_ALONE: usize = 64 << 10;
+/// A blocking read that takes no longer than this, and a nanosecond a byte, came from the page cache.
+const CACHED_READ: Duration = Duration::from_micros(10);
 /// How often a request is repeated after EINTR or EAGAIN before that counts as its failure.
 const RETRIES_MAX: u32 = 1000;
 /// After so long without work, idle staging goes back to the kernel.
@@ -61,12 +66,16 @@ pub(crate) struct Driver {
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
+    /// Whether the last reads came from the page cache. They cost a core and little time, so it pays to
+    /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
+    /// by one, so that none waits behind another.
+    cached: bool,
 }
 
 impl Driver {
     /// A driver for `io`, one of `threads`.
     pub(crate) fn new(io: Io, threads: usize) -> Driver {
-        let room = io.room();
+        let (room, blocking) = (io.room(), io.blocks());
         Driver {
             io,
             active: Slots::new(room),
@@ -75,6 +84,7 @@ impl Driver {
             finished: Vec::with_capacity(room),
             cancel_epoch: 0,
             threads,
+            cached: !blocking,
         }
     }
 
@@ -99,14 +109,29 @@ impl Driver {
         self.pass_on_cancels(shared);
         let moving = self.io.in_flight() > 0;
         if moving {
-            self.io.submit();
-            self.io.reap(&mut self.completions);
+            self.move_bytes(shared);
             while let Some(completion) = self.completions.pop() {
                 self.on_completion(shared, completion);
             }
         }
         self.flush();
         took || moving
+    }
+
+    fn move_bytes(&mut self, shared: &Shared) {
+        let (count, start) = (self.io.in_flight() as u32, Instant::now());
+        self.io.submit();
+        self.io.reap(&mut self.completions);
+        let bytes: usize = self
+            .completions
+            .iter()
+            .filter_map(|done| done.result.ok())
+            .sum();
+        let expected = CACHED_READ * count + Duration::from_nanos(bytes as u64);
+        if self.io.blocks() {
+            self.cached = start.elapsed() <= expected;
+            shared.scheduler.set_cached(self.cached);
+        }
     }
 
     /// Takes a batch of requests from the next queue.
@@ -119,9 +144,14 @@ impl Driver {
             return false;
         };
         let budget = Budget {
-            requests: room,
+            requests: if self.cached { room } else { 1 },
             bytes: BATCH_BYTES,
-            threads: self.threads,
+            threads: if self.cached {
+                self.threads.min(cores())
+            } else {
+                self.threads
+            },
+            bytes_alone: if self.cached { BYTES_ALONE } else { 0 },
         };
         let mut started = std::mem::take(&mut self.started);
         queue.start(budget, &mut started);

@@ -12,6 +12,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -19,6 +20,7 @@ use crate::error::{Error, Fault, report};
 use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
+use crate::scheduler::Wake;
 use crate::slots::Token;
 use crate::state::{Budget, Command, Entry, Marker, Started, State};
 use crate::stats::QueueStats;
@@ -203,8 +205,10 @@ pub(crate) struct QueueCore {
     error_event: Event,
     limits: Limits,
     state: Mutex<State>,
-    /// A slot was freed, or the queue closed, or a cancelled request came back.
-    changed: Condvar,
+    /// There is room again, or the queue closed.
+    room: Condvar,
+    /// A request in flight came back.
+    quiet: Condvar,
 }
 
 /// How a request ended.
@@ -216,9 +220,17 @@ pub(crate) struct Deferred {
     pub(crate) aftermath: Aftermath,
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
-    pub(crate) list: bool,
+    pub(crate) list: Option<Wake>,
     /// Somebody else may get staging now.
     pub(crate) next_for_staging: Option<usize>,
+    now: Option<Instant>,
+}
+
+impl Deferred {
+    /// One time for everything that is done under one lock.
+    pub(crate) fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
 }
 
 impl Queue {
@@ -244,7 +256,8 @@ impl Queue {
             error_event,
             limits,
             state,
-            changed: Condvar::new(),
+            room: Condvar::new(),
+            quiet: Condvar::new(),
         };
         let core = Arc::new(core);
         shared.register(&core);
@@ -409,8 +422,8 @@ impl QueueCore {
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
         drop(state);
-        if deferred.list {
-            self.shared.scheduler.list(Arc::clone(self));
+        if let Some(wake) = deferred.list {
+            self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
         self.shared.try_staging_again(deferred.next_for_staging);
@@ -419,10 +432,10 @@ impl QueueCore {
         }
     }
 
-    /// Sleeps until something changes here; without threads, makes something change.
-    fn wait_for_change(&self, state: &mut MutexGuard<'_, State>) {
+    /// Sleeps on one of the two; without threads, makes something change.
+    fn wait_for(&self, condvar: &Condvar, state: &mut MutexGuard<'_, State>) {
         if self.shared.has_threads() {
-            self.changed.wait(state);
+            condvar.wait(state);
         } else {
             MutexGuard::unlocked(state, || self.shared.turn_or_yield());
         }
@@ -434,9 +447,9 @@ impl QueueCore {
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
             while state.is_full() && !state.is_closed() {
-                state.waiting += 1;
-                self.wait_for_change(&mut state);
-                state.waiting -= 1;
+                state.waiting_for_room += 1;
+                self.wait_for(&self.room, &mut state);
+                state.waiting_for_room -= 1;
             }
         }
         if state.is_closed() {
@@ -500,8 +513,11 @@ impl QueueCore {
     }
 
     fn wake_waiting(&self, state: &State) {
-        if state.waiting > 0 {
-            self.changed.notify_all();
+        if state.waiting_for_quiet > 0 {
+            self.quiet.notify_all();
+        }
+        if state.waiting_for_room > 0 && state.is_room_worth_waking_for() {
+            self.room.notify_all();
         }
     }
 
@@ -553,7 +569,7 @@ impl QueueCore {
         }
         state.close();
         state.cancel(self, |_| true, &mut deferred);
-        self.changed.notify_all();
+        self.room.notify_all();
         self.finish_cancelling(state, deferred, State::in_flight);
     }
 
@@ -570,9 +586,9 @@ impl QueueCore {
         self.shared.host.skip_cancelled(self);
         let mut state = self.state.lock();
         while left(&state) > 0 {
-            state.waiting += 1;
-            self.wait_for_change(&mut state);
-            state.waiting -= 1;
+            state.waiting_for_quiet += 1;
+            self.wait_for(&self.quiet, &mut state);
+            state.waiting_for_quiet -= 1;
         }
         // A request that was next in line for staging may have been left behind by the ones
         // cancelled.

@@ -94,7 +94,7 @@ impl Runtime {
         });
         let shared = Arc::new(Shared {
             choice,
-            scheduler: Scheduler::default(),
+            scheduler: Scheduler::new(config.io_thread_count()),
             staging: Staging::new(config.staging_bytes as usize),
             host: Host::new(config.decode_thread_count()),
             custom: Custom::new(),

@@ -10,11 +10,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::cores;
 use crate::queue::{PRIORITY_COUNT, QueueCore};
 
 #[derive(Debug, Default)]
@@ -32,6 +33,19 @@ pub(crate) struct Scheduler {
     wake: Condvar,
     /// How many queues are listed, to look at without the lock.
     len: AtomicUsize,
+    /// How many I/O threads there are.
+    threads: usize,
+    /// Whether the last reads of some thread came from the page cache.
+    cached: AtomicBool,
+}
+
+/// Whether listing a queue wakes a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wake {
+    /// One that sleeps, if there is one.
+    Yes,
+    /// The thread that lists comes back for it.
+    No,
 }
 
 /// Why a sleep ended.
@@ -50,13 +64,31 @@ pub(crate) enum Woken {
 const SPINS_BEFORE_SLEEP: usize = 100;
 
 impl Scheduler {
+    /// The scheduler of `threads` I/O threads.
+    pub(crate) fn new(threads: usize) -> Scheduler {
+        Scheduler {
+            threads,
+            ..Scheduler::default()
+        }
+    }
+
+    /// A driver says what its last reads were like.
+    pub(crate) fn set_cached(&self, cached: bool) {
+        if self.cached.load(Ordering::Relaxed) != cached {
+            self.cached.store(cached, Ordering::Relaxed);
+        }
+    }
+
     /// Lists a queue that has something to start.
-    pub(crate) fn list(&self, queue: Arc<QueueCore>) {
+    pub(crate) fn list(&self, queue: Arc<QueueCore>, wake: Wake) {
         let mut ready = self.ready.lock();
         let priority = queue.priority_index();
         ready.queues[priority].push_back(queue);
         self.len.fetch_add(1, Ordering::Relaxed);
-        let sleeping = ready.sleeping > 0;
+        let awake = self.threads.saturating_sub(ready.sleeping);
+        // Reads from the page cache need cores, not threads; those awake look here before they sleep.
+        let enough = self.cached.load(Ordering::Relaxed) && awake >= cores();
+        let sleeping = ready.sleeping > 0 && wake == Wake::Yes && !enough;
         drop(ready);
         if sleeping {
             self.wake.notify_one();

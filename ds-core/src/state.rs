@@ -24,6 +24,7 @@ use crate::notify::{Event, Fence, StatusArray};
 use crate::order::{Failure, GroupId, Order};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
 use crate::request::{Compression, Destination, Request, Source};
+use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
 use crate::stats::QueueStats;
@@ -109,8 +110,10 @@ pub(crate) struct Budget {
     pub(crate) requests: usize,
     /// No more once so many bytes are taken.
     pub(crate) bytes: usize,
-    /// Leave this share (1/n) of what is startable to other threads.
+    /// Take no more than this share (1/n) of what is startable, for the sake of other threads.
     pub(crate) threads: usize,
+    /// If no more bytes than that are left, wake no other thread for them: this one comes back soon.
+    pub(crate) bytes_alone: usize,
 }
 
 /// A request on its way out of the queue.
@@ -182,8 +185,10 @@ pub(crate) struct State {
     order: Order,
     in_flight: u32,
     cancelled_in_flight: u32,
-    /// Threads that sleep until something changes.
-    pub(crate) waiting: u32,
+    /// Threads that sleep in an enqueue because the queue was full.
+    pub(crate) waiting_for_room: u32,
+    /// Threads that sleep in a cancel or close until requests come back.
+    pub(crate) waiting_for_quiet: u32,
     closed: bool,
     /// `submitted` when the queue was closed: markers from there on were never submitted.
     closed_at: u64,
@@ -213,7 +218,8 @@ impl State {
             order: Order::new(slots),
             in_flight: 0,
             cancelled_in_flight: 0,
-            waiting: 0,
+            waiting_for_room: 0,
+            waiting_for_quiet: 0,
             closed: false,
             closed_at: 0,
             failure_count: 0,
@@ -242,6 +248,14 @@ impl State {
 
     pub(crate) fn is_full(&self) -> bool {
         self.empty_slots() == 0
+    }
+
+    /// Whether a thread that found the queue full should be woken. A thread woken for every slot would
+    /// enqueue once and sleep again, which costs more than a small read; so it is woken for an eighth
+    /// of the queue, or when nothing more will come of what is under way.
+    pub(crate) fn is_room_worth_waking_for(&self) -> bool {
+        let idle = self.in_flight == 0 && !self.is_startable();
+        !self.is_full() && (self.empty_slots() >= self.capacity / 8 || idle)
     }
 
     /// How many entries may be enqueued before one submits (O-30).
@@ -336,6 +350,11 @@ impl State {
         self.fire_markers(deferred);
     }
 
+    /// How many requests could start now.
+    fn startable_len(&self) -> usize {
+        self.pending_submitted + self.released.len()
+    }
+
     fn is_startable(&self) -> bool {
         self.held.is_some() || !self.released.is_empty() || self.pending_submitted > 0
     }
@@ -343,7 +362,7 @@ impl State {
     pub(crate) fn list_if_startable(&mut self, deferred: &mut Deferred) {
         if !self.listed && self.is_startable() {
             self.listed = true;
-            deferred.list = true;
+            deferred.list = Some(Wake::Yes);
         }
     }
 
@@ -372,7 +391,7 @@ impl State {
         started: &mut Vec<Started>,
         deferred: &mut Deferred,
     ) {
-        let share = (self.pending_submitted + self.released.len()).div_ceil(budget.threads.max(1));
+        let share = self.startable_len().div_ceil(budget.threads.max(1));
         let requests = budget.requests.min(share.max(1));
         let mut bytes = 0;
         let mut waits_for_staging = false;
@@ -400,6 +419,11 @@ impl State {
         if !waits_for_staging {
             self.leave_line(queue, deferred);
             self.list_if_startable(deferred);
+            // What is left is probably like what was taken.
+            let bytes_left = bytes.max(1) * self.startable_len() / started.len().max(1);
+            if bytes_left <= budget.bytes_alone {
+                deferred.list = deferred.list.map(|_| Wake::No);
+            }
         }
     }
 
@@ -531,7 +555,7 @@ impl State {
         } else {
             outcome
         };
-        self.count(&entry, &outcome);
+        self.count(&entry, &outcome, deferred.now());
         let mut failure = None;
         if let Err(fault) = outcome {
             let info = entry.request.info();
@@ -549,7 +573,7 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
-    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome) {
+    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
         match outcome {
             Ok(()) => {
                 self.stats.requests_completed += 1;
@@ -560,7 +584,9 @@ impl State {
             Err(_) => self.stats.requests_failed += 1,
         }
         if let Some(submitted_at) = entry.submitted_at {
-            self.stats.latency.add(submitted_at.elapsed());
+            self.stats
+                .latency
+                .add(now.saturating_duration_since(submitted_at));
         }
     }
 
