@@ -35,7 +35,7 @@ fn main() -> Result<(), Error> {
         .expect("a new buffer is not lent");
     let mut offset = 0;
     for chunk in chunks {
-        let chunk_bytes = chunk.span().bytes() as u32;
+        let chunk_bytes = chunk.bytes() as u32;
         queue
             .enqueue_request(Request::read(&file, offset, chunk_bytes, chunk).named("hello chunk"));
         offset += u64::from(chunk_bytes);

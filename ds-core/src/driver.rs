@@ -94,7 +94,7 @@ impl Driver {
             if self.step(shared) {
                 continue;
             }
-            let timeout = shared.staging.holds_idle_memory().then_some(IDLE_RELEASE);
+            let timeout = shared.staging.holds_memory().then_some(IDLE_RELEASE);
             match shared.scheduler.sleep(timeout) {
                 Woken::Work => {}
                 Woken::Idle => shared.staging.release_idle(),
@@ -337,6 +337,7 @@ fn advance(active: &mut Active, result: Result<usize, i32>) -> Progress {
         Ok(0) if op.direction == Direction::Read => fail(Error::EndOfFile),
         Ok(0) => fail(Error::Os(libc::ENOSPC)),
         Ok(bytes) => {
+            active.retries = 0;
             op.offset += bytes as u64;
             op.span = op.span.part(bytes, op.span.bytes() - bytes);
             if active.queue.is_cancelled(active.entry) {

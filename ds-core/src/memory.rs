@@ -312,6 +312,29 @@ impl Buffer {
     }
 }
 
+/// Memory of somebody else's request, for the application to work on: an address and a length.
+///
+/// Deliberately no [`Span`]: it cannot be turned into a source or destination, since its promise
+/// ends with the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawBytes(Span);
+
+impl RawBytes {
+    pub(crate) fn new(span: Span) -> RawBytes {
+        RawBytes(span)
+    }
+
+    /// The first byte.
+    pub fn as_ptr(self) -> *mut u8 {
+        self.0.start
+    }
+
+    /// The length in bytes.
+    pub fn bytes(self) -> usize {
+        self.0.bytes
+    }
+}
+
 /// Where a request's bytes go in memory: a part of a [`Buffer`], or raw memory under a [`Span`]'s
 /// promise.
 ///
@@ -331,9 +354,18 @@ pub struct MemorySource {
 }
 
 impl MemoryDestination {
-    /// The bytes' place.
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The address of the first byte.
+    pub fn address(&self) -> usize {
+        self.span.address()
+    }
+
+    /// The length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.span.bytes
     }
 
     /// Whether the engine keeps the memory alive (a [`Buffer`]) rather than the caller (a
@@ -344,9 +376,18 @@ impl MemoryDestination {
 }
 
 impl MemorySource {
-    /// The bytes' place.
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The address of the first byte.
+    pub fn address(&self) -> usize {
+        self.span.address()
+    }
+
+    /// The length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.span.bytes
     }
 
     /// Whether the engine keeps the memory alive ([`SharedBytes`]) rather than the caller (a

@@ -176,8 +176,8 @@ pub struct Notifier {
 #[derive(Debug, Default)]
 struct Pending {
     objects: VecDeque<Arc<Foreign>>,
-    /// Set by [`Notifier::interrupt`]; taken by the next wait.
-    interrupted: bool,
+    /// Calls of [`Notifier::interrupt`] that no wait has taken.
+    interrupts: u32,
 }
 
 /// A foreign object's end here.
@@ -208,6 +208,14 @@ impl Foreign {
     }
 }
 
+impl Pending {
+    fn take_interrupt(&mut self) -> bool {
+        let taken = self.interrupts > 0;
+        self.interrupts -= u32::from(taken);
+        taken
+    }
+}
+
 impl Notifier {
     pub(crate) fn new() -> Arc<Notifier> {
         Arc::new(Notifier {
@@ -226,9 +234,7 @@ impl Notifier {
         let deadline = deadline_after(timeout);
         let mut pending = self.pending.lock();
         while pending.objects.is_empty() {
-            if std::mem::take(&mut pending.interrupted)
-                || !wait_until(&self.changed, &mut pending, deadline)
-            {
+            if pending.take_interrupt() || !wait_until(&self.changed, &mut pending, deadline) {
                 break;
             }
         }
@@ -249,7 +255,7 @@ impl Notifier {
     /// Makes one waiter (or the next to come) return with nothing, so that a host can stop its
     /// thread.
     pub fn interrupt(&self) {
-        self.pending.lock().interrupted = true;
+        self.pending.lock().interrupts += 1;
         self.changed.notify_one();
     }
 }
@@ -601,7 +607,10 @@ mod tests {
             }
         );
         assert_eq!(notifier.wait(&mut out, Some(Duration::ZERO)), 0);
+        // One thread a call, however the calls and waits fall.
         notifier.interrupt();
+        notifier.interrupt();
+        assert_eq!(notifier.wait(&mut out, None), 0);
         assert_eq!(notifier.wait(&mut out, None), 0);
     }
 }

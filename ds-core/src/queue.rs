@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -31,6 +31,10 @@ pub const CAPACITY_MIN: u32 = 128;
 pub const CAPACITY_MAX_DOCUMENTED: u32 = 8192;
 /// The largest capacity that Microsoft's runtime was seen to accept, and that we accept (O-21).
 pub const CAPACITY_MAX: u32 = 32_768;
+
+/// A thread that found the queue full is woken when there is worthwhile room, and looks by itself that
+/// often: a slot that is free is never withheld for longer.
+const ROOM_PATIENCE: Duration = Duration::from_millis(1);
 
 /// How many priorities there are.
 pub(crate) const PRIORITY_COUNT: usize = 4;
@@ -243,24 +247,24 @@ impl Queue {
             None => Event::new()?,
         };
         let shared = runtime.shared();
-        let limits = Limits {
-            source_type: desc.source_type,
-            // The size cannot change while this queue lives.
-            staging_bytes: shared.staging.bytes_max(),
-            exact: shared.config.exact_limits,
-        };
-        let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
-        let core = QueueCore {
-            shared: Arc::clone(shared),
-            desc,
-            error_event,
-            limits,
-            state,
-            room: Condvar::new(),
-            quiet: Condvar::new(),
-        };
-        let core = Arc::new(core);
-        shared.register(&core);
+        let core = shared.register(|staging_bytes| {
+            let exact = shared.config.exact_limits;
+            let limits = Limits {
+                source_type: desc.source_type,
+                staging_bytes,
+                exact,
+            };
+            let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
+            Arc::new(QueueCore {
+                shared: Arc::clone(shared),
+                desc,
+                error_event,
+                limits,
+                state,
+                room: Condvar::new(),
+                quiet: Condvar::new(),
+            })
+        });
         Ok(Queue {
             core,
             runtime: runtime.clone(),
@@ -414,6 +418,10 @@ impl QueueCore {
         self.desc.priority as usize
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The number that names this queue to the staging pool.
     pub(crate) fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
@@ -433,11 +441,18 @@ impl QueueCore {
     }
 
     /// Sleeps on one of the two; without threads, makes something change.
-    fn wait_for(&self, condvar: &Condvar, state: &mut MutexGuard<'_, State>) {
-        if self.shared.has_threads() {
-            condvar.wait(state);
-        } else {
-            MutexGuard::unlocked(state, || self.shared.turn_or_yield());
+    fn wait_for(
+        &self,
+        condvar: &Condvar,
+        state: &mut MutexGuard<'_, State>,
+        patience: Option<Duration>,
+    ) {
+        if !self.shared.has_threads() {
+            return MutexGuard::unlocked(state, || self.shared.turn_or_yield());
+        }
+        match patience {
+            Some(patience) => drop(condvar.wait_for(state, patience)),
+            None => condvar.wait(state),
         }
     }
 
@@ -448,7 +463,7 @@ impl QueueCore {
             state.count_enqueue_wait();
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
-                self.wait_for(&self.room, &mut state);
+                self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));
                 state.waiting_for_room -= 1;
             }
         }
@@ -564,12 +579,12 @@ impl QueueCore {
     fn close(self: &Arc<Self>) {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
-        if state.is_closed() {
-            return;
+        // Another thread may be closing: then this one waits with it.
+        if !state.is_closed() {
+            state.close();
+            state.cancel(self, |_| true, &mut deferred);
+            self.room.notify_all();
         }
-        state.close();
-        state.cancel(self, |_| true, &mut deferred);
-        self.room.notify_all();
         self.finish_cancelling(state, deferred, State::in_flight);
     }
 
@@ -587,7 +602,7 @@ impl QueueCore {
         let mut state = self.state.lock();
         while left(&state) > 0 {
             state.waiting_for_quiet += 1;
-            self.wait_for(&self.quiet, &mut state);
+            self.wait_for(&self.quiet, &mut state, None);
             state.waiting_for_quiet -= 1;
         }
         // A request that was next in line for staging may have been left behind by the ones

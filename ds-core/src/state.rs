@@ -12,18 +12,20 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Fault, S_OK, Subsystem};
+use crate::file::File;
 use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::order::{Failure, GroupId, Order};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
-use crate::request::{Compression, Destination, Request, Source};
+use crate::request::{Compression, Destination, Request, Source, explain};
 use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
@@ -59,6 +61,24 @@ impl Marker {
             Marker::Status(..) => "status",
             Marker::Signal(..) => "signal",
             Marker::Event(..) => "set event",
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Marker::Status(Some(array), index) => {
+                let name = array.name().unwrap_or("without a name");
+                write!(
+                    f,
+                    "index {index} of a status array of {}, {name}",
+                    array.capacity()
+                )
+            }
+            Marker::Status(None, index) => write!(f, "index {index} of no status array"),
+            Marker::Signal(_, value) => write!(f, "value {value}"),
+            Marker::Event(_) => f.write_str("no event"),
         }
     }
 }
@@ -254,7 +274,8 @@ impl State {
     /// enqueue once and sleep again, which costs more than a small read; so it is woken for an eighth
     /// of the queue, or when nothing more will come of what is under way.
     pub(crate) fn is_room_worth_waking_for(&self) -> bool {
-        let idle = self.in_flight == 0 && !self.is_startable();
+        let startable = self.pending_submitted > 0 || !self.released.is_empty();
+        let idle = self.in_flight == 0 && (!startable || self.held.is_some());
         !self.is_full() && (self.empty_slots() >= self.capacity / 8 || idle)
     }
 
@@ -343,7 +364,12 @@ impl State {
         self.stats.submits += 1;
         if self.pending_submitted < self.pending.len() {
             self.pending_submitted = self.pending.len();
-            self.submits.push_back((self.submitted, Instant::now()));
+            let submit = (self.submitted, Instant::now());
+            // No more than there can be requests to tell apart: the newest two share a time.
+            if self.submits.len() >= self.capacity as usize {
+                self.submits.pop_back();
+            }
+            self.submits.push_back(submit);
         }
         self.list_if_startable(deferred);
         // Markers behind finished requests have nobody else to fire them.
@@ -478,7 +504,12 @@ impl State {
         };
         entry.submitted_at = entry.submitted_at.or(submitted_at);
         if let Some(error) = invalid {
-            return Next::Finish(Err(Fault::new(error, Subsystem::Queue, "enqueue")));
+            let fault = Fault::new(error, Subsystem::Queue, "enqueue");
+            let detail = explain(&entry.request, error, queue.limits());
+            return Next::Finish(Err(match detail {
+                Some(detail) => fault.with_detail(detail),
+                None => fault,
+            }));
         }
         if let Some((fence, value)) = entry.fence.take()
             && !fence.reached_or_park(value, queue, token)
@@ -622,10 +653,10 @@ impl State {
             match entry.invalid {
                 Some(error) => {
                     self.record(entry.sequence, error, marker.command());
-                    deferred.reports.push((
-                        Fault::new(error, Subsystem::Queue, marker.operation()),
-                        None,
-                    ));
+                    let fault = Fault::new(error, Subsystem::Queue, marker.operation());
+                    deferred
+                        .reports
+                        .push((fault.with_detail(marker.to_string()), None));
                 }
                 None => self.fire(entry.sequence, marker, deferred),
             }
@@ -680,6 +711,7 @@ impl State {
     ) {
         let mut finished = Vec::new();
         let mut fences: Vec<Fence> = Vec::new();
+        let mut handed = false;
         for (token, entry) in self.slots.iter_mut() {
             let Kind::Request(entry) = &mut entry.kind else {
                 continue;
@@ -691,16 +723,22 @@ impl State {
             match entry.stage {
                 Stage::InFlight => self.cancelled_in_flight += 1,
                 // What the application has taken comes back by its answer.
-                Stage::Application if !queue.shared.custom.revoke(queue, token) => {}
+                Stage::Application => handed = true,
                 _ => finished.push(token),
             }
             if let Some((fence, _)) = entry.fence.take()
-                && fences
-                    .last()
-                    .is_none_or(|last| last.as_raw() != fence.as_raw())
+                && fences.iter().all(|other| other.as_raw() != fence.as_raw())
             {
                 fences.push(fence);
             }
+        }
+        if handed {
+            finished.extend(
+                queue
+                    .shared
+                    .custom
+                    .revoke(queue, |token| self.is_cancelled(token)),
+            );
         }
         for fence in fences {
             fence.unpark(queue, |token| self.is_cancelled(token));
@@ -733,6 +771,9 @@ impl State {
         self.pending.retain(is_live);
         self.released.retain(is_live);
         self.held = self.held.filter(is_live);
+        if self.pending_submitted == 0 {
+            self.submits.clear();
+        }
     }
 
     /// No more entries; everything enqueued counts as submitted, so that what is owed in order can
@@ -753,6 +794,17 @@ fn fail(error: Error, operation: &'static str) -> Outcome {
     Err(Fault::new(error, Subsystem::Io, operation))
 }
 
+/// The end of the file says where that is.
+fn fail_read(error: Error, file: &File) -> Outcome {
+    let fault = Fault::new(error, Subsystem::Io, "read");
+    Err(match file.bytes() {
+        Ok(bytes) if error == Error::EndOfFile => {
+            fault.with_detail(format!("the file has {bytes} bytes"))
+        }
+        _ => fault,
+    })
+}
+
 fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(Ok(())); // O-43
@@ -768,7 +820,7 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
         ) => {
             let fd = file
                 .fd_for_read(*offset, *bytes)
-                .map_err(|error| fail(error, "read"))?;
+                .map_err(|error| fail_read(error, file))?;
             let (offset, span) = (*offset, memory.span());
             match request.compression {
                 Compression::NONE => Ok(Some(Work::Transfer {
@@ -834,5 +886,6 @@ fn prepare_staged(
         })),
         Answer::Wait => Ok(None),
         Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
+        Answer::NoMemory => Err(fail(Error::Os(libc::ENOMEM), "staging")),
     }
 }
