@@ -5,7 +5,7 @@
 //! - NULL is looked for here. A NULL handle or out pointer is `DS_E_INVALIDARG`, never a crash.
 //! - A function that makes something answers through an out pointer and leaves NULL (or zeros) there when it
 //!   fails.
-//! - A struct that may grow begins with its size ([`sized`], [`Out::sized`]).
+//! - A struct that may grow begins with its size ([`sized`], `answer_sized`).
 //! - Nothing unwinds: the profile aborts on panic, and leaving an `extern "C"` function by panic aborts
 //!   anyway.
 //!
@@ -50,7 +50,7 @@ pub(crate) fn result(body: impl FnOnce() -> Result<(), Failure>) -> ds_result {
 /// What a pointer points to.
 ///
 /// # Safety
-/// `pointer` is NULL or valid as for [`pointer::as_ref`], for as long as the exported function runs.
+/// `pointer` is NULL or valid as for `pointer::as_ref`, for as long as the exported function runs.
 pub(crate) unsafe fn get<'a, T>(pointer: *const T) -> Result<&'a T, Failure> {
     // SAFETY: as above.
     unsafe { pointer.as_ref() }.ok_or(Failure::INVALID)

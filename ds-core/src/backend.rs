@@ -92,19 +92,16 @@ pub struct Choice {
 pub fn choose(asked: Backend) -> Choice {
     let (backend, reason) = match (asked, asked.unavailable()) {
         (Backend::Auto, _) => {
-            let missing: Vec<_> = [Backend::Vulkan, Backend::IoUring]
+            let missing: Vec<_> = [Backend::IoUring, Backend::Vulkan]
                 .into_iter()
-                .filter_map(|backend| {
-                    backend
-                        .unavailable()
-                        .map(|why| format!("no {backend}: {why}"))
-                })
+                .filter(|backend| backend.unavailable().is_some())
+                .map(Backend::name)
                 .collect();
             (
                 Backend::Cpu,
                 format!(
-                    "automatic: pread threads work everywhere ({})",
-                    missing.join("; ")
+                    "automatic: pread threads work everywhere; no {} here",
+                    missing.join(" or ")
                 ),
             )
         }
