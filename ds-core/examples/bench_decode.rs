@@ -1,14 +1,18 @@
-//! Times the tile decoder against the reference crate, one thread each, on files given by name.
+//! Times the tile decoder against the reference crate, one thread each, on files given by name, or on data of
+//! its own.
 //!
-//!     cargo run --release --example bench_decode -- [--level N] [--reps N] FILE_OR_FOLDER...
+//!     cargo run --release --example bench_decode -- [--level N] [--reps N] [--json] [FILE_OR_FOLDER...]
 //!
 //! Each file (a folder counts as one: its files, sorted, end to end, up to 4 MiB) is cut into 64 KiB
 //! tiles and compressed by the reference. Both decoders then run in turn within one repetition, so
 //! that a change of clock or a noisy neighbour meets both; the ratio of the two is taken within a
-//! repetition, and its median is printed. The last line is the geometric mean of those.
+//! repetition, and its median is printed. The last line is the geometric mean of those; with `--json` it is
+//! what `bench/README.md` asks of a benchmark, with geometric means over the corpora.
 
 #[path = "../tests/reference/mod.rs"]
 mod reference;
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,7 +24,7 @@ use ds_core::gdeflate::{Decoder, TILE_BYTES};
 const CORPUS_BYTES_MAX: usize = 4 << 20;
 
 fn main() {
-    let (mut level, mut repetitions) = (9, 15);
+    let (mut level, mut repetitions, mut json) = (9, 15, false);
     let mut paths = Vec::new();
     let mut arguments = env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -33,29 +37,47 @@ fn main() {
         match argument.as_str() {
             "--level" => level = number(),
             "--reps" => repetitions = number(),
+            "--json" => json = true,
             _ => paths.push(PathBuf::from(argument)),
         }
     }
     assert!(
-        !paths.is_empty() && repetitions > 0,
-        "usage: bench_decode [--level N] FILE..."
+        repetitions > 0,
+        "usage: bench_decode [--level N] [--reps N] [--json] [FILE_OR_FOLDER...]"
     );
+    let corpora = match paths.is_empty() {
+        true => Corpus::synthetic(level),
+        false => paths.iter().map(|path| Corpus::load(path, level)).collect(),
+    };
 
     println!("corpus                          MB  ratio   ref GB/s  ours GB/s   ours/ref");
-    let mut logs = Vec::new();
-    for path in &paths {
-        let Some(corpus) = Corpus::load(path, level) else {
-            println!("{}: nothing to read", path.display());
-            continue;
-        };
-        logs.push(corpus.measure(repetitions).ln());
+    let figures: Vec<Figures> = corpora
+        .iter()
+        .map(|corpus| corpus.measure(repetitions))
+        .collect();
+    let mean = |figure: fn(&Figures) -> f64| {
+        let logs: f64 = figures.iter().map(|figures| figure(figures).ln()).sum();
+        (logs / figures.len() as f64).exp()
+    };
+    let ratio = mean(|figures| figures.ratio);
+    if json {
+        println!(
+            "{{\"decode_mb_s\": {:.1}, \"reference_decode_mb_s\": {:.1}, \
+             \"decode_to_reference_ratio\": {ratio:.4}, \"corpora\": {}, \"level\": {level}}}",
+            mean(|figures| figures.ours_mb_s),
+            mean(|figures| figures.reference_mb_s),
+            figures.len(),
+        );
+    } else {
+        println!("geometric mean of {} corpora: {ratio:.3}", corpora.len());
     }
-    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
-    println!(
-        "geometric mean of {} corpora: {:.3}",
-        logs.len(),
-        mean.exp()
-    );
+}
+
+/// Medians for one corpus.
+struct Figures {
+    ours_mb_s: f64,
+    reference_mb_s: f64,
+    ratio: f64,
 }
 
 struct Corpus {
@@ -65,21 +87,37 @@ struct Corpus {
 }
 
 impl Corpus {
-    fn load(path: &Path, level: i32) -> Option<Self> {
+    /// One of each kind that does not merely copy or fill memory.
+    fn synthetic(level: i32) -> Vec<Self> {
+        use synthetic::Kind::{Far, Mixed, Period, Records, Skewed, Words};
+        let kinds = [Words, Records, Skewed, Far, Period, Mixed];
+        let corpus = |kind| {
+            let bytes = synthetic::data(kind, CORPUS_BYTES_MAX, 1);
+            Self::compress(format!("{kind:?}").to_lowercase(), &bytes, level)
+        };
+        kinds.into_iter().map(corpus).collect()
+    }
+
+    fn load(path: &Path, level: i32) -> Self {
         let mut bytes = Vec::new();
         read(path, &mut bytes);
         bytes.truncate(CORPUS_BYTES_MAX);
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Self::compress(name.to_string_lossy().into_owned(), &bytes, level)
+    }
+
+    fn compress(name: String, bytes: &[u8], level: i32) -> Self {
         let mut encoder = reference::Encoder::new(level);
         let tiles = bytes
             .chunks(TILE_BYTES)
             .filter_map(|content| Some((encoder.tile(content)?, content.to_vec())))
             .collect::<Vec<_>>();
-        let name = path.file_name()?.to_string_lossy().into_owned();
-        (!tiles.is_empty()).then_some(Self { name, tiles })
+        assert!(!tiles.is_empty(), "{name}: nothing to decode");
+        Self { name, tiles }
     }
 
-    /// Prints one line and returns the median of the ratios.
-    fn measure(&self, repetitions: i32) -> f64 {
+    /// Prints one line, too.
+    fn measure(&self, repetitions: i32) -> Figures {
         let bytes: usize = self.tiles.iter().map(|(_, content)| content.len()).sum();
         let mut output = vec![0; bytes];
         let mut decoder = Decoder::new();
@@ -103,16 +141,21 @@ impl Corpus {
         }
         let compressed: usize = self.tiles.iter().map(|(tile, _)| tile.len()).sum();
         let bytes = bytes as f64;
+        let figures = Figures {
+            ours_mb_s: bytes / 1e6 / median(&mut of_ours),
+            reference_mb_s: bytes / 1e6 / median(&mut of_reference),
+            ratio: median(&mut ratios),
+        };
         println!(
             "{:<28} {:>5.1} {:>6.2} {:>10.3} {:>10.3} {:>10.3}",
             self.name,
             bytes / 1e6,
             bytes / compressed as f64,
-            bytes / 1e9 / median(&mut of_reference),
-            bytes / 1e9 / median(&mut of_ours),
-            median(&mut ratios),
+            figures.reference_mb_s / 1e3,
+            figures.ours_mb_s / 1e3,
+            figures.ratio,
         );
-        ratios[ratios.len() / 2]
+        figures
     }
 
     fn time(&self, output: &mut [u8], mut decode: impl FnMut(&[u8], &mut [u8])) -> Duration {

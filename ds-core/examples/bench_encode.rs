@@ -1,13 +1,16 @@
 //! Encodes files at every level with the reference codec and with this one, side by side.
 //!
-//! `bench_encode [-l FROM-TO] [-m MIB] FILE_OR_DIRECTORY...`: each argument is one class of data; of a
-//! directory, the files below it in order of name, joined, up to MIB (8) MiB. Prints per class and level both
-//! ratios and speeds (MB of input a second of thread time), and at the end the geometric means. The two take
-//! turns tile group by tile group, so that both see the same moods of the machine, and of each group the best
-//! of five runs counts.
+//! `bench_encode [-l FROM-TO] [-m MIB] [--json] [FILE_OR_DIRECTORY...]`: each argument is one class of data;
+//! of a directory, the files below it in order of name, joined, up to MIB (8) MiB. Without any argument the
+//! classes are data of its own, MIB of each kind. Prints per class and level both ratios and speeds (MB of
+//! input a second of thread time), and at the end the geometric means; `--json` repeats those in a last line
+//! as `bench/README.md` has it. The two take turns tile group by tile group, so that both see the same moods
+//! of the machine, and of each group the best of five runs counts.
 
 #[path = "../tests/gdeflate_encode/reference.rs"]
 mod reference;
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
 
 use std::path::{Path, PathBuf};
 
@@ -21,6 +24,7 @@ const RUNS: usize = 5;
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let (mut from, mut to, mut bytes_max, mut classes) = (1, 12, 8 << 20, Vec::new());
+    let mut json = false;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().expect("an option without its value");
         match argument.as_str() {
@@ -33,22 +37,23 @@ fn main() {
                 );
             }
             "-m" => bytes_max = value().parse::<usize>().expect("a number of MiB") << 20,
+            "--json" => json = true,
             _ => classes.push(argument),
         }
     }
-    assert!(
-        !classes.is_empty(),
-        "usage: bench_encode [-l FROM-TO] [-m MIB] FILE_OR_DIRECTORY..."
-    );
-    let classes: Vec<(String, Vec<u8>)> = classes
-        .into_iter()
-        .map(|path| read_class(path, bytes_max))
-        .collect();
+    let classes: Vec<(String, Vec<u8>)> = match classes.is_empty() {
+        true => synthetic_classes(bytes_max),
+        false => classes
+            .into_iter()
+            .map(|path| read_class(path, bytes_max))
+            .collect(),
+    };
 
     println!(
         "{:24} {:>5} {:>9} {:>9} {:>7} {:>9} {:>9} {:>7}",
         "class", "level", "ref", "ours", "ratio", "ref MB/s", "ours", "speed"
     );
+    let mut numbers = vec![format!("\"classes\": {}", classes.len())];
     for level in from..=to {
         let mut means = [0.0; 4];
         for (name, data) in &classes {
@@ -59,8 +64,32 @@ fn main() {
                 .zip(result)
                 .for_each(|(sum, value)| *sum += value.ln() / classes.len() as f64);
         }
-        print_row("GEOMETRIC MEAN", level, means.map(f64::exp));
+        let means @ [ratio, our_ratio, speed, our_speed] = means.map(f64::exp);
+        print_row("GEOMETRIC MEAN", level, means);
+        let named = [
+            ("encode_mb_s", our_speed),
+            ("encode_ratio", our_ratio),
+            ("reference_encode_mb_s", speed),
+            ("reference_encode_ratio", ratio),
+        ];
+        numbers
+            .extend(named.map(|(name, number)| format!("\"level_{level}_{name}\": {number:.4}")));
     }
+    if json {
+        println!("{{{}}}", numbers.join(", "));
+    }
+}
+
+/// One of each kind that compresses.
+fn synthetic_classes(bytes: usize) -> Vec<(String, Vec<u8>)> {
+    use synthetic::Kind::{Far, Mixed, Period, Records, Skewed, Words};
+    let class = |kind| {
+        let name = format!("{kind:?}").to_lowercase();
+        (name, synthetic::data(kind, bytes, 1))
+    };
+    [Words, Records, Skewed, Far, Period, Mixed]
+        .map(class)
+        .into()
 }
 
 /// Ratio and MB/s: reference, then ours.

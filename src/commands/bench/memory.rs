@@ -84,14 +84,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     ))?;
     if load.json {
         let value = json!({
-            "bytes": count * request_bytes,
-            "seconds": seconds,
-            "codec": load.codec.name(),
-            "backend": engine.runtime.backend().backend.name(),
-            "rss_bytes_before": before.now,
-            "rss_bytes_after": after.now,
-            "peak_bytes_before": before.peak,
-            "peak_bytes_after": after.peak,
+            "streamed_bytes": count * request_bytes,
+            "streamed_mb_s": (count * request_bytes) as f64 / seconds.max(1e-9) / 1e6,
+            "before_rss_bytes": before.now,
+            "after_rss_bytes": after.now,
+            "before_peak_bytes": before.peak,
+            "after_peak_bytes": after.peak,
         });
         ui::print(&format!("{value}\n"))?;
     }

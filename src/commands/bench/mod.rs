@@ -77,7 +77,7 @@ struct Load {
     /// I/O threads, and threads of the pread loop; 0 is what the engine chooses
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
-    /// Print one JSON object as the last line
+    /// Print the numbers as one flat JSON object, as the last line
     #[arg(long)]
     json: bool,
 }

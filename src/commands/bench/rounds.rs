@@ -272,6 +272,7 @@ impl Report {
         )
     }
 
+    /// Flat, and numbers only: a line for `bench/history.ndjson`. What was measured in words is above it.
     fn json(
         &self,
         arguments: &Arguments,
@@ -279,40 +280,32 @@ impl Report {
         baseline: &Baseline,
     ) -> serde_json::Value {
         let load = &arguments.load;
-        let side = |side: &Side| {
-            json!({
-                "gb_per_s": side.gb_per_s,
-                "requests_per_s": side.requests_per_s,
-                "cpu_s_per_gib": side.cpu_s_per_gib,
-            })
-        };
-        let latency = QUANTILES
-            .map(|(name, quantile)| (name.to_owned(), self.latency.quantile_ns(quantile).into()));
-        json!({
+        let mut line = json!({
             "request_bytes": load.request_bytes(),
             "depth": load.depth,
             "batch": load.batch,
-            "codec": load.codec.name(),
-            "cache": if arguments.cold { "cold" } else { "warm" },
-            "backend": engine.runtime.backend().backend.name(),
+            "cold": u32::from(arguments.cold),
             "io_threads": engine.threads,
             "decode_threads": engine.runtime.config().decode_thread_count(),
             "rounds": arguments.rounds,
             "requests_per_round": self.count,
-            "engine": side(&self.ours),
-            "baseline": {
-                "name": baseline.name(),
-                "threads": baseline.threads(),
-                "figures": side(&self.theirs),
-            },
-            "ratio": self.ratio,
-            "latency_ns_at_most": serde_json::Map::from_iter(latency),
-            "enqueue_ns": {
-                "median": self.enqueue.median_ns,
-                "p99": self.enqueue.p99_ns,
-                "calls": self.enqueue.count,
-                "clock": self.enqueue.clock_ns,
-            },
-        })
+            "engine_mb_s": self.ours.gb_per_s * 1e3,
+            "engine_iops": self.ours.requests_per_s,
+            "engine_cpu_s_per_gib": self.ours.cpu_s_per_gib,
+            "baseline_threads": baseline.threads(),
+            "baseline_mb_s": self.theirs.gb_per_s * 1e3,
+            "baseline_iops": self.theirs.requests_per_s,
+            "baseline_cpu_s_per_gib": self.theirs.cpu_s_per_gib,
+            "engine_to_baseline_ratio": self.ratio,
+            "enqueue_median_ns": self.enqueue.median_ns,
+            "enqueue_p99_ns": self.enqueue.p99_ns,
+            "enqueue_calls": self.enqueue.count,
+            "enqueue_clock_ns": self.enqueue.clock_ns,
+        });
+        for (name, quantile) in QUANTILES {
+            let at_most_ns = self.latency.quantile_ns(quantile);
+            line[format!("latency_{name}_ns")] = at_most_ns.into();
+        }
+        line
     }
 }
