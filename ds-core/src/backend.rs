@@ -9,6 +9,8 @@
 
 use std::fmt;
 
+use crate::io;
+
 /// How requests are carried out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Backend {
@@ -58,7 +60,7 @@ impl Backend {
     pub fn unavailable(self) -> Option<&'static str> {
         match self {
             Backend::Auto | Backend::Cpu | Backend::Sim => None,
-            Backend::IoUring => Some("this version has no io_uring backend"),
+            Backend::IoUring => io::uring::probe().err(),
             Backend::Vulkan => Some("this version has no Vulkan backend"),
         }
     }
@@ -90,24 +92,22 @@ pub struct Choice {
 
 /// Chooses the backend for what was asked.
 pub fn choose(asked: Backend) -> Choice {
+    let why_not = |backend: Backend| {
+        backend
+            .unavailable()
+            .map(|why| format!("no {backend}: {why}"))
+    };
     let (backend, reason) = match (asked, asked.unavailable()) {
-        (Backend::Auto, _) => {
-            let missing: Vec<_> = [Backend::Vulkan, Backend::IoUring]
-                .into_iter()
-                .filter_map(|backend| {
-                    backend
-                        .unavailable()
-                        .map(|why| format!("no {backend}: {why}"))
-                })
-                .collect();
-            (
+        (Backend::Auto, _) => match why_not(Backend::IoUring) {
+            None => (
+                Backend::IoUring,
+                "automatic: io_uring works here".to_owned(),
+            ),
+            Some(why) => (
                 Backend::Cpu,
-                format!(
-                    "automatic: pread threads work everywhere ({})",
-                    missing.join("; ")
-                ),
-            )
-        }
+                format!("automatic: pread threads work everywhere ({why})"),
+            ),
+        },
         (asked, None) => (asked, "asked for".to_owned()),
         (asked, Some(why)) => (
             Backend::Cpu,

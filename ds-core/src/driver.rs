@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{Error, Fault, Subsystem};
-use crate::io::{Completion, Direction, Io, Op};
+use crate::io::{Completion, Direction, Io, Op, Waited};
 use crate::memory::Span;
 use crate::queue::{Outcome, QueueCore};
 use crate::request::Compression;
@@ -78,8 +78,11 @@ impl Driver {
         }
     }
 
-    /// Works until the runtime stops.
-    pub(crate) fn run(mut self, shared: &Shared) {
+    /// Works until the runtime stops. `index` is the thread's own, below the number of drivers.
+    pub(crate) fn run(mut self, shared: &Shared, index: usize) {
+        if self.io.waits() {
+            return self.run_ring(shared, index);
+        }
         loop {
             if self.step(shared) {
                 continue;
@@ -93,20 +96,44 @@ impl Driver {
         }
     }
 
+    /// The same for an `Io` that sleeps in the kernel: it is woken by completions and by new work.
+    fn run_ring(&mut self, shared: &Shared, index: usize) {
+        while !shared.scheduler.is_stopped() || self.io.in_flight() > 0 {
+            while self.take(shared) {}
+            self.pass_on_cancels(shared);
+            // With room left and nothing listed, there is nothing to do until something happens.
+            let wait = self.io.room() == 0 || shared.scheduler.fall_asleep(index);
+            let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_idle_memory();
+            let timeout = idle.then_some(IDLE_RELEASE);
+            let waited = self
+                .io
+                .submit_and_reap(wait, timeout, &mut self.completions);
+            shared.scheduler.awake(index);
+            self.complete(shared);
+            if waited == Waited::TimedOut {
+                shared.staging.release_idle();
+            }
+        }
+    }
+
     /// One round: take, push, submit, reap, complete. Says whether anything happened.
     pub(crate) fn step(&mut self, shared: &Shared) -> bool {
         let took = self.take(shared);
         self.pass_on_cancels(shared);
         let moving = self.io.in_flight() > 0;
         if moving {
-            self.io.submit();
-            self.io.reap(&mut self.completions);
-            while let Some(completion) = self.completions.pop() {
-                self.on_completion(shared, completion);
-            }
+            self.io.submit_and_reap(false, None, &mut self.completions);
+        }
+        self.complete(shared);
+        took || moving
+    }
+
+    /// Passes on what was reaped.
+    fn complete(&mut self, shared: &Shared) {
+        while let Some(completion) = self.completions.pop() {
+            self.on_completion(shared, completion);
         }
         self.flush();
-        took || moving
     }
 
     /// Takes a batch of requests from the next queue.
@@ -118,9 +145,15 @@ impl Driver {
         let Some(queue) = shared.scheduler.next() else {
             return false;
         };
+        // A ring does not stand still for a batch, so it takes what there is room for.
+        let bytes = if self.io.waits() {
+            usize::MAX
+        } else {
+            BATCH_BYTES
+        };
         let budget = Budget {
             requests: room,
-            bytes: BATCH_BYTES,
+            bytes,
             threads: self.threads,
         };
         let mut started = std::mem::take(&mut self.started);
@@ -129,6 +162,8 @@ impl Driver {
             self.begin(shared, &queue, token, work);
         }
         self.started = started;
+        // What ended without any I/O must be told now: a ring may wait next.
+        self.flush();
         true
     }
 
