@@ -29,9 +29,9 @@
 //   as long as it leaves zero what the library does not know; else the answer is DS_E_INVALIDARG. In a
 //   struct that the library fills, members that it does not know are zero.
 
-
 #ifndef DS_RUNTIME_H
 #define DS_RUNTIME_H
+
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -1421,6 +1421,16 @@ ds_result ds_codec_compress(const struct ds_codec *codec,
                             size_t destination_size,
                             size_t *written);
 
+// Reads from a stream's header how many bytes it decompresses to, into `*out`. The whole stream is given,
+// and its table of tiles is checked; the tiles themselves are not looked at.
+//
+// Errors, with `*out` 0: DS_E_FAIL for anything but the beginning of a stream, or one that is cut;
+// DS_E_INVALIDARG for NULL or a size of 0. Any thread, any number of them at once.
+ds_result ds_codec_uncompressed_size(const struct ds_codec *codec,
+                                     const void *source,
+                                     size_t source_size,
+                                     size_t *out);
+
 // Decompresses a stream to the beginning of `destination`, which may be larger than needed, and the
 // uncompressed size to `*written`. Bytes behind that are not touched.
 //
@@ -1439,10 +1449,9 @@ ds_result ds_codec_decompress(const struct ds_codec *codec,
 }  // extern "C"
 #endif  // __cplusplus
 
-#endif  /* DS_RUNTIME_H */
-
 
 // The layout, as the library was compiled with it.
+DS_STATIC_ASSERT(sizeof(void *) == 8, "ds_runtime is for 64-bit programs");
 DS_STATIC_ASSERT(sizeof(ds_request_options) == 16, "ds_request_options");
 DS_STATIC_ASSERT(offsetof(ds_request_options, types) == 8, "ds_request_options.types");
 DS_STATIC_ASSERT(sizeof(ds_source_memory) == 16, "ds_source_memory");
@@ -1529,7 +1538,11 @@ DS_STATIC_ASSERT(sizeof(ds_custom_result) == 16, "ds_custom_result");
 DS_STATIC_ASSERT(offsetof(ds_custom_result, result) == 8, "ds_custom_result.result");
 
 // Puts a source type (DS_SOURCE_*) and a destination type (DS_DESTINATION_*) into ds_request_options.types.
+#if defined(__cplusplus)
+#define DS_REQUEST_TYPES(source, destination) (static_cast<uint8_t>((source) | ((destination) << 1)))
+#else
 #define DS_REQUEST_TYPES(source, destination) ((uint8_t)((source) | ((destination) << 1)))
+#endif
 
 // The functions below only fill structs; they call nothing.
 
@@ -1586,3 +1599,5 @@ static inline ds_request ds_request_compressed(ds_request request, ds_compressio
     request.uncompressed_size = uncompressed_size;
     return request;
 }
+
+#endif  // DS_RUNTIME_H

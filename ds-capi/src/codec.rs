@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 
 use ds_core::gdeflate::encode::Level;
-use ds_core::gdeflate::{Codec, CodecError};
+use ds_core::gdeflate::{Codec, CodecError, HeaderPolicy, TileStream};
 
 use crate::ffi::{self, Failure};
 use crate::result::*;
@@ -129,6 +129,34 @@ pub unsafe extern "C" fn ds_codec_compress(
         let (codec, level) = (&codec?.codec, level_of(level)?);
         let (source, destination) = buffers?;
         Ok(codec.compress(source, level, destination, None)?)
+    })
+}
+
+/// Reads from a stream's header how many bytes it decompresses to, into `*out`. The whole stream is given,
+/// and its table of tiles is checked; the tiles themselves are not looked at.
+///
+/// Errors, with `*out` 0: DS_E_FAIL for anything but the beginning of a stream, or one that is cut;
+/// DS_E_INVALIDARG for NULL or a size of 0. Any thread, any number of them at once.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_uncompressed_size(
+    codec: *const ds_codec,
+    source: *const c_void,
+    source_size: usize,
+    out: *mut usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let out = unsafe { ffi::out(out) };
+    // SAFETY: promised by the caller.
+    let codec = unsafe { ffi::get(codec) };
+    // SAFETY: promised by the caller.
+    let source = unsafe { ffi::array(source.cast::<u8>(), source_size) };
+    out.answer(0, || {
+        let (_, source) = (codec?, source?);
+        if source.is_empty() {
+            return Err(Failure::INVALID);
+        }
+        let stream = TileStream::parse(source, HeaderPolicy::AnyId).map_err(CodecError::from)?;
+        usize::try_from(stream.uncompressed_bytes()).map_err(|_| Failure(DS_E_FAIL))
     })
 }
 

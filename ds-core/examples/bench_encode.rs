@@ -4,7 +4,7 @@
 //! directory, the files below it in order of name, joined, up to MIB (8) MiB. Prints per class and level both
 //! ratios and speeds (MB of input a second of thread time), and at the end the geometric means. The two take
 //! turns tile group by tile group, so that both see the same moods of the machine, and of each group the best
-//! of three runs counts.
+//! of five runs counts.
 
 #[path = "../tests/gdeflate_encode/reference.rs"]
 mod reference;

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
+
 use crate::backend::Backend;
 use crate::staging::STAGING_BYTES_DEFAULT;
 
@@ -231,7 +233,7 @@ impl Config {
     }
 
     /// How many I/O threads that makes.
-    pub(crate) fn io_thread_count(&self) -> usize {
+    pub fn io_thread_count(&self) -> usize {
         // Reads of cold files wait more than they work, so there are more threads than cores.
         if self.io_threads == 0 {
             (2 * cores()).clamp(4, 16)
@@ -251,7 +253,7 @@ impl Config {
     }
 
     /// How many workers decompress; 0 if the application does.
-    pub(crate) fn decode_thread_count(&self) -> usize {
+    pub fn decode_thread_count(&self) -> usize {
         match self.decode_threads {
             0 => cores().min(THREADS_MAX as usize),
             threads => usize::try_from(threads)
@@ -266,8 +268,10 @@ impl Config {
     }
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
+/// How many cores this process may use; asked once.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::error::{Error, Fault, Subsystem};
-use crate::memory::Span;
+use crate::error::{E_PENDING, Error, Fault, Subsystem};
+use crate::memory::{RawBytes, Span};
 use crate::notify::Event;
 use crate::queue::QueueCore;
 use crate::request::Compression;
@@ -50,10 +50,9 @@ pub struct CustomRequest {
     /// The format.
     pub compression: Compression,
     /// The compressed bytes, readable until the answer.
-    pub source: Span,
-    /// Where they go, writable until the answer. The application's own memory: it may be anything
-    /// it asked for.
-    pub destination: Span,
+    pub source: RawBytes,
+    /// Where they go, writable until the answer.
+    pub destination: RawBytes,
 }
 
 /// The application's answer: a [`CustomRequest`]'s id, and an `HRESULT` (negative for failure).
@@ -134,22 +133,29 @@ impl Custom {
         }
     }
 
-    /// Takes back a request that the application has not fetched; its staging is free again.
-    pub(crate) fn revoke(&self, queue: &Arc<QueueCore>, entry: Token) -> bool {
+    /// Takes back those of a queue's requests that the application has not fetched; their staging is
+    /// free again. The caller holds the queue's lock, and asks later who is next in line for staging.
+    pub(crate) fn revoke(
+        &self,
+        queue: &Arc<QueueCore>,
+        is_cancelled: impl Fn(Token) -> bool,
+    ) -> Vec<Token> {
+        let mut revoked = Vec::new();
         let mut jobs = self.jobs.lock();
-        let found = jobs.jobs.iter_mut().find_map(|(token, job)| {
-            let matches = job.entry == entry && Arc::ptr_eq(&job.queue, queue) && !job.fetched;
-            matches.then_some(token)
+        let Jobs { jobs, waiting, .. } = &mut *jobs;
+        waiting.retain(|&token| {
+            let job = jobs.get(token).expect("a waiting job lives");
+            if !Arc::ptr_eq(&job.queue, queue) || !is_cancelled(job.entry) {
+                return true;
+            }
+            let job = jobs.remove(token).expect("just seen");
+            if let Some(staging) = job.staging {
+                let _ = queue.shared.staging.free(staging);
+            }
+            revoked.push(job.entry);
+            false
         });
-        let Some(token) = found else { return false };
-        jobs.waiting.retain(|&waiting| waiting != token);
-        let job = jobs.jobs.remove(token);
-        drop(jobs);
-        if let Some(staging) = job.and_then(|job| job.staging) {
-            // The caller holds the queue's lock and asks later who is next in line.
-            let _ = queue.shared.staging.free(staging);
-        }
-        true
+        revoked
     }
 }
 
@@ -218,8 +224,8 @@ impl CustomDecompressionQueue {
             out.push(CustomRequest {
                 id: token.to_u64(),
                 compression,
-                source,
-                destination,
+                source: RawBytes::new(source),
+                destination: RawBytes::new(destination),
             });
             false
         });
@@ -248,7 +254,7 @@ impl CustomDecompressionQueue {
             job.queue.shared.free_staging(job.staging);
             let fault = || {
                 Fault::new(
-                    Error::Application(result.hresult),
+                    application_error(result.hresult),
                     Subsystem::Decode,
                     "custom decompress",
                 )
@@ -265,5 +271,15 @@ impl CustomDecompressionQueue {
         } else {
             Ok(())
         }
+    }
+}
+
+/// The application's failure as ours. "Pending" is no result: a status that said so would never be
+/// seen to complete.
+fn application_error(hresult: i32) -> Error {
+    if hresult == E_PENDING {
+        Error::Corrupt
+    } else {
+        Error::Application(hresult)
     }
 }

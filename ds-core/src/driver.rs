@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
 use crate::io::{Completion, Direction, Io, Op, Waited};
 use crate::memory::Span;
@@ -22,8 +23,12 @@ use crate::slots::{Slots, Token};
 use crate::staging::Range;
 use crate::state::{Budget, Started, Work};
 
-/// A batch of small requests ends once it has this many bytes.
-const BATCH_BYTES: usize = 64 << 10;
+/// A batch of requests ends once it has this many bytes.
+const BATCH_BYTES: usize = 256 << 10;
+/// So many bytes from the page cache are copied in less time than it takes to wake a thread.
+const BYTES_ALONE: usize = 64 << 10;
+/// A blocking read that takes no longer than this, and a nanosecond a byte, came from the page cache.
+const CACHED_READ: Duration = Duration::from_micros(10);
 /// How often a request is repeated after EINTR or EAGAIN before that counts as its failure.
 const RETRIES_MAX: u32 = 1000;
 /// After so long without work, idle staging goes back to the kernel.
@@ -61,12 +66,16 @@ pub(crate) struct Driver {
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
+    /// Whether the last reads came from the page cache. They cost a core and little time, so it pays to
+    /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
+    /// by one, so that none waits behind another.
+    cached: bool,
 }
 
 impl Driver {
     /// A driver for `io`, one of `threads`.
     pub(crate) fn new(io: Io, threads: usize) -> Driver {
-        let room = io.room();
+        let (room, blocking) = (io.room(), io.blocks());
         Driver {
             io,
             active: Slots::new(room),
@@ -75,6 +84,7 @@ impl Driver {
             finished: Vec::with_capacity(room),
             cancel_epoch: 0,
             threads,
+            cached: !blocking,
         }
     }
 
@@ -87,7 +97,7 @@ impl Driver {
             if self.step(shared) {
                 continue;
             }
-            let timeout = shared.staging.holds_idle_memory().then_some(IDLE_RELEASE);
+            let timeout = shared.staging.holds_memory().then_some(IDLE_RELEASE);
             match shared.scheduler.sleep(timeout) {
                 Woken::Work => {}
                 Woken::Idle => shared.staging.release_idle(),
@@ -103,7 +113,7 @@ impl Driver {
             self.pass_on_cancels(shared);
             // With room left and nothing listed, there is nothing to do until something happens.
             let wait = self.io.room() == 0 || shared.scheduler.fall_asleep(index);
-            let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_idle_memory();
+            let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_memory();
             let timeout = idle.then_some(IDLE_RELEASE);
             let waited = self
                 .io
@@ -122,7 +132,7 @@ impl Driver {
         self.pass_on_cancels(shared);
         let moving = self.io.in_flight() > 0;
         if moving {
-            self.io.submit_and_reap(false, None, &mut self.completions);
+            self.move_bytes(shared);
         }
         self.complete(shared);
         took || moving
@@ -134,6 +144,21 @@ impl Driver {
             self.on_completion(shared, completion);
         }
         self.flush();
+    }
+
+    fn move_bytes(&mut self, shared: &Shared) {
+        let (count, start) = (self.io.in_flight() as u32, Instant::now());
+        self.io.submit_and_reap(false, None, &mut self.completions);
+        let bytes: usize = self
+            .completions
+            .iter()
+            .filter_map(|done| done.result.ok())
+            .sum();
+        let expected = CACHED_READ * count + Duration::from_nanos(bytes as u64);
+        if self.io.blocks() {
+            self.cached = start.elapsed() <= expected;
+            shared.scheduler.set_cached(self.cached);
+        }
     }
 
     /// Takes a batch of requests from the next queue.
@@ -152,9 +177,18 @@ impl Driver {
             BATCH_BYTES
         };
         let budget = Budget {
-            requests: room,
+            requests: if self.cached { room } else { 1 },
             bytes,
-            threads: self.threads,
+            threads: if self.cached && self.io.blocks() {
+                self.threads.min(cores())
+            } else {
+                self.threads
+            },
+            bytes_alone: if self.cached && self.io.blocks() {
+                BYTES_ALONE
+            } else {
+                0
+            },
         };
         let mut started = std::mem::take(&mut self.started);
         queue.start(budget, &mut started);
@@ -342,6 +376,7 @@ fn advance(active: &mut Active, result: Result<usize, i32>) -> Progress {
         Ok(0) if op.direction == Direction::Read => fail(Error::EndOfFile),
         Ok(0) => fail(Error::Os(libc::ENOSPC)),
         Ok(bytes) => {
+            active.retries = 0;
             op.offset += bytes as u64;
             op.span = op.span.part(bytes, op.span.bytes() - bytes);
             if active.queue.is_cancelled(active.entry) {

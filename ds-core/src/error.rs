@@ -207,6 +207,7 @@ fn win32(errno: i32) -> i32 {
         libc::EMFILE | libc::ENFILE => 4, // ERROR_TOO_MANY_OPEN_FILES
         libc::EACCES | libc::EPERM | libc::EISDIR | libc::ETXTBSY => 5, // ERROR_ACCESS_DENIED
         libc::EBADF => 6,                 // ERROR_INVALID_HANDLE
+        libc::EAGAIN => 1450,             // ERROR_NO_SYSTEM_RESOURCES
         libc::ENOMEM => 8,                // ERROR_NOT_ENOUGH_MEMORY
         libc::EROFS => 19,                // ERROR_WRITE_PROTECT
         libc::ENOSPC | libc::EDQUOT => 112, // ERROR_DISK_FULL
@@ -298,7 +299,9 @@ static CALLBACK: RwLock<Option<Callback>> = RwLock::new(None);
 /// held. It may be called from several threads at once, and must not block for long: requests wait
 /// behind it. It must not enqueue, cancel or close on any queue.
 pub fn set_error_callback(callback: Option<ErrorCallback>) {
-    *CALLBACK.write() = callback.map(Callback::from);
+    let previous = std::mem::replace(&mut *CALLBACK.write(), callback.map(Callback::from));
+    // Outside the lock: what the old one owns may have failures to report while it goes.
+    drop(previous);
 }
 
 /// A failure with what a person wants to know; what a completion carries when it is not success.
@@ -433,5 +436,24 @@ mod tests {
             .copied()
             .collect();
         assert_eq!(mine, [("test-open", Error::NotAFile)]);
+    }
+
+    #[test]
+    fn a_callback_may_report_while_it_is_replaced() {
+        struct Reports;
+        impl Drop for Reports {
+            fn drop(&mut self) {
+                report(
+                    Fault::new(Error::NotAFile, Subsystem::File, "test-drop"),
+                    None,
+                );
+            }
+        }
+        let owned = Reports;
+        set_error_callback(Some(Box::new(move |_| {
+            let _ = &owned;
+        })));
+        // The callback of the other test may come between; either way the old one is dropped here.
+        set_error_callback(None);
     }
 }

@@ -8,7 +8,7 @@
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::handle::shared_handle;
+use crate::sys;
 
 /// An open file; clones are the same file.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl File {
     /// Takes over a descriptor; `path` is only for messages.
     ///
     /// # Errors
-    /// [`Error::NotAFile`] if it is not a regular file or block device.
+    /// [`Error::NotAFile`] if it is not a regular file.
     pub fn from_fd(fd: OwnedFd, path: impl AsRef<Path>, writable: bool) -> Result<File, Error> {
         File::adopt(fs::File::from(fd), path.as_ref(), writable)
     }
@@ -93,7 +94,7 @@ impl File {
 
     fn adopt(file: fs::File, path: &Path, writable: bool) -> Result<File, Error> {
         let metadata = file.metadata()?;
-        if !metadata.is_file() && !metadata.file_type().is_block_device() {
+        if !metadata.is_file() {
             return Err(Error::NotAFile);
         }
         Ok(File(Arc::new(FileCore {
@@ -121,7 +122,9 @@ impl File {
     /// Closes the file: requests that have not started fail with [`Error::FileNotOpen`]; those in
     /// flight finish. A second close does nothing.
     pub fn close(&self) {
-        self.0.fd.lock().take();
+        let fd = self.0.fd.lock().take();
+        // Outside the lock: close(2) may take its time.
+        drop(fd);
     }
 
     /// Whether [`File::close`] was called.
@@ -144,11 +147,7 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn metadata(&self) -> Result<fs::Metadata, Error> {
-        let fd = self.fd()?;
-        // A second descriptor for the same open file, so that std can ask; the file itself is not
-        // touched.
-        let file = fs::File::from(fd.as_fd().try_clone_to_owned()?);
-        Ok(file.metadata()?)
+        Ok(sys::metadata(self.fd()?.as_fd())?)
     }
 
     /// The descriptor, kept open for as long as the answer lives.

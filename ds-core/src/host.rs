@@ -124,6 +124,21 @@ impl Host {
         staging: Option<Range>,
         destination: Span,
     ) {
+        if queue.is_cancelled(entry) {
+            return finish(
+                shared,
+                Job::new(
+                    queue,
+                    entry,
+                    Task::Decode {
+                        source,
+                        destination,
+                    },
+                    staging,
+                    0,
+                ),
+            );
+        }
         let task = Task::Decode {
             source,
             destination,

@@ -57,7 +57,7 @@ pub use error::{
 };
 pub use file::{File, FileCore};
 pub use handle::Handle;
-pub use memory::{Buffer, MemoryDestination, MemorySource, SharedBytes, Span};
+pub use memory::{Buffer, MemoryDestination, MemorySource, RawBytes, SharedBytes, Span};
 pub use notify::{
     Event, EventCore, Fence, FenceCore, Notification, Notifier, StatusArray, StatusCore,
 };

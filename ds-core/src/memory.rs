@@ -279,14 +279,59 @@ impl Buffer {
         }))
     }
 
-    /// Turns the contents into a source that any number of requests can read; gives the buffer back
-    /// while lent.
+    /// Consecutive, disjoint parts of the given sizes, from the buffer's start, as destinations; `None` while
+    /// lent, or if they do not fit.
+    pub fn lend_parts(
+        &mut self,
+        parts_bytes: impl IntoIterator<Item = usize>,
+    ) -> Option<Vec<MemoryDestination>> {
+        let all = self.lend()?;
+        let mut start = 0usize;
+        let parts = parts_bytes.into_iter().map(|bytes| {
+            let end = start
+                .checked_add(bytes)
+                .filter(|&end| end <= all.span.bytes)?;
+            let span = all.span.part(start, bytes);
+            start = end;
+            Some(MemoryDestination {
+                span,
+                owner: all.owner.clone(),
+            })
+        });
+        parts.collect()
+    }
+
+    /// Turns the contents into a source that any number of requests can read; gives the buffer back while
+    /// lent.
     pub fn into_source(mut self) -> Result<SharedBytes, Buffer> {
         if self.is_lent() {
             Err(self)
         } else {
             Ok(SharedBytes { bytes: self.bytes })
         }
+    }
+}
+
+/// Memory of somebody else's request, for the application to work on: an address and a length.
+///
+/// Deliberately no [`Span`]: it cannot be turned into a source or destination, since its promise
+/// ends with the request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawBytes(Span);
+
+impl RawBytes {
+    pub(crate) fn new(span: Span) -> RawBytes {
+        RawBytes(span)
+    }
+
+    /// The first byte.
+    pub fn as_ptr(self) -> *mut u8 {
+        self.0.start
+    }
+
+    /// The length in bytes.
+    pub fn bytes(self) -> usize {
+        self.0.bytes
     }
 }
 
@@ -309,9 +354,18 @@ pub struct MemorySource {
 }
 
 impl MemoryDestination {
-    /// The bytes' place.
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The address of the first byte.
+    pub fn address(&self) -> usize {
+        self.span.address()
+    }
+
+    /// The length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.span.bytes
     }
 
     /// Whether the engine keeps the memory alive (a [`Buffer`]) rather than the caller (a
@@ -322,9 +376,18 @@ impl MemoryDestination {
 }
 
 impl MemorySource {
-    /// The bytes' place.
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// The address of the first byte.
+    pub fn address(&self) -> usize {
+        self.span.address()
+    }
+
+    /// The length in bytes.
+    pub fn bytes(&self) -> usize {
+        self.span.bytes
     }
 
     /// Whether the engine keeps the memory alive ([`SharedBytes`]) rather than the caller (a
@@ -391,10 +454,8 @@ mod tests {
         unsafe { start.write_bytes(0x5A, bytes) };
         let middle = start.wrapping_byte_add(sys::PAGE_BYTES);
         // SAFETY: a page of the mapping above, which nothing has a reference to.
-        assert_eq!(
-            unsafe { libc::mprotect(middle, sys::PAGE_BYTES, protection) },
-            0
-        );
+        let result = unsafe { libc::mprotect(middle, sys::PAGE_BYTES, protection) };
+        assert_eq!(result, 0);
         // SAFETY: used by the checks below only, which expect protected pages.
         unsafe { Span::new(start.cast(), bytes) }
     }
@@ -430,5 +491,26 @@ mod tests {
         // SAFETY: never touched: the last page that a program can name is the kernel's.
         let wild = unsafe { Span::new(std::ptr::without_provenance_mut(usize::MAX / 2), 1) };
         assert!(sys::probe(wild, false).is_err() && sys::probe(wild, true).is_err());
+    }
+
+    #[test]
+    fn parts_are_consecutive_and_fit_or_none_is_lent() {
+        let mut buffer = Buffer::new(10);
+        assert!(buffer.lend_parts([4, 7]).is_none());
+        assert!(buffer.lend_parts([usize::MAX, 2]).is_none());
+        let parts = buffer.lend_parts([3, 0, 7]).expect("they fit");
+        let places: Vec<_> = parts
+            .iter()
+            .map(|part| {
+                (
+                    part.span().address() - buffer.address(),
+                    part.span().bytes(),
+                )
+            })
+            .collect();
+        assert_eq!(places, [(0, 3), (3, 0), (3, 7)]);
+        assert!(buffer.lend_parts([1]).is_none(), "lent");
+        drop(parts);
+        assert!(!buffer.is_lent());
     }
 }

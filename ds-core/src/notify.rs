@@ -137,20 +137,23 @@ impl StatusArray {
         Ok(())
     }
 
-    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is
-    /// seen waiting.
-    pub(crate) fn set(&self, index: u32, hresult: i32) {
+    /// Completes the entry. Sequentially consistent, so that a waiter either sees the result or is seen
+    /// waiting, and is woken in the aftermath.
+    pub(crate) fn set(&self, index: u32, hresult: i32, aftermath: &mut Aftermath) {
         let Some(entry) = self.0.results.get(index as usize) else {
             return;
         };
-        entry.store(
-            if hresult == E_PENDING { S_OK } else { hresult },
-            Ordering::SeqCst,
-        );
+        let result = if hresult == E_PENDING { S_OK } else { hresult };
+        entry.store(result, Ordering::SeqCst);
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
-            drop(self.0.lock.lock());
-            self.0.changed.notify_all();
+            aftermath.wake_status(self.clone());
         }
+    }
+
+    /// Wakes everyone who waits for an entry.
+    fn wake(&self) {
+        drop(self.0.lock.lock());
+        self.0.changed.notify_all();
     }
 }
 
@@ -173,14 +176,16 @@ pub struct Notifier {
 #[derive(Debug, Default)]
 struct Pending {
     objects: VecDeque<Arc<Foreign>>,
-    /// Set by [`Notifier::interrupt`]; taken by the next wait.
-    interrupted: bool,
+    /// Calls of [`Notifier::interrupt`] that no wait has taken.
+    interrupts: u32,
 }
 
 /// A foreign object's end here.
 #[derive(Debug)]
 struct Foreign {
-    notifier: Arc<Notifier>,
+    /// Weak, because the list there keeps what was signalled and not fetched. Without a runtime there is
+    /// nobody to fetch it.
+    notifier: Weak<Notifier>,
     cookie: u64,
     /// Its notification stands in the list; guarded by the list's lock.
     listed: AtomicBool,
@@ -190,13 +195,24 @@ struct Foreign {
 
 impl Foreign {
     fn signal(self: &Arc<Foreign>, value: u64) {
-        let mut pending = self.notifier.pending.lock();
+        let Some(notifier) = self.notifier.upgrade() else {
+            return;
+        };
+        let mut pending = notifier.pending.lock();
         *self.value.lock() = value;
         if !self.listed.swap(true, Ordering::Relaxed) {
             pending.objects.push_back(Arc::clone(self));
             drop(pending);
-            self.notifier.changed.notify_one();
+            notifier.changed.notify_one();
         }
+    }
+}
+
+impl Pending {
+    fn take_interrupt(&mut self) -> bool {
+        let taken = self.interrupts > 0;
+        self.interrupts -= u32::from(taken);
+        taken
     }
 }
 
@@ -218,9 +234,7 @@ impl Notifier {
         let deadline = deadline_after(timeout);
         let mut pending = self.pending.lock();
         while pending.objects.is_empty() {
-            if std::mem::take(&mut pending.interrupted)
-                || !wait_until(&self.changed, &mut pending, deadline)
-            {
+            if pending.take_interrupt() || !wait_until(&self.changed, &mut pending, deadline) {
                 break;
             }
         }
@@ -241,7 +255,7 @@ impl Notifier {
     /// Makes one waiter (or the next to come) return with nothing, so that a host can stop its
     /// thread.
     pub fn interrupt(&self) {
-        self.pending.lock().interrupted = true;
+        self.pending.lock().interrupts += 1;
         self.changed.notify_one();
     }
 }
@@ -314,7 +328,7 @@ impl Event {
 
 impl Foreign {
     fn new(notifier: &Arc<Notifier>, cookie: u64) -> Arc<Foreign> {
-        let notifier = Arc::clone(notifier);
+        let notifier = Arc::downgrade(notifier);
         Arc::new(Foreign {
             notifier,
             cookie,
@@ -353,24 +367,44 @@ enum Waiter {
     Request(Weak<QueueCore>, Token),
 }
 
-/// Requests that a signal released; they start once the signaller holds no queue's lock.
+/// What firing leaves for later, when no queue's lock is held: whoever wakes comes back to enqueue at
+/// once and would run into that lock, and released requests belong to other queues.
 #[derive(Debug, Default)]
 #[must_use]
-pub(crate) struct Released(Vec<(Weak<QueueCore>, Token)>);
+pub(crate) struct Aftermath {
+    requests: Vec<(Weak<QueueCore>, Token)>,
+    /// The last of each kind; one more wakes the one before it under the lock, which costs time and
+    /// nothing else. A list would cost an allocation for each batch.
+    status: Option<StatusArray>,
+    fence: Option<Fence>,
+}
 
-impl Released {
-    /// Lets the requests go. The caller holds no queue's lock.
-    pub(crate) fn start(self) {
-        for (queue, token) in self.0 {
+impl Aftermath {
+    /// Lets the requests go and wakes the waiters. The caller holds no queue's lock.
+    pub(crate) fn run(self) {
+        if let Some(array) = self.status {
+            array.wake();
+        }
+        if let Some(fence) = self.fence {
+            fence.0.changed.notify_all();
+        }
+        for (queue, token) in self.requests {
             if let Some(queue) = queue.upgrade() {
                 queue.release_from_fence(token);
             }
         }
     }
 
-    /// Adds `other`'s requests.
-    pub(crate) fn append(&mut self, mut other: Released) {
-        self.0.append(&mut other.0);
+    fn wake_status(&mut self, array: StatusArray) {
+        if let Some(other) = self.status.replace(array) {
+            other.wake();
+        }
+    }
+
+    fn wake_fence(&mut self, fence: &Fence) {
+        if let Some(other) = self.fence.replace(fence.clone()) {
+            other.0.changed.notify_all();
+        }
     }
 }
 
@@ -406,7 +440,9 @@ impl Fence {
     /// Sets the value and wakes everyone who waited for it or less. Must not be called from the
     /// error callback.
     pub fn signal(&self, value: u64) {
-        self.set(value).start();
+        let mut aftermath = Aftermath::default();
+        self.set(value, &mut aftermath);
+        aftermath.run();
     }
 
     /// Blocks until the value is at least `value`; `false` after `timeout` (`None`: no limit).
@@ -432,23 +468,21 @@ impl Fence {
         }
     }
 
-    /// Sets the value; what that released is for the caller to start when it holds no queue's lock.
-    pub(crate) fn set(&self, value: u64) -> Released {
+    /// Sets the value; what follows from it is for the caller to run when it holds no queue's lock.
+    pub(crate) fn set(&self, value: u64, aftermath: &mut Aftermath) {
         let mut state = self.0.state.lock();
         state.value = value;
-        let mut released = Released::default();
         for (_, waiter) in state.waiters.extract_if(.., |(wanted, _)| *wanted <= value) {
             match waiter {
                 Waiter::Event(event) => event.set(),
-                Waiter::Request(queue, token) => released.0.push((queue, token)),
+                Waiter::Request(queue, token) => aftermath.requests.push((queue, token)),
             }
         }
-        self.0.changed.notify_all();
+        aftermath.wake_fence(self);
         // Under the lock, so that a host sees values in the order they were set.
         if let Some(foreign) = &self.0.foreign {
             foreign.signal(value);
         }
-        released
     }
 
     /// Whether the value is at least `value`; if not, the request waits in line.
@@ -505,7 +539,9 @@ mod tests {
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| array.wait(0, None));
             std::thread::sleep(Duration::from_millis(5));
-            array.set(0, -7);
+            let mut aftermath = Aftermath::default();
+            array.set(0, -7, &mut aftermath);
+            aftermath.run();
             assert_eq!(waiter.join().unwrap(), Some(-7));
         });
         assert_eq!(array.reset(1), Err(Error::IndexBound));
@@ -528,6 +564,17 @@ mod tests {
             assert!(waiter.join().unwrap());
         });
         assert!(late.wait(None) && late.take() && !late.take());
+    }
+
+    #[test]
+    fn what_was_signalled_and_not_fetched_goes_with_the_notifier() {
+        let notifier = Notifier::new();
+        let event = Event::foreign(&notifier, 1);
+        event.set();
+        let gone = Arc::downgrade(&notifier);
+        drop(notifier);
+        assert!(gone.upgrade().is_none());
+        event.set();
     }
 
     #[test]
@@ -560,7 +607,10 @@ mod tests {
             }
         );
         assert_eq!(notifier.wait(&mut out, Some(Duration::ZERO)), 0);
+        // One thread a call, however the calls and waits fall.
         notifier.interrupt();
+        notifier.interrupt();
+        assert_eq!(notifier.wait(&mut out, None), 0);
         assert_eq!(notifier.wait(&mut out, None), 0);
     }
 }

@@ -12,13 +12,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Fault, report};
-use crate::notify::{Event, Fence, Released, StatusArray};
+use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
+use crate::scheduler::Wake;
 use crate::slots::Token;
 use crate::state::{Budget, Command, Entry, Marker, Started, State};
 use crate::stats::QueueStats;
@@ -29,6 +31,10 @@ pub const CAPACITY_MIN: u32 = 128;
 pub const CAPACITY_MAX_DOCUMENTED: u32 = 8192;
 /// The largest capacity that Microsoft's runtime was seen to accept, and that we accept (O-21).
 pub const CAPACITY_MAX: u32 = 32_768;
+
+/// A thread that found the queue full is woken when there is worthwhile room, and looks by itself that
+/// often: a slot that is free is never withheld for longer.
+const ROOM_PATIENCE: Duration = Duration::from_millis(1);
 
 /// How many priorities there are.
 pub(crate) const PRIORITY_COUNT: usize = 4;
@@ -203,8 +209,10 @@ pub(crate) struct QueueCore {
     error_event: Event,
     limits: Limits,
     state: Mutex<State>,
-    /// A slot was freed, or the queue closed, or a cancelled request came back.
-    changed: Condvar,
+    /// There is room again, or the queue closed.
+    room: Condvar,
+    /// A request in flight came back.
+    quiet: Condvar,
 }
 
 /// How a request ended.
@@ -213,12 +221,20 @@ pub(crate) type Outcome = Result<(), Fault>;
 /// What must wait until the queue's lock is gone.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
-    pub(crate) released: Released,
+    pub(crate) aftermath: Aftermath,
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
-    pub(crate) list: bool,
+    pub(crate) list: Option<Wake>,
     /// Somebody else may get staging now.
     pub(crate) next_for_staging: Option<usize>,
+    now: Option<Instant>,
+}
+
+impl Deferred {
+    /// One time for everything that is done under one lock.
+    pub(crate) fn now(&mut self) -> Instant {
+        *self.now.get_or_insert_with(Instant::now)
+    }
 }
 
 impl Queue {
@@ -231,23 +247,24 @@ impl Queue {
             None => Event::new()?,
         };
         let shared = runtime.shared();
-        let limits = Limits {
-            source_type: desc.source_type,
-            // The size cannot change while this queue lives.
-            staging_bytes: shared.staging.bytes_max(),
-            exact: shared.config.exact_limits,
-        };
-        let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
-        let core = QueueCore {
-            shared: Arc::clone(shared),
-            desc,
-            error_event,
-            limits,
-            state,
-            changed: Condvar::new(),
-        };
-        let core = Arc::new(core);
-        shared.register(&core);
+        let core = shared.register(|staging_bytes| {
+            let exact = shared.config.exact_limits;
+            let limits = Limits {
+                source_type: desc.source_type,
+                staging_bytes,
+                exact,
+            };
+            let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
+            Arc::new(QueueCore {
+                shared: Arc::clone(shared),
+                desc,
+                error_event,
+                limits,
+                state,
+                room: Condvar::new(),
+                quiet: Condvar::new(),
+            })
+        });
         Ok(Queue {
             core,
             runtime: runtime.clone(),
@@ -299,7 +316,9 @@ impl Queue {
             && let Some(array) = array
         {
             // Kinder than a status that stays pending for ever (O-66).
-            array.set(index, Error::QueueClosed.hresult());
+            let mut aftermath = Aftermath::default();
+            array.set(index, Error::QueueClosed.hresult(), &mut aftermath);
+            aftermath.run();
         }
     }
 
@@ -399,6 +418,10 @@ impl QueueCore {
         self.desc.priority as usize
     }
 
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
+
     /// The number that names this queue to the staging pool.
     pub(crate) fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
@@ -407,22 +430,29 @@ impl QueueCore {
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
         drop(state);
-        if deferred.list {
-            self.shared.scheduler.list(Arc::clone(self));
+        if let Some(wake) = deferred.list {
+            self.shared.scheduler.list(Arc::clone(self), wake);
         }
-        deferred.released.start();
+        deferred.aftermath.run();
         self.shared.try_staging_again(deferred.next_for_staging);
         for (fault, request) in deferred.reports {
             report(fault, request);
         }
     }
 
-    /// Sleeps until something changes here; without threads, makes something change.
-    fn wait_for_change(&self, state: &mut MutexGuard<'_, State>) {
-        if self.shared.has_threads() {
-            self.changed.wait(state);
-        } else {
-            MutexGuard::unlocked(state, || self.shared.turn_or_yield());
+    /// Sleeps on one of the two; without threads, makes something change.
+    fn wait_for(
+        &self,
+        condvar: &Condvar,
+        state: &mut MutexGuard<'_, State>,
+        patience: Option<Duration>,
+    ) {
+        if !self.shared.has_threads() {
+            return MutexGuard::unlocked(state, || self.shared.turn_or_yield());
+        }
+        match patience {
+            Some(patience) => drop(condvar.wait_for(state, patience)),
+            None => condvar.wait(state),
         }
     }
 
@@ -432,9 +462,9 @@ impl QueueCore {
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
             while state.is_full() && !state.is_closed() {
-                state.waiting += 1;
-                self.wait_for_change(&mut state);
-                state.waiting -= 1;
+                state.waiting_for_room += 1;
+                self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));
+                state.waiting_for_room -= 1;
             }
         }
         if state.is_closed() {
@@ -498,8 +528,11 @@ impl QueueCore {
     }
 
     fn wake_waiting(&self, state: &State) {
-        if state.waiting > 0 {
-            self.changed.notify_all();
+        if state.waiting_for_quiet > 0 {
+            self.quiet.notify_all();
+        }
+        if state.waiting_for_room > 0 && state.is_room_worth_waking_for() {
+            self.room.notify_all();
         }
     }
 
@@ -546,12 +579,12 @@ impl QueueCore {
     fn close(self: &Arc<Self>) {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
-        if state.is_closed() {
-            return;
+        // Another thread may be closing: then this one waits with it.
+        if !state.is_closed() {
+            state.close();
+            state.cancel(self, |_| true, &mut deferred);
+            self.room.notify_all();
         }
-        state.close();
-        state.cancel(self, |_| true, &mut deferred);
-        self.changed.notify_all();
         self.finish_cancelling(state, deferred, State::in_flight);
     }
 
@@ -569,9 +602,9 @@ impl QueueCore {
         self.shared.host.skip_cancelled(self);
         let mut state = self.state.lock();
         while left(&state) > 0 {
-            state.waiting += 1;
-            self.wait_for_change(&mut state);
-            state.waiting -= 1;
+            state.waiting_for_quiet += 1;
+            self.wait_for(&self.quiet, &mut state, None);
+            state.waiting_for_quiet -= 1;
         }
         // A request that was next in line for staging may have been left behind by the ones
         // cancelled.

@@ -45,19 +45,29 @@ impl Name {
     /// How many bytes are kept; one less than DirectStorage's 64, which count a terminating NUL.
     pub const BYTES_MAX: usize = 63;
 
-    /// Keeps the first [`Name::BYTES_MAX`] bytes of `name`.
+    /// Keeps as many whole characters of `name` as fit in [`Name::BYTES_MAX`] bytes.
     pub fn new(name: &str) -> Name {
         Name::from_bytes(name.as_bytes())
     }
 
-    /// The same of bytes that may be in any encoding.
+    /// The same of bytes that may be in any encoding; cut between characters if they are UTF-8.
     pub fn from_bytes(name: &[u8]) -> Name {
-        let len = name.len().min(Name::BYTES_MAX);
+        let kept = &name[..name.len().min(Name::BYTES_MAX)];
+        match std::str::from_utf8(kept) {
+            // Cut inside a character: leave out its first half.
+            Err(error) if error.error_len().is_none() => {
+                Name::from_whole(&kept[..error.valid_up_to()])
+            }
+            _ => Name::from_whole(kept),
+        }
+    }
+
+    fn from_whole(name: &[u8]) -> Name {
         let mut bytes = [0; Name::BYTES_MAX];
-        bytes[..len].copy_from_slice(&name[..len]);
+        bytes[..name.len()].copy_from_slice(name);
         Name {
             bytes,
-            len: len as u8,
+            len: name.len() as u8,
         }
     }
 
@@ -308,6 +318,7 @@ pub(crate) fn check(request: &Request, limits: Limits) -> Result<(), Error> {
     check_source(request, limits.source_type)?;
     check_destination(request)?;
     check_sizes(request)?;
+    check_overlap(request)?;
     check_limits(request, limits)
 }
 
@@ -393,6 +404,23 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
         Err(Error::InvalidDestinationSize)
     } else {
         Ok(())
+    }
+}
+
+/// Workers copy and decompress in pieces, in any order, so source and destination must be apart.
+fn check_overlap(request: &Request) -> Result<(), Error> {
+    let (Source::Memory(source), Destination::Memory(destination)) =
+        (&request.source, &request.destination)
+    else {
+        return Ok(());
+    };
+    let (source, destination) = (source.span(), destination.span());
+    let apart = source.address() + source.bytes() <= destination.address()
+        || destination.address() + destination.bytes() <= source.address();
+    if apart || source.bytes() == 0 || destination.bytes() == 0 {
+        Ok(())
+    } else {
+        Err(Error::InvalidArgument)
     }
 }
 
@@ -537,5 +565,47 @@ impl fmt::Display for RequestInfo {
             )?;
         }
         write!(f, ", tag {:#x}", self.cancellation_tag)
+    }
+}
+
+/// The sizes that a refused request named, where they are what is wrong with it.
+pub(crate) fn explain(request: &Request, error: Error, limits: Limits) -> Option<String> {
+    let sizes = format!(
+        "source {} bytes, destination {}, uncompressed {}",
+        request.source_bytes(),
+        request.destination_bytes(),
+        request.uncompressed_bytes
+    );
+    match error {
+        Error::InvalidDestinationSize => Some(sizes),
+        Error::InvalidArgument if check_overlap(request).is_err() => {
+            Some("source and destination overlap".to_owned())
+        }
+        Error::InvalidArgument => Some(sizes),
+        Error::RequestTooLarge => Some(format!(
+            "{sizes}, staging {} bytes (option staging_mib)",
+            limits.staging_bytes
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_cut_between_characters() {
+        assert_eq!(Name::new("short").as_bytes(), b"short");
+        assert_eq!(
+            Name::new(&"é".repeat(40)).as_bytes(),
+            "é".repeat(31).as_bytes()
+        );
+        assert_eq!(
+            Name::from_bytes(&[0xFF; 70]).as_bytes(),
+            [0xFF; 63],
+            "not UTF-8: as it is"
+        );
+        assert_eq!(Name::new(&"x".repeat(63)).as_bytes().len(), 63);
     }
 }

@@ -7,7 +7,7 @@
 
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -54,7 +54,6 @@ pub(crate) struct Shared {
     /// Grows with each cancel, so that I/O threads look for cancelled requests.
     pub(crate) cancel_epoch: AtomicU64,
     queues: Mutex<Vec<Weak<QueueCore>>>,
-    queue_count: AtomicUsize,
     /// The simulation's driver and worker, which nobody's thread runs.
     turned: Option<Mutex<Turned>>,
 }
@@ -96,7 +95,7 @@ impl Runtime {
         });
         let scheduler = match choice.backend {
             Backend::IoUring => Scheduler::for_rings(ring_events(&config)?),
-            _ => Scheduler::default(),
+            _ => Scheduler::new(config.io_thread_count()),
         };
         let shared = Arc::new(Shared {
             choice,
@@ -107,7 +106,6 @@ impl Runtime {
             notifier: Notifier::new(),
             cancel_epoch: AtomicU64::new(0),
             queues: Mutex::default(),
-            queue_count: AtomicUsize::new(0),
             turned,
             config,
         });
@@ -156,9 +154,11 @@ impl Runtime {
     /// # Errors
     /// [`Error::InvalidQueueCapacity`], or the kernel's if there are no descriptors left.
     pub fn create_queue(&self, desc: QueueDesc) -> Result<Queue, Error> {
+        let capacity = desc.capacity;
         let queue = Queue::create(self, desc);
         queue.inspect_err(|&error| {
-            report(Fault::new(error, Subsystem::Runtime, "create queue"), None);
+            let fault = Fault::new(error, Subsystem::Runtime, "create queue");
+            report(fault.with_detail(format!("capacity {capacity}")), None);
         })
     }
 
@@ -168,8 +168,8 @@ impl Runtime {
     /// [`Error::StagingBufferLocked`] while a queue exists (O-08). Open files do not matter (O-10).
     pub fn set_staging_bytes(&self, bytes: u32) -> Result<(), Error> {
         let shared = self.shared();
-        let locked = shared.queue_count.load(Ordering::Acquire) > 0;
-        if locked || !shared.staging.set_bytes_max(bytes as usize) {
+        let queues = shared.queues.lock();
+        if !queues.is_empty() || !shared.staging.set_bytes_max(bytes as usize) {
             return Err(Error::StagingBufferLocked);
         }
         Ok(())
@@ -235,9 +235,24 @@ impl Handle {
         body: impl FnOnce(&Shared) + Send + 'static,
     ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || body(&shared))?;
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        let spawn = || {
+            builder.spawn(move || {
+                let _abort = AbortOnPanic;
+                body(&shared);
+            })
+        };
+        // Signals are the host's business, and its handlers run on the host's threads.
+        let thread = sys::with_signals_blocked(spawn).map_err(|error| {
+            let error = Error::from(error);
+            let cure =
+                "raise the limit on threads (ulimit -u), or lower io_threads or decode_threads";
+            report(
+                Fault::new(error, Subsystem::Runtime, "start a thread").with_detail(cure.into()),
+                None,
+            );
+            error
+        })?;
         self.threads.push(thread);
         Ok(())
     }
@@ -261,6 +276,18 @@ fn ring_or_threads(shared: &Shared, index: usize) -> Io {
     }
 }
 
+/// An engine thread that dies leaves requests in flight for ever, so the process goes with it, whatever
+/// the panic strategy of the program that the engine is part of.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            std::process::abort();
+        }
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.scheduler.stop();
@@ -269,6 +296,7 @@ impl Drop for Handle {
             // The profile aborts on panic, so a thread that ended has ended well.
             let _ = thread.join();
         }
+        self.shared.scheduler.clear();
     }
 }
 
@@ -293,16 +321,18 @@ impl Shared {
         }
     }
 
-    pub(crate) fn register(&self, queue: &Arc<QueueCore>) {
-        self.queue_count.fetch_add(1, Ordering::AcqRel);
-        self.queues.lock().push(Arc::downgrade(queue));
+    /// Makes a queue, which is told the size of the staging buffer: it cannot change while one lives.
+    pub(crate) fn register(&self, make: impl FnOnce(usize) -> Arc<QueueCore>) -> Arc<QueueCore> {
+        let mut queues = self.queues.lock();
+        let queue = make(self.staging.bytes_max());
+        queues.push(Arc::downgrade(&queue));
+        queue
     }
 
     pub(crate) fn unregister(&self, queue: &Arc<QueueCore>) {
         self.queues
             .lock()
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
-        self.queue_count.fetch_sub(1, Ordering::AcqRel);
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

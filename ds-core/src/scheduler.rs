@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::config::cores;
 use crate::queue::{PRIORITY_COUNT, QueueCore};
 use crate::sys;
 
@@ -41,9 +42,22 @@ pub(crate) struct Scheduler {
     wake: Condvar,
     /// How many queues are listed, to look at without the lock.
     len: AtomicUsize,
+    /// How many I/O threads there are.
+    threads: usize,
+    /// Whether the last reads of some thread came from the page cache.
+    cached: AtomicBool,
     /// Threads that sleep in their rings; none where threads sleep here.
     rings: Vec<RingSleeper>,
     stopped: AtomicBool,
+}
+
+/// Whether listing a queue wakes a thread.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Wake {
+    /// One that sleeps, if there is one.
+    Yes,
+    /// The thread that lists comes back for it.
+    No,
 }
 
 /// Why a sleep ended.
@@ -62,6 +76,14 @@ pub(crate) enum Woken {
 const SPINS_BEFORE_SLEEP: usize = 100;
 
 impl Scheduler {
+    /// The scheduler of `threads` I/O threads that sleep here.
+    pub(crate) fn new(threads: usize) -> Scheduler {
+        Scheduler {
+            threads,
+            ..Scheduler::default()
+        }
+    }
+
     /// A scheduler for threads that sleep in rings, each woken by its event.
     pub(crate) fn for_rings(events: Vec<Arc<OwnedFd>>) -> Scheduler {
         let sleeper = |event| RingSleeper {
@@ -69,6 +91,7 @@ impl Scheduler {
             event,
         };
         Scheduler {
+            threads: events.len(),
             rings: events.into_iter().map(sleeper).collect(),
             ..Scheduler::default()
         }
@@ -79,20 +102,32 @@ impl Scheduler {
         Arc::clone(&self.rings[index].event)
     }
 
+    /// A driver says what its last reads were like.
+    pub(crate) fn set_cached(&self, cached: bool) {
+        if self.cached.load(Ordering::Relaxed) != cached {
+            self.cached.store(cached, Ordering::Relaxed);
+        }
+    }
+
     /// Lists a queue that has something to start.
-    pub(crate) fn list(&self, queue: Arc<QueueCore>) {
+    pub(crate) fn list(&self, queue: Arc<QueueCore>, wake: Wake) {
         let mut ready = self.ready.lock();
         let priority = queue.priority_index();
         ready.queues[priority].push_back(queue);
         // Before the look at who sleeps, as `fall_asleep` looks after saying so: one sees the other.
         self.len.fetch_add(1, Ordering::SeqCst);
-        let sleeping = ready.sleeping > 0;
+        let awake = self.threads.saturating_sub(ready.sleeping);
+        // Reads from the page cache need cores, not threads; those awake look here before they sleep.
+        let enough = self.cached.load(Ordering::Relaxed) && awake >= cores();
+        let sleeping = ready.sleeping > 0 && wake == Wake::Yes && !enough;
         drop(ready);
         if sleeping {
             self.wake.notify_one();
         }
         let asleep = |ring: &&RingSleeper| ring.asleep.swap(false, Ordering::SeqCst);
-        if let Some(ring) = self.rings.iter().find(asleep) {
+        if wake == Wake::Yes
+            && let Some(ring) = self.rings.iter().find(asleep)
+        {
             sys::eventfd_set(ring.event.as_fd());
         }
     }
@@ -165,6 +200,12 @@ impl Scheduler {
         } else {
             Woken::Work
         }
+    }
+
+    /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
+    /// the runtime, which keeps this list.
+    pub(crate) fn clear(&self) {
+        while self.next().is_some() {}
     }
 
     /// Ends every sleep, now and later.

@@ -73,8 +73,10 @@ pub(crate) enum Answer {
     Granted(Range),
     /// Not now; the asker stands in line, and `free` will name it.
     Wait,
-    /// Not ever: more than the pool has, or than the address space has room for.
+    /// Not ever: more than the pool has.
     TooLarge,
+    /// The pool cannot have its memory: the address space, or a limit on it, is used up.
+    NoMemory,
 }
 
 impl Staging {
@@ -113,7 +115,7 @@ impl Staging {
             return Answer::TooLarge;
         }
         if pool.map().is_err() {
-            return Answer::TooLarge;
+            return Answer::NoMemory;
         }
         let first = pool.line.front().is_none_or(|&front| front == asker);
         match first
@@ -162,10 +164,9 @@ impl Staging {
         self.pool.lock().line.front().copied()
     }
 
-    /// Whether idle memory could be given back.
-    pub(crate) fn holds_idle_memory(&self) -> bool {
-        let pool = self.pool.lock();
-        pool.touched && pool.bytes_in_use == 0
+    /// Whether there is memory to give back, now or when its users are done.
+    pub(crate) fn holds_memory(&self) -> bool {
+        self.pool.lock().touched
     }
 
     /// Gives idle memory back to the kernel.
@@ -306,9 +307,9 @@ mod tests {
         let range = granted(staging.alloc(1, 10_000));
         assert!(!staging.set_bytes_max(5), "in use");
         let _ = staging.free(range);
-        assert!(staging.holds_idle_memory());
+        assert!(staging.holds_memory());
         staging.release_idle();
-        assert!(!staging.holds_idle_memory());
+        assert!(!staging.holds_memory());
         assert!(staging.set_bytes_max(5));
     }
 }

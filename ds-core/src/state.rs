@@ -12,18 +12,21 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Fault, S_OK, Subsystem};
+use crate::file::File;
 use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::order::{Failure, GroupId, Order};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
-use crate::request::{Compression, Destination, Request, Source};
+use crate::request::{Compression, Destination, Request, Source, explain};
+use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
 use crate::stats::QueueStats;
@@ -58,6 +61,24 @@ impl Marker {
             Marker::Status(..) => "status",
             Marker::Signal(..) => "signal",
             Marker::Event(..) => "set event",
+        }
+    }
+}
+
+impl fmt::Display for Marker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Marker::Status(Some(array), index) => {
+                let name = array.name().unwrap_or("without a name");
+                write!(
+                    f,
+                    "index {index} of a status array of {}, {name}",
+                    array.capacity()
+                )
+            }
+            Marker::Status(None, index) => write!(f, "index {index} of no status array"),
+            Marker::Signal(_, value) => write!(f, "value {value}"),
+            Marker::Event(_) => f.write_str("no event"),
         }
     }
 }
@@ -109,8 +130,10 @@ pub(crate) struct Budget {
     pub(crate) requests: usize,
     /// No more once so many bytes are taken.
     pub(crate) bytes: usize,
-    /// Leave this share (1/n) of what is startable to other threads.
+    /// Take no more than this share (1/n) of what is startable, for the sake of other threads.
     pub(crate) threads: usize,
+    /// If no more bytes than that are left, wake no other thread for them: this one comes back soon.
+    pub(crate) bytes_alone: usize,
 }
 
 /// A request on its way out of the queue.
@@ -182,8 +205,10 @@ pub(crate) struct State {
     order: Order,
     in_flight: u32,
     cancelled_in_flight: u32,
-    /// Threads that sleep until something changes.
-    pub(crate) waiting: u32,
+    /// Threads that sleep in an enqueue because the queue was full.
+    pub(crate) waiting_for_room: u32,
+    /// Threads that sleep in a cancel or close until requests come back.
+    pub(crate) waiting_for_quiet: u32,
     closed: bool,
     /// `submitted` when the queue was closed: markers from there on were never submitted.
     closed_at: u64,
@@ -213,7 +238,8 @@ impl State {
             order: Order::new(slots),
             in_flight: 0,
             cancelled_in_flight: 0,
-            waiting: 0,
+            waiting_for_room: 0,
+            waiting_for_quiet: 0,
             closed: false,
             closed_at: 0,
             failure_count: 0,
@@ -242,6 +268,15 @@ impl State {
 
     pub(crate) fn is_full(&self) -> bool {
         self.empty_slots() == 0
+    }
+
+    /// Whether a thread that found the queue full should be woken. A thread woken for every slot would
+    /// enqueue once and sleep again, which costs more than a small read; so it is woken for an eighth
+    /// of the queue, or when nothing more will come of what is under way.
+    pub(crate) fn is_room_worth_waking_for(&self) -> bool {
+        let startable = self.pending_submitted > 0 || !self.released.is_empty();
+        let idle = self.in_flight == 0 && (!startable || self.held.is_some());
+        !self.is_full() && (self.empty_slots() >= self.capacity / 8 || idle)
     }
 
     /// How many entries may be enqueued before one submits (O-30).
@@ -329,11 +364,21 @@ impl State {
         self.stats.submits += 1;
         if self.pending_submitted < self.pending.len() {
             self.pending_submitted = self.pending.len();
-            self.submits.push_back((self.submitted, Instant::now()));
+            let submit = (self.submitted, Instant::now());
+            // No more than there can be requests to tell apart: the newest two share a time.
+            if self.submits.len() >= self.capacity as usize {
+                self.submits.pop_back();
+            }
+            self.submits.push_back(submit);
         }
         self.list_if_startable(deferred);
         // Markers behind finished requests have nobody else to fire them.
         self.fire_markers(deferred);
+    }
+
+    /// How many requests could start now.
+    fn startable_len(&self) -> usize {
+        self.pending_submitted + self.released.len()
     }
 
     fn is_startable(&self) -> bool {
@@ -343,7 +388,7 @@ impl State {
     pub(crate) fn list_if_startable(&mut self, deferred: &mut Deferred) {
         if !self.listed && self.is_startable() {
             self.listed = true;
-            deferred.list = true;
+            deferred.list = Some(Wake::Yes);
         }
     }
 
@@ -372,7 +417,7 @@ impl State {
         started: &mut Vec<Started>,
         deferred: &mut Deferred,
     ) {
-        let share = (self.pending_submitted + self.released.len()).div_ceil(budget.threads.max(1));
+        let share = self.startable_len().div_ceil(budget.threads.max(1));
         let requests = budget.requests.min(share.max(1));
         let mut bytes = 0;
         let mut waits_for_staging = false;
@@ -400,6 +445,11 @@ impl State {
         if !waits_for_staging {
             self.leave_line(queue, deferred);
             self.list_if_startable(deferred);
+            // What is left is probably like what was taken.
+            let bytes_left = bytes.max(1) * self.startable_len() / started.len().max(1);
+            if bytes_left <= budget.bytes_alone {
+                deferred.list = deferred.list.map(|_| Wake::No);
+            }
         }
     }
 
@@ -454,7 +504,12 @@ impl State {
         };
         entry.submitted_at = entry.submitted_at.or(submitted_at);
         if let Some(error) = invalid {
-            return Next::Finish(Err(Fault::new(error, Subsystem::Queue, "enqueue")));
+            let fault = Fault::new(error, Subsystem::Queue, "enqueue");
+            let detail = explain(&entry.request, error, queue.limits());
+            return Next::Finish(Err(match detail {
+                Some(detail) => fault.with_detail(detail),
+                None => fault,
+            }));
         }
         if let Some((fence, value)) = entry.fence.take()
             && !fence.reached_or_park(value, queue, token)
@@ -531,7 +586,7 @@ impl State {
         } else {
             outcome
         };
-        self.count(&entry, &outcome);
+        self.count(&entry, &outcome, deferred.now());
         let mut failure = None;
         if let Err(fault) = outcome {
             let info = entry.request.info();
@@ -549,7 +604,7 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
-    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome) {
+    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
         match outcome {
             Ok(()) => {
                 self.stats.requests_completed += 1;
@@ -560,7 +615,9 @@ impl State {
             Err(_) => self.stats.requests_failed += 1,
         }
         if let Some(submitted_at) = entry.submitted_at {
-            self.stats.latency.add(submitted_at.elapsed());
+            self.stats
+                .latency
+                .add(now.saturating_duration_since(submitted_at));
         }
     }
 
@@ -596,10 +653,10 @@ impl State {
             match entry.invalid {
                 Some(error) => {
                     self.record(entry.sequence, error, marker.command());
-                    deferred.reports.push((
-                        Fault::new(error, Subsystem::Queue, marker.operation()),
-                        None,
-                    ));
+                    let fault = Fault::new(error, Subsystem::Queue, marker.operation());
+                    deferred
+                        .reports
+                        .push((fault.with_detail(marker.to_string()), None));
                 }
                 None => self.fire(entry.sequence, marker, deferred),
             }
@@ -615,17 +672,14 @@ impl State {
                 } else {
                     S_OK
                 };
-                array.set(
-                    index,
-                    self.order
-                        .take_failure()
-                        .map_or(unfinished, |failure| failure.hresult),
-                );
+                let failure = self.order.take_failure();
+                let hresult = failure.map_or(unfinished, |failure| failure.hresult);
+                array.set(index, hresult, &mut deferred.aftermath);
             }
             // A closed queue signals nothing any more: a fence that fires says that the bytes are
             // there.
             Marker::Signal(Some(fence), value) if !self.closed => {
-                deferred.released.append(fence.set(value))
+                fence.set(value, &mut deferred.aftermath)
             }
             Marker::Event(Some(event)) if !self.closed => event.set(),
             _ => {}
@@ -657,6 +711,7 @@ impl State {
     ) {
         let mut finished = Vec::new();
         let mut fences: Vec<Fence> = Vec::new();
+        let mut handed = false;
         for (token, entry) in self.slots.iter_mut() {
             let Kind::Request(entry) = &mut entry.kind else {
                 continue;
@@ -668,16 +723,22 @@ impl State {
             match entry.stage {
                 Stage::InFlight => self.cancelled_in_flight += 1,
                 // What the application has taken comes back by its answer.
-                Stage::Application if !queue.shared.custom.revoke(queue, token) => {}
+                Stage::Application => handed = true,
                 _ => finished.push(token),
             }
             if let Some((fence, _)) = entry.fence.take()
-                && fences
-                    .last()
-                    .is_none_or(|last| last.as_raw() != fence.as_raw())
+                && fences.iter().all(|other| other.as_raw() != fence.as_raw())
             {
                 fences.push(fence);
             }
+        }
+        if handed {
+            finished.extend(
+                queue
+                    .shared
+                    .custom
+                    .revoke(queue, |token| self.is_cancelled(token)),
+            );
         }
         for fence in fences {
             fence.unpark(queue, |token| self.is_cancelled(token));
@@ -710,6 +771,9 @@ impl State {
         self.pending.retain(is_live);
         self.released.retain(is_live);
         self.held = self.held.filter(is_live);
+        if self.pending_submitted == 0 {
+            self.submits.clear();
+        }
     }
 
     /// No more entries; everything enqueued counts as submitted, so that what is owed in order can
@@ -730,6 +794,17 @@ fn fail(error: Error, operation: &'static str) -> Outcome {
     Err(Fault::new(error, Subsystem::Io, operation))
 }
 
+/// The end of the file says where that is.
+fn fail_read(error: Error, file: &File) -> Outcome {
+    let fault = Fault::new(error, Subsystem::Io, "read");
+    Err(match file.bytes() {
+        Ok(bytes) if error == Error::EndOfFile => {
+            fault.with_detail(format!("the file has {bytes} bytes"))
+        }
+        _ => fault,
+    })
+}
+
 fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(Ok(())); // O-43
@@ -745,7 +820,7 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
         ) => {
             let fd = file
                 .fd_for_read(*offset, *bytes)
-                .map_err(|error| fail(error, "read"))?;
+                .map_err(|error| fail_read(error, file))?;
             let (offset, span) = (*offset, memory.span());
             match request.compression {
                 Compression::NONE => Ok(Some(Work::Transfer {
@@ -811,5 +886,6 @@ fn prepare_staged(
         })),
         Answer::Wait => Ok(None),
         Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
+        Answer::NoMemory => Err(fail(Error::Os(libc::ENOMEM), "staging")),
     }
 }

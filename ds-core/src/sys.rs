@@ -6,10 +6,11 @@
 //! that hold `unsafe`.
 
 use std::io;
+use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::memory::Span;
 
@@ -50,6 +51,44 @@ pub(crate) fn pwrite(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<
     check_bytes(result)
 }
 
+/// The metadata of an open file.
+///
+/// Through the descriptor itself: closing a duplicate would drop the process's POSIX locks on the file.
+pub(crate) fn metadata(fd: BorrowedFd<'_>) -> io::Result<std::fs::Metadata> {
+    // SAFETY: the descriptor is open, and `ManuallyDrop` keeps this second owner from closing it.
+    let file = ManuallyDrop::new(unsafe { std::fs::File::from_raw_fd(fd.as_raw_fd()) });
+    file.metadata()
+}
+
+/// Calls `spawn` with every signal blocked that a process can do without, so that a thread made in
+/// there never runs a handler.
+pub(crate) fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
+    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a place for a set, which the call fills.
+    unsafe { libc::sigfillset(blocked.as_mut_ptr()) };
+    for fault in [
+        libc::SIGSEGV,
+        libc::SIGBUS,
+        libc::SIGFPE,
+        libc::SIGILL,
+        libc::SIGTRAP,
+        libc::SIGABRT,
+    ] {
+        // SAFETY: filled above; the numbers are signals.
+        unsafe { libc::sigdelset(blocked.as_mut_ptr(), fault) };
+    }
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: a filled set, and a place for the one before.
+    let changed =
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, blocked.as_ptr(), before.as_mut_ptr()) };
+    let result = spawn();
+    if changed == 0 {
+        // SAFETY: `before` was filled by the call that succeeded.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    }
+    result
+}
+
 /// A new non-blocking eventfd with the value 0.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed.
@@ -75,9 +114,10 @@ pub(crate) fn eventfd_take(fd: BorrowedFd<'_>) -> bool {
 
 /// Waits until `fd` is readable; `None` waits without a limit. Says whether it is.
 pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
-    let deadline = timeout.map(|t| std::time::Instant::now() + t);
+    // A time-out too far away to be a time is no time-out.
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
-        let left = deadline.map(|d| d.saturating_duration_since(std::time::Instant::now()));
+        let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
         let wait = left.map(|l| libc::timespec {
             tv_sec: libc::time_t::try_from(l.as_secs()).unwrap_or(libc::time_t::MAX),
             tv_nsec: l.subsec_nanos().into(),

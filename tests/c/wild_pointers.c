@@ -6,15 +6,15 @@
 
 #define SIZE 8192u
 
-static uint8_t *unmapped, *read_only, *no_access, *half;
+// Below what the kernel ever maps for a program.
+static uint8_t *const unmapped = (uint8_t *)4096;
+static uint8_t *read_only, *no_access, *half;
 
 static void map(void) {
-    unmapped = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     read_only = mmap(NULL, SIZE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     no_access = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     half = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    CHECK(unmapped != MAP_FAILED && read_only != MAP_FAILED && no_access != MAP_FAILED && half != MAP_FAILED);
-    CHECK(munmap(unmapped, SIZE) == 0);
+    CHECK(read_only != MAP_FAILED && no_access != MAP_FAILED && half != MAP_FAILED);
     CHECK(mprotect(half + SIZE / 2, SIZE / 2, PROT_NONE) == 0);
 }
 
@@ -81,6 +81,11 @@ static void make_stream(void) {
 }
 
 int main(void) {
+    const char *preloaded = getenv("LD_PRELOAD");
+    if (preloaded && strstr(preloaded, "vgpreload")) {
+        puts("valgrind reports every bad address that a system call gets, which is the point here");
+        return 77;
+    }
     make_file("data", SIZE);
     make_stream();
     map();

@@ -262,7 +262,10 @@ fn run_program(program: &Path, way: Way) -> Result<Ended, String> {
                 "detect_leaks=1:abort_on_error=0:exitcode=99",
             )
             .env("UBSAN_OPTIONS", "print_stacktrace=1"),
-        Way::Valgrind => Cmd::new("valgrind").args(VALGRIND_FLAGS).arg(program),
+        Way::Valgrind => Cmd::new("valgrind")
+            .args(VALGRIND_FLAGS)
+            .arg(format!("--suppressions={}", suppressions().display()))
+            .arg(program),
     };
     let ended = command
         .directory(&directory)
@@ -271,6 +274,10 @@ fn run_program(program: &Path, way: Way) -> Result<Ended, String> {
         .capture();
     let _ = std::fs::remove_dir_all(&directory);
     Ok(ended)
+}
+
+fn suppressions() -> PathBuf {
+    paths::root().join("xtask/valgrind.supp")
 }
 
 /// Reachable memory is not a leak: the runtime keeps a thread pool and a logger for the life of the process.

@@ -76,6 +76,11 @@ impl Io {
         }
     }
 
+    /// Whether operations take the owning thread's time, so that it may say something about them.
+    pub(crate) fn blocks(&self) -> bool {
+        matches!(self, Io::Threads(_))
+    }
+
     /// Adds an operation; there must be room.
     pub(crate) fn push(&mut self, op: Op) {
         match self {

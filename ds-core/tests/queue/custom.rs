@@ -15,6 +15,7 @@ use crate::rig::{
 crate::semantic_tests! {
     the_application_decompresses_its_formats;
     its_failures_are_the_requests;
+    pending_is_no_answer;
     ids_that_name_nothing_are_refused;
     cancelling_takes_back_what_was_not_fetched;
 }
@@ -114,6 +115,26 @@ fn its_failures_are_the_requests(rig: &Rig) {
         queue.retrieve_error_record().first_failure.unwrap().error,
         Error::Application(-1234)
     );
+}
+
+/// A status that read "pending" would never be seen to complete, and success it is not.
+fn pending_is_no_answer(rig: &Rig) {
+    let queue = rig.queue();
+    let array = StatusArray::new(1, None);
+    let mut buffer = untouched(2000);
+    queue.enqueue_request(custom_read(&mut buffer));
+    queue.enqueue_status(Some(&array), 0);
+    queue.submit();
+    let id = fetch(rig, Select::All, 1)[0].id;
+    let answer = CustomResult {
+        id,
+        hresult: ds_core::E_PENDING,
+    };
+    rig.runtime
+        .custom_decompression_queue()
+        .set_results(&[answer])
+        .unwrap();
+    assert_eq!(rig.wait(&array, 0), code(Error::Corrupt));
 }
 
 fn ids_that_name_nothing_are_refused(rig: &Rig) {

@@ -25,6 +25,7 @@ crate::semantic_tests! {
     writes_arrive_and_read_back;
     writes_are_checked;
     copies_copy;
+    source_and_destination_are_apart;
     wild_pointers_become_errors;
     a_file_that_shrinks_ends_early;
     a_file_that_grows_is_seen;
@@ -393,7 +394,7 @@ fn copies_copy(rig: &Rig) {
     let array = StatusArray::new(1, None);
     let mut offset = 0;
     for destination in chunks {
-        let bytes = destination.span().bytes();
+        let bytes = destination.bytes();
         queue.enqueue_request(Request::copy(
             source.part(offset, bytes).unwrap(),
             destination,
@@ -404,6 +405,19 @@ fn copies_copy(rig: &Rig) {
     queue.submit();
     assert_ok(rig.wait(&array, 0));
     assert!(buffer.bytes().unwrap() == sample(0, SAMPLE_BYTES));
+}
+
+fn source_and_destination_are_apart(rig: &Rig) {
+    let queue = rig.memory_queue();
+    let mut memory = vec![0u8; 8192];
+    let start = memory.as_mut_ptr();
+    // SAFETY: inside `memory`, which outlives the requests; refused before anything is touched.
+    let span = |offset, bytes| unsafe { Span::new(start.wrapping_add(offset), bytes) };
+    for (source, destination) in [(0, 0), (0, 1), (1, 0), (0, 4095)] {
+        let request = Request::copy(span(source, 4096), span(destination, 4096));
+        assert_eq!(rig.run(&queue, request), code(Error::InvalidArgument));
+    }
+    assert_ok(rig.run(&queue, Request::copy(span(0, 4096), span(4096, 4096))));
 }
 
 /// A wild destination or source is an error of its request, where the kernel can tell.

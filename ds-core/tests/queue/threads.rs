@@ -256,3 +256,66 @@ fn cancelling_races_with_fetching() {
     assert_eq!(stats.requests_cancelled + stats.requests_completed, 3000);
     assert_eq!(runtime.staging_stats().bytes_in_use, 0);
 }
+
+/// Whoever closes may free the memory when its own call returns, first or second.
+#[test]
+fn every_close_waits() {
+    let runtime = runtime();
+    let file = sample_file();
+    for _ in 0..100 {
+        let queue = runtime.create_queue(QueueDesc::new(128)).unwrap();
+        let mut buffers: Vec<_> = (0..100).map(|_| untouched(200_000)).collect();
+        for buffer in &mut buffers {
+            let request = Request::read(&file, 0, 200_000, buffer.lend().unwrap());
+            queue.enqueue_request(request);
+        }
+        queue.submit();
+        let lent = std::thread::scope(|scope| {
+            let closer = scope.spawn(|| queue.close());
+            queue.close();
+            let lent = buffers.iter_mut().any(ds_core::Buffer::is_lent);
+            closer.join().unwrap();
+            lent
+        });
+        assert!(!lent, "a close returned with requests in flight");
+    }
+}
+
+/// A thread that found the queue full goes on with the little room that there is, although the queue
+/// is not idle: an unanswered request holds the staging that another one waits for.
+#[test]
+fn little_room_is_room() {
+    let runtime = runtime();
+    runtime.set_staging_bytes(64).unwrap();
+    let queue = runtime.create_queue(QueueDesc::new(128)).unwrap();
+    let custom = runtime.custom_decompression_queue();
+    let (file, fence) = (sample_file(), Fence::new(0));
+    let mut buffer = untouched(64 * 128);
+    let mut chunks = buffer.lend_chunks(64).unwrap();
+    let mut next = || Request::read(&file, 0, 64, chunks.next().unwrap());
+    for _ in 0..2 {
+        queue.enqueue_request(next().compressed(Compression::CUSTOM_0, 64));
+    }
+    queue.submit();
+    let mut fetched = Vec::new();
+    while custom.get_requests(ds_core::Select::All, 1, &mut fetched) == 0 {
+        std::thread::yield_now();
+    }
+    let parked = (0..125).map(|index| next().tagged(index));
+    queue.enqueue_requests(parked, Some((&fence, 1)), FenceWait::default());
+    assert_eq!(queue.query().empty_slots, 0);
+    let one_more = next();
+    std::thread::scope(|scope| {
+        scope.spawn(|| queue.enqueue_requests([one_more], Some((&fence, 1)), FenceWait::default()));
+        while queue.stats().enqueue_waits == 0 {
+            std::thread::yield_now();
+        }
+        queue.cancel_requests_with_tag(u64::MAX, 100);
+    });
+    let answer = ds_core::CustomResult {
+        id: fetched[0].id,
+        hresult: S_OK,
+    };
+    custom.set_results(&[answer]).unwrap();
+    queue.close();
+}

@@ -7,7 +7,7 @@
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 13;
-const HASH4_BITS: u32 = 15;
+const HASH4_BITS: u32 = 16;
 
 /// A match, or `length` 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,16 +5,16 @@
 //! symbol frequencies give the next pass its prices. A match may reach into the next block; the border then
 //! moves to the match's end.
 
+use std::ops::Range;
+
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::chains::Effort;
-use super::items::{Items, Part};
+use super::items::Items;
 use super::prices::Prices;
-use super::split::{Estimate, join};
+use super::split::{Estimate, is_better_stored, join};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
-/// Matches kept for one tile; beyond this a position keeps only its longest.
-const MATCHES_MAX: usize = 1 << 20;
 /// Positions inserted at each end of a match longer than twice this.
 const INSERTED_MAX: usize = 256;
 
@@ -25,7 +25,7 @@ pub(super) struct Optimal {
     passes: u32,
     /// How the blocks that are written are chosen.
     last_estimate: Estimate,
-    /// All matches, by position.
+    /// All matches, by position; at most as many as distance symbols for each.
     matches: Vec<Found>,
     /// Where the matches of each position end in `matches`; they begin where those of the previous one end.
     match_ends: Vec<u32>,
@@ -59,10 +59,19 @@ impl Optimal {
     /// Parses the tile and splits it into blocks.
     pub(super) fn parse(&mut self, tile: &Tile, items: &mut Items) {
         self.find_matches(tile);
-        self.take_longest(tile, items);
-        for _ in 0..self.passes {
+        self.find_steps(tile, std::iter::once((0..tile.len(), Prices::guess(tile))));
+        self.take_steps(tile, items);
+        for _ in 1..self.passes {
             join(items.parts_mut(), Estimate::Entropy);
-            self.find_steps(tile, items.parts());
+            if items.parts().iter().all(is_better_stored) {
+                // Noise: no prices will make anything of it.
+                break;
+            }
+            let parts = items.parts().iter().rev();
+            self.find_steps(
+                tile,
+                parts.map(|part| (part.input.clone(), Prices::new(&part.histogram))),
+            );
             self.take_steps(tile, items);
         }
         join(items.parts_mut(), self.last_estimate);
@@ -80,9 +89,6 @@ impl Optimal {
             let first = self.matches.len();
             self.trees
                 .search(tile, at as u16, self.effort, &mut self.matches);
-            if self.matches.len() > MATCHES_MAX {
-                self.matches.drain(first..self.matches.len() - 1);
-            }
             self.match_ends.push(self.matches.len() as u32);
             at += 1;
             let longest = self.matches[first..]
@@ -107,16 +113,6 @@ impl Optimal {
         to.max(from)
     }
 
-    /// A first parse, to have frequencies: the longest match wherever there is one.
-    fn take_longest(&self, tile: &Tile, items: &mut Items) {
-        take(tile, items, |at| match self.matches_at(at).last() {
-            Some(&found) if usize::from(found.length) > LENGTH_MIN || found.distance < 4096 => {
-                found
-            }
-            _ => LITERAL,
-        });
-    }
-
     /// Turns `steps` into items.
     fn take_steps(&self, tile: &Tile, items: &mut Items) {
         take(tile, items, |at| self.steps[at]);
@@ -128,18 +124,17 @@ impl Optimal {
         &self.matches[first as usize..self.match_ends[at] as usize]
     }
 
-    /// Fills `price_to_end` and `steps`.
+    /// Fills `price_to_end` and `steps`, given the prices of each part of the tile, the last part first.
     #[inline(never)]
-    fn find_steps(&mut self, tile: &Tile, parts: &[Part]) {
+    fn find_steps(&mut self, tile: &Tile, parts: impl Iterator<Item = (Range<usize>, Prices)>) {
         let mut price_to_end = std::mem::take(&mut self.price_to_end);
         let mut steps = std::mem::take(&mut self.steps);
         price_to_end.clear();
         price_to_end.resize(tile.len() + 1, 0);
         steps.clear();
         steps.resize(tile.len(), LITERAL);
-        for part in parts.iter().rev() {
-            let prices = Prices::new(&part.histogram);
-            for at in part.input.clone().rev() {
+        for (input, prices) in parts {
+            for at in input.rev() {
                 let ways = &mut price_to_end[at..];
                 let literal = prices.literal[usize::from(tile.byte(at))] + ways[1];
                 (ways[0], steps[at]) = cheapest_step(&prices, self.matches_at(at), ways, literal);

@@ -6,6 +6,7 @@ use super::alphabet::{
 };
 use super::items::Histogram;
 use super::log2::log2;
+use super::tile::Tile;
 
 /// One bit.
 pub(super) const BIT: u32 = 256;
@@ -26,11 +27,29 @@ pub(super) struct Prices {
 impl Prices {
     /// Prices under which the counted symbols are cheapest.
     pub(super) fn new(histogram: &Histogram) -> Prices {
-        let litlen: [u32; LITLEN_COUNT] = symbol_prices(&histogram.litlen);
-        let mut distance: [u32; DISTANCE_COUNT] = symbol_prices(&histogram.distance);
-        for (symbol, price) in distance.iter_mut().enumerate() {
-            *price += distance_extra_bits(symbol) * BIT;
+        Prices::of_symbols(
+            &symbol_prices(&histogram.litlen),
+            &symbol_prices(&histogram.distance),
+        )
+    }
+
+    /// Prices to begin with: literals by how often a tile has each byte, all length and all distance symbols
+    /// alike.
+    pub(super) fn guess(tile: &Tile) -> Prices {
+        /// Beyond the bits of its own kind, a literal or length symbol must say of which kind it is.
+        const KIND: u32 = BIT;
+        const LENGTH: u32 = 4 * BIT;
+        const DISTANCE: u32 = 4 * BIT;
+        let mut bytes = [0; 256];
+        (0..tile.len()).for_each(|at| bytes[usize::from(tile.byte(at))] += 1);
+        let mut litlen = [LENGTH + KIND; LITLEN_COUNT];
+        for (price, literal) in litlen.iter_mut().zip(symbol_prices(&bytes)) {
+            *price = literal + KIND;
         }
+        Prices::of_symbols(&litlen, &[DISTANCE; DISTANCE_COUNT])
+    }
+
+    fn of_symbols(litlen: &[u32; LITLEN_COUNT], distance: &[u32; DISTANCE_COUNT]) -> Prices {
         let of_symbol = |symbol: usize| litlen[symbol] + litlen_extra_bits(symbol) * BIT;
         let mut length = [0; LENGTH_SHORT_MAX + 1];
         for (value, price) in length.iter_mut().enumerate().skip(LENGTH_MIN) {
@@ -40,7 +59,9 @@ impl Prices {
             literal: std::array::from_fn(|byte| litlen[byte]),
             length,
             length_long: of_symbol(LENGTH_LONG),
-            distance,
+            distance: std::array::from_fn(|symbol| {
+                distance[symbol] + distance_extra_bits(symbol) * BIT
+            }),
         }
     }
 }

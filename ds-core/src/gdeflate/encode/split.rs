@@ -80,6 +80,11 @@ pub(super) fn join(parts: &mut Vec<Part>, estimate: Estimate) {
     }
 }
 
+/// Whether a part is likely to end as a stored block.
+pub(super) fn is_better_stored(part: &Part) -> bool {
+    entropy_bits(&part.histogram) >= stored_bits(part.input.len()) as f32
+}
+
 /// About how many bits a coded block takes: its entropy, and a guess at the header from the number of used
 /// symbols.
 fn entropy_bits(histogram: &Histogram) -> f32 {

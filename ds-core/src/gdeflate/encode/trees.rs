@@ -5,11 +5,12 @@
 //! on the way, newest first, and rebuilds the tree around the new root. Nodes are numbered by position plus
 //! one, so that fresh tables say "none".
 
+use super::alphabet::distance_symbol;
 use super::chains::Effort;
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
-const HASH4_BITS: u32 = 15;
+const HASH4_BITS: u32 = 16;
 
 /// Bytes at a position that its hash covers; later positions are neither inserted nor searched.
 pub(super) const HASHED_BYTES: usize = 4;
@@ -59,8 +60,9 @@ impl Trees {
         self.roots.fill(0);
     }
 
-    /// Inserts a position and appends its matches to `found`: lengths rise, and each is the closest match of
-    /// its length.
+    /// Inserts a position and appends its matches to `found`: lengths and distances rise, and each is the
+    /// closest match of its length. Of those whose distances cost the same only the longest is kept, so there
+    /// are never more than distance symbols.
     ///
     /// Positions come in ascending order, and each has at least [`HASHED_BYTES`] bytes to the end of the
     /// tile.
@@ -74,13 +76,31 @@ impl Trees {
     ) {
         let at = usize::from(position);
         let word = tile.word(at);
+        let first = found.len();
         let mut longest = self.search3(tile, position, word, found);
-        self.descend(tile, position, word, effort, |length, distance| {
-            if length > longest {
-                longest = length;
-                found.push(Found::new(length, distance));
-            }
-        });
+        let length_max = tile.len() - at;
+        self.descend(
+            tile,
+            position,
+            word,
+            effort,
+            length_max,
+            |length, distance| {
+                if length > longest {
+                    longest = length;
+                    let latest = Found::new(length, distance);
+                    match found[first..].last_mut() {
+                        Some(last)
+                            if distance_symbol(last.distance)
+                                == distance_symbol(latest.distance) =>
+                        {
+                            *last = latest
+                        }
+                        _ => found.push(latest),
+                    }
+                }
+            },
+        );
     }
 
     /// Inserts a position without looking for matches.
@@ -89,7 +109,9 @@ impl Trees {
         let word = tile.word(usize::from(position));
         let heads = &mut self.heads3[hash3(word)];
         *heads = [position + 1, heads[0]];
-        self.descend(tile, position, word, effort, |_, _| {});
+        // More than a nice length need not be known of a match that nobody asks for.
+        let length_max = effort.nice_length.min(tile.len() - usize::from(position));
+        self.descend(tile, position, word, effort, length_max, |_, _| {});
     }
 
     /// Looks for a match of three bytes; says how long the longest found one is.
@@ -115,10 +137,10 @@ impl Trees {
         position: u16,
         word: u32,
         effort: Effort,
+        length_max: usize,
         mut show: impl FnMut(usize, usize),
     ) {
         let at = usize::from(position);
-        let length_max = tile.len() - at;
         let nice_length = effort.nice_length.min(length_max);
         let mut node = std::mem::replace(&mut self.roots[hash4(word)], position + 1);
         // Where the next lesser and the next greater node will hang, and how much all nodes below them are

@@ -1,0 +1,10 @@
+//! The commands of `ds`, one a file: each has its `Arguments` and a `run`.
+
+pub(crate) mod bench;
+pub(crate) mod codec;
+pub(crate) mod demo;
+pub(crate) mod info;
+pub(crate) mod inspect;
+pub(crate) mod pack;
+pub(crate) mod unpack;
+pub(crate) mod verify;
