@@ -26,8 +26,9 @@
 //   gives the handle back. Nothing in the library depends on which thread calls.
 // - Growth. A struct with a struct_size begins with its own size, which the caller sets: a program that was
 //   compiled with an older header works with a newer library. A newer program works with an older library,
-//   as long as it leaves zero what the library does not know; else the answer is DS_E_INVALIDARG. In a
-//   struct that the library fills, members that it does not know are zero.
+//   as long as it leaves zero what the library does not know; else the answer is DS_E_INVALIDARG, as it is
+//   for a size that the struct had in no version. In a struct that the library fills, members that it does
+//   not know are zero.
 
 #ifndef DS_RUNTIME_H
 #define DS_RUNTIME_H
@@ -73,6 +74,12 @@
 
 // How many buckets a latency histogram has.
 #define DS_HISTOGRAM_BUCKETS 40
+
+// The quickest level of ds_codec_compress_level.
+#define DS_CODEC_LEVEL_MIN 1
+
+// The level with the best ratio.
+#define DS_CODEC_LEVEL_MAX 12
 
 // Compresses and decompresses streams, with one owner. Opaque.
 typedef struct ds_codec ds_codec;
@@ -563,6 +570,10 @@ typedef struct ds_custom_result {
 
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
 typedef int32_t ds_compression_level;
+
+// Hears how far a compression has come: `bytes_done` of the source's `bytes_all`; `user` is what the call
+// was given.
+typedef void (*ds_codec_progress)(void *user, uint64_t bytes_done, uint64_t bytes_all);
 
 // What a queue reads, and where a request's bytes come from: `DS_SOURCE_*`.
 typedef uint8_t ds_source_type;
@@ -1063,6 +1074,15 @@ void ds_file_close(struct ds_file *file);
 // request with it is done. Any thread.
 void ds_file_release(struct ds_file *file);
 
+// The path that a file was opened with, as it was given, into `buffer`: for messages. What lies there may be
+// another file by now. PATH_MAX (4096) bytes hold whatever ds_file_open took.
+//
+// Errors: DS_E_INSUFFICIENT_BUFFER if `buffer_size` bytes do not hold the text and its NUL; DS_E_INVALIDARG
+// for NULL or a size of 0. The buffer holds an empty text then, if there is one. Any thread.
+ds_result ds_file_path(struct ds_file *file,
+                       char *buffer,
+                       size_t buffer_size);
+
 // Asks for the size of a file in bytes, as it is now.
 //
 // Errors: DS_E_HANDLE after ds_file_close, DS_E_INVALIDARG for NULL; `*out` is 0 then. Any thread.
@@ -1226,7 +1246,8 @@ ds_result ds_queue_create(struct ds_runtime *runtime,
                           const struct ds_queue_desc *desc,
                           struct ds_queue **out);
 
-// Closes a queue as ds_queue_close does, and gives it back; NULL does nothing.
+// Closes a queue as ds_queue_close does, with the same exception, and gives it back; NULL does nothing.
+// Requests that the application has fetched may be answered afterwards, too.
 //
 // No other call with this queue may be running. Not to be called from the error callback.
 void ds_queue_destroy(struct ds_queue *queue);
@@ -1312,6 +1333,10 @@ ds_result ds_queue_cancel_requests_with_tag(struct ds_queue *queue,
 // complete; signals and events of work that was not done do not fire. What is enqueued later is recorded as
 // a failure, DS_E_QUEUE_CLOSED.
 //
+// On return no request touches its memory or its files any more, except one that the application has taken
+// from the custom decompression queue and not answered: that is not waited for, and a status behind it
+// completes with its answer.
+//
 // A second close does nothing, and neither does NULL. Any thread, but not the error callback.
 void ds_queue_close(struct ds_queue *queue);
 
@@ -1319,6 +1344,15 @@ void ds_queue_close(struct ds_queue *queue);
 //
 // Errors: DS_E_INVALIDARG for NULL or a wrong struct_size. Any thread, but not the error callback.
 ds_result ds_queue_query(struct ds_queue *queue, struct ds_queue_info *out);
+
+// The name that a queue was made with, into `buffer`; an empty text if it has none. Bytes that are not UTF-8
+// were replaced.
+//
+// Errors: DS_E_INSUFFICIENT_BUFFER if `buffer_size` bytes do not hold the text and its NUL; DS_E_INVALIDARG
+// for NULL or a size of 0. The buffer holds an empty text then, if there is one. Any thread.
+ds_result ds_queue_name(struct ds_queue *queue,
+                        char *buffer,
+                        size_t buffer_size);
 
 // How the queue decompresses a format; DS_COMPRESSION_SUPPORT_NONE for formats that it does not, and for
 // NULL. Any thread.
@@ -1371,8 +1405,10 @@ ds_result ds_custom_use_event(struct ds_runtime *runtime, struct ds_event *event
 // Fetches at most `max` waiting requests of the kinds `select` (DS_SELECT_*) into `out`, oldest first, and
 // their number into `*count`. Never blocks.
 //
-// What was fetched belongs to the application until ds_custom_set_results answers it; a request that is
-// never answered never completes, and closing its queue waits for it. `out` may be NULL if `max` is 0.
+// What was fetched belongs to the application until ds_custom_set_results answers it: its memory is to be
+// read and written until then, whatever happens to its queue. A request that is never answered never
+// completes; cancelling it and closing its queue do not wait for it, since the application may be the very
+// thread that does so. `out` may be NULL if `max` is 0.
 //
 // Errors: DS_E_INVALIDARG for NULL or an unknown `select`; `*count` is 0 then. Any thread.
 ds_result ds_custom_get_requests(struct ds_runtime *runtime,
@@ -1420,6 +1456,26 @@ ds_result ds_codec_compress(const struct ds_codec *codec,
                             void *destination,
                             size_t destination_size,
                             size_t *written);
+
+// The same as ds_codec_compress with a level from DS_CODEC_LEVEL_MIN to DS_CODEC_LEVEL_MAX, where a higher
+// one takes longer and, on most data, saves more; and with a callback that hears of progress, which may be
+// NULL.
+//
+// The callback is called once for each 64 KiB of the source, by the thread that compressed them: the
+// caller's or one of the codec's. Several calls may come at once, and out of order; the one with
+// `bytes_done` equal to `bytes_all` may not be the last. All have returned when this function does. It must
+// return, and not by longjmp or a C++ exception. `user` is passed on.
+//
+// Result, errors and threads as for ds_codec_compress.
+ds_result ds_codec_compress_level(const struct ds_codec *codec,
+                                  const void *source,
+                                  size_t source_size,
+                                  uint32_t level,
+                                  void *destination,
+                                  size_t destination_size,
+                                  ds_codec_progress progress,
+                                  void *user,
+                                  size_t *written);
 
 // Reads from a stream's header how many bytes it decompresses to, into `*out`. The whole stream is given,
 // and its table of tiles is checked; the tiles themselves are not looked at.

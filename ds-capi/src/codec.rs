@@ -1,11 +1,12 @@
 //! `ds_codec`: compresses and decompresses whole tile streams, without a queue.
 
 use std::ffi::c_void;
+use std::ptr;
 
 use ds_core::gdeflate::encode::Level;
 use ds_core::gdeflate::{Codec, CodecError, HeaderPolicy, TileStream};
 
-use crate::ffi::{self, Failure};
+use crate::ffi::{self, Failure, User};
 use crate::result::*;
 use crate::types::{DS_COMPRESSION_GDEFLATE, ds_compression_format};
 
@@ -45,7 +46,7 @@ fn level_of(level: ds_compression_level) -> Result<Level, Failure> {
 /// Bytes to read and a place to write, neither empty; they may not overlap.
 ///
 /// # Safety
-/// As for [`ffi::array`] and [`ffi::array_mut`].
+/// As for [`ffi::array`] and [`ffi::array_out`].
 unsafe fn buffers<'a>(
     source: *const c_void,
     source_size: usize,
@@ -61,7 +62,10 @@ unsafe fn buffers<'a>(
     // SAFETY: passed on to the caller.
     let source = unsafe { ffi::array(source.cast::<u8>(), source_size) }?;
     // SAFETY: passed on to the caller, and apart from the source.
-    let destination = unsafe { ffi::array_mut(destination.cast::<u8>(), destination_size) }?;
+    let destination = unsafe { ffi::array_out(destination.cast::<u8>(), destination_size) }?;
+    // SAFETY: the codec writes a byte before it reads it back, so none matters that C has not set. Memory
+    // that C made has some bytes; to give them values here would cost as much as a copy.
+    let destination = unsafe { &mut *(ptr::from_mut(destination) as *mut [u8]) };
     Ok((source, destination))
 }
 
@@ -129,6 +133,65 @@ pub unsafe extern "C" fn ds_codec_compress(
         let (codec, level) = (&codec?.codec, level_of(level)?);
         let (source, destination) = buffers?;
         Ok(codec.compress(source, level, destination, None)?)
+    })
+}
+
+/// The quickest level of ds_codec_compress_level.
+pub const DS_CODEC_LEVEL_MIN: u32 = 1;
+/// The level with the best ratio.
+pub const DS_CODEC_LEVEL_MAX: u32 = 12;
+
+const _: () = {
+    assert!(DS_CODEC_LEVEL_MIN == Level::FASTEST.get() as u32);
+    assert!(DS_CODEC_LEVEL_MAX == Level::BEST.get() as u32);
+};
+
+/// Hears how far a compression has come: `bytes_done` of the source's `bytes_all`; `user` is what the call
+/// was given.
+pub type ds_codec_progress =
+    Option<unsafe extern "C" fn(user: *mut c_void, bytes_done: u64, bytes_all: u64)>;
+
+/// The same as ds_codec_compress with a level from DS_CODEC_LEVEL_MIN to DS_CODEC_LEVEL_MAX, where a higher
+/// one takes longer and, on most data, saves more; and with a callback that hears of progress, which may be
+/// NULL.
+///
+/// The callback is called once for each 64 KiB of the source, by the thread that compressed them: the
+/// caller's or one of the codec's. Several calls may come at once, and out of order; the one with
+/// `bytes_done` equal to `bytes_all` may not be the last. All have returned when this function does. It must
+/// return, and not by longjmp or a C++ exception. `user` is passed on.
+///
+/// Result, errors and threads as for ds_codec_compress.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_codec_compress_level(
+    codec: *const ds_codec,
+    source: *const c_void,
+    source_size: usize,
+    level: u32,
+    destination: *mut c_void,
+    destination_size: usize,
+    progress: ds_codec_progress,
+    user: *mut c_void,
+    written: *mut usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let written = unsafe { ffi::out(written) };
+    // SAFETY: promised by the caller.
+    let codec = unsafe { ffi::get(codec) };
+    // SAFETY: promised by the caller.
+    let buffers = unsafe { buffers(source, source_size, destination, destination_size) };
+    let user = User(user);
+    let call = progress.map(|callback| {
+        move |done, all| {
+            // SAFETY: a function of this type that may be called on any thread, as promised by the caller.
+            unsafe { callback(user.pointer(), done, all) };
+        }
+    });
+    written.answer(0, || {
+        let level = u8::try_from(level).ok().and_then(Level::new);
+        let (codec, level) = (&codec?.codec, level.ok_or(Failure::INVALID)?);
+        let (source, destination) = buffers?;
+        let progress = call.as_ref().map(|call| call as &(dyn Fn(u64, u64) + Sync));
+        Ok(codec.compress(source, level, destination, progress)?)
     })
 }
 

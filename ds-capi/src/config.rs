@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use ds_core::OPTIONS;
 
 use crate::ffi::{self, Failure};
-use crate::result::{DS_E_INSUFFICIENT_BUFFER, ds_result};
+use crate::result::ds_result;
 use crate::runtime::ds_runtime;
 
 /// One option. The texts are the library's and valid for ever.
@@ -80,16 +80,9 @@ pub unsafe extern "C" fn ds_runtime_option_value(
     // SAFETY: promised by the caller.
     let runtime = unsafe { ffi::get(runtime) };
     // SAFETY: promised by the caller.
-    let buffer = unsafe { ffi::array_mut(buffer, buffer_size) };
-    ffi::result(|| {
-        let buffer = buffer?;
-        *buffer.first_mut().ok_or(Failure::INVALID)? = 0;
+    let buffer = unsafe { ffi::text_out(buffer, buffer_size) };
+    buffer.answer(|| {
         let option = OPTIONS.get(index as usize).ok_or(Failure::INVALID)?;
-        let value = option.value(runtime?.runtime.config());
-        if value.len() >= buffer.len() {
-            return Err(Failure(DS_E_INSUFFICIENT_BUFFER));
-        }
-        ffi::copy_text(value.as_bytes(), buffer);
-        Ok(())
+        Ok(option.value(runtime?.runtime.config()))
     })
 }

@@ -106,8 +106,10 @@ pub unsafe extern "C" fn ds_custom_use_event(
 /// Fetches at most `max` waiting requests of the kinds `select` (DS_SELECT_*) into `out`, oldest first, and
 /// their number into `*count`. Never blocks.
 ///
-/// What was fetched belongs to the application until ds_custom_set_results answers it; a request that is
-/// never answered never completes, and closing its queue waits for it. `out` may be NULL if `max` is 0.
+/// What was fetched belongs to the application until ds_custom_set_results answers it: its memory is to be
+/// read and written until then, whatever happens to its queue. A request that is never answered never
+/// completes; cancelling it and closing its queue do not wait for it, since the application may be the very
+/// thread that does so. `out` may be NULL if `max` is 0.
 ///
 /// Errors: DS_E_INVALIDARG for NULL or an unknown `select`; `*count` is 0 then. Any thread.
 #[unsafe(no_mangle)]
@@ -121,7 +123,7 @@ pub unsafe extern "C" fn ds_custom_get_requests(
     // SAFETY: promised by the caller.
     let runtime = unsafe { ffi::get(runtime) };
     // SAFETY: promised by the caller.
-    let out = unsafe { ffi::array_mut(out, max as usize) };
+    let out = unsafe { ffi::array_out(out, max as usize) };
     // SAFETY: promised by the caller.
     let count = unsafe { ffi::out(count) };
     count.answer(0, || {
@@ -135,7 +137,7 @@ pub unsafe extern "C" fn ds_custom_get_requests(
         let mut found = Vec::new();
         queue.get_requests(select, out.len(), &mut found);
         for (place, request) in out.iter_mut().zip(&found) {
-            *place = ds_custom_request {
+            place.write(ds_custom_request {
                 id: request.id,
                 compression_format: request.compression.0,
                 reserved: [0; 3],
@@ -144,7 +146,7 @@ pub unsafe extern "C" fn ds_custom_get_requests(
                 source: request.source.as_ptr().cast_const().cast(),
                 destination_size: request.destination.bytes() as u64,
                 destination: request.destination.as_ptr().cast(),
-            };
+            });
         }
         Ok(found.len() as u32)
     })

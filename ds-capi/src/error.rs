@@ -7,6 +7,7 @@ use std::time::UNIX_EPOCH;
 
 use ds_core::{ErrorReport, PlaceInfo, RequestInfo, Subsystem, set_error_callback};
 
+use crate::ffi::User;
 use crate::result::ds_result;
 
 /// Which part of the library a report is about: `DS_SUBSYSTEM_*`.
@@ -69,21 +70,6 @@ const _: () = {
 /// Hears of failures; `user` is what ds_set_error_callback was given.
 pub type ds_error_callback =
     Option<unsafe extern "C" fn(user: *mut c_void, report: *const ds_error_report)>;
-
-/// The caller's pointer, on its way to whichever thread finds a failure.
-#[derive(Clone, Copy)]
-struct User(*mut c_void);
-
-// SAFETY: never followed here, only passed on; that the callback may be called on any thread is its contract.
-unsafe impl Send for User {}
-// SAFETY: as above.
-unsafe impl Sync for User {}
-
-impl User {
-    fn pointer(&self) -> *mut c_void {
-        self.0
-    }
-}
 
 /// Installs the callback that hears of every failure in the process, or removes it with NULL.
 ///

@@ -5,7 +5,7 @@
 //! - NULL is looked for here. A NULL handle or out pointer is `DS_E_INVALIDARG`, never a crash.
 //! - A function that makes something answers through an out pointer and leaves NULL (or zeros) there when it
 //!   fails.
-//! - A struct that may grow begins with its size ([`sized`], [`Out::sized`]).
+//! - A struct that may grow begins with its size ([`sized`], `answer_sized`).
 //! - Nothing unwinds: the profile aborts on panic, and leaving an `extern "C"` function by panic aborts
 //!   anyway.
 //!
@@ -14,7 +14,7 @@
 //! for as long as the call takes; a handle was made by this library and not given back yet; nobody changes
 //! what is read or reads what is written meanwhile.
 
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use ds_core::Handle;
 
-use crate::result::{DS_E_INVALIDARG, DS_OK, ds_result};
+use crate::result::{DS_E_INSUFFICIENT_BUFFER, DS_E_INVALIDARG, DS_OK, ds_result};
 
 /// Why a function answers something other than `DS_OK`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ pub(crate) fn result(body: impl FnOnce() -> Result<(), Failure>) -> ds_result {
 /// What a pointer points to.
 ///
 /// # Safety
-/// `pointer` is NULL or valid as for [`pointer::as_ref`], for as long as the exported function runs.
+/// `pointer` is NULL or valid as for `pointer::as_ref`, for as long as the exported function runs.
 pub(crate) unsafe fn get<'a, T>(pointer: *const T) -> Result<&'a T, Failure> {
     // SAFETY: as above.
     unsafe { pointer.as_ref() }.ok_or(Failure::INVALID)
@@ -71,19 +71,23 @@ pub(crate) unsafe fn array<'a, T>(first: *const T, len: usize) -> Result<&'a [T]
     Ok(unsafe { std::slice::from_raw_parts(first, len) })
 }
 
-/// The same for writing.
+/// Places for an array of answers; a NULL one has none if `len` says so. What is there need not be
+/// initialised: C allocates and lets us fill.
 ///
 /// # Safety
-/// `first` is NULL or points to `len` values, as for [`std::slice::from_raw_parts_mut`].
-pub(crate) unsafe fn array_mut<'a, T>(first: *mut T, len: usize) -> Result<&'a mut [T], Failure> {
+/// `first` is NULL or valid for writes of `len` values, as for [`std::slice::from_raw_parts_mut`].
+pub(crate) unsafe fn array_out<'a, T>(
+    first: *mut T,
+    len: usize,
+) -> Result<&'a mut [MaybeUninit<T>], Failure> {
     if len == 0 {
         return Ok(&mut []);
     }
     if first.is_null() || len > isize::MAX as usize / size_of::<T>() {
         return Err(Failure::INVALID);
     }
-    // SAFETY: not NULL, not too large, and valid as above.
-    Ok(unsafe { std::slice::from_raw_parts_mut(first, len) })
+    // SAFETY: not NULL, not too large, and valid as above; a `MaybeUninit` is initialised by definition.
+    Ok(unsafe { std::slice::from_raw_parts_mut(first.cast::<MaybeUninit<T>>(), len) })
 }
 
 /// A string; `None` for NULL.
@@ -184,16 +188,48 @@ impl<T> Out<'_, *mut T> {
     }
 }
 
+/// The caller's pointer, on its way to whichever thread calls the caller's function.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct User(pub(crate) *mut c_void);
+
+// SAFETY: never followed here, only passed on; that the callback may be called on any thread is its contract.
+unsafe impl Send for User {}
+// SAFETY: as above.
+unsafe impl Sync for User {}
+
+impl User {
+    pub(crate) fn pointer(&self) -> *mut c_void {
+        self.0
+    }
+}
+
 /// A struct that begins with its size and may grow at its end.
 ///
 /// # Safety
 /// `repr(C)`, begins with a `u32`, has no padding, and is valid whatever its bytes are.
-pub(crate) unsafe trait Growing: Copy + Default {}
+pub(crate) unsafe trait Growing: Copy + Default {
+    /// How large it was in each version that changed it, ascending. Numbers, not `size_of`: what a program
+    /// was compiled with stays what it was when the struct grows.
+    const VERSIONS_BYTES: &'static [usize];
+}
 
 /// The most that a struct of a later version may have; more is a caller that did not set the size.
 const BYTES_MAX: usize = 4096;
-/// The smallest struct: its size alone.
-const BYTES_MIN: usize = size_of::<u32>();
+
+/// How many bytes of a caller's struct of `bytes` bytes are members that we know. Members are taken whole or
+/// not at all: a size that no version had, half of a pointer for one, is a caller that did not set it.
+fn known_bytes<T: Growing>(bytes: usize) -> Result<usize, Failure> {
+    const {
+        let latest = T::VERSIONS_BYTES[T::VERSIONS_BYTES.len() - 1];
+        assert!(latest == size_of::<T>(), "a version is missing");
+    };
+    let is_newer = bytes > size_of::<T>() && bytes <= BYTES_MAX;
+    if is_newer || T::VERSIONS_BYTES.contains(&bytes) {
+        Ok(bytes.min(size_of::<T>()))
+    } else {
+        Err(Failure::INVALID)
+    }
+}
 
 /// A struct from a caller of any version, `None` for NULL. What an older caller does not know has its
 /// default. What a newer caller knows and we do not must be zero: it may not ask for something and not get
@@ -207,12 +243,10 @@ pub(crate) unsafe fn sized<T: Growing>(pointer: *const T) -> Result<Option<T>, F
     }
     // SAFETY: a struct of any version has its size; aligned because `T` begins with a `u32`.
     let bytes = unsafe { pointer.cast::<u32>().read() } as usize;
-    if !(BYTES_MIN..=BYTES_MAX).contains(&bytes) {
-        return Err(Failure::INVALID);
-    }
+    let known_bytes = known_bytes::<T>(bytes)?;
     // SAFETY: as many bytes as the caller says.
     let given = unsafe { array(pointer.cast::<u8>(), bytes) }?;
-    let (known, unknown) = given.split_at(bytes.min(size_of::<T>()));
+    let (known, unknown) = given.split_at(known_bytes);
     if unknown.iter().any(|&byte| byte != 0) {
         return Err(Failure::INVALID);
     }
@@ -236,19 +270,19 @@ pub(crate) unsafe fn answer_sized<T: Growing>(
         }
         // SAFETY: a struct of any version has its size; aligned because `T` begins with a `u32`.
         let bytes = unsafe { pointer.cast::<u32>().read() } as usize;
-        if !(BYTES_MIN..=BYTES_MAX).contains(&bytes) {
-            return Err(Failure::INVALID);
-        }
+        let known_bytes = known_bytes::<T>(bytes)?;
         let made = make();
-        // SAFETY: as many bytes as the caller says, the size itself left alone.
-        let place = unsafe { array_mut(pointer.cast::<u8>(), bytes) }?;
-        let place = &mut place[BYTES_MIN..];
-        place.fill(0);
+        // SAFETY: as many bytes as the caller says.
+        let place = unsafe { array_out(pointer.cast::<u8>(), bytes) }?;
+        // The size itself is left alone.
+        let after_size = size_of::<u32>();
+        place[after_size..].fill(MaybeUninit::new(0));
         let value = made?;
         // SAFETY: a `T` has so many bytes, all of them initialised: there is no padding.
         let value = unsafe { array((&raw const value).cast::<u8>(), size_of::<T>()) }?;
-        let known = place.len().min(value.len() - BYTES_MIN);
-        place[..known].copy_from_slice(&value[BYTES_MIN..][..known]);
+        for (place, &byte) in place[..known_bytes].iter_mut().zip(value).skip(after_size) {
+            place.write(byte);
+        }
         Ok(())
     })
 }
@@ -256,6 +290,41 @@ pub(crate) unsafe fn answer_sized<T: Growing>(
 /// A time-out in nanoseconds; `None` for `DS_WAIT_FOREVER`.
 pub(crate) fn timeout(timeout_ns: u64) -> Option<Duration> {
     (timeout_ns != crate::types::DS_WAIT_FOREVER).then(|| Duration::from_nanos(timeout_ns))
+}
+
+/// Where a text goes.
+#[derive(Debug)]
+pub(crate) struct TextOut<'a>(Result<&'a mut [MaybeUninit<c_char>], Failure>);
+
+/// Where a text goes.
+///
+/// # Safety
+/// As for [`array_out`].
+pub(crate) unsafe fn text_out<'a>(buffer: *mut c_char, buffer_bytes: usize) -> TextOut<'a> {
+    // SAFETY: as above.
+    TextOut(unsafe { array_out(buffer, buffer_bytes) })
+}
+
+impl TextOut<'_> {
+    /// Writes what `make` makes and a NUL, or an empty text: then, too, if it does not fit as a whole.
+    pub(crate) fn answer<T: AsRef<[u8]>>(
+        self,
+        make: impl FnOnce() -> Result<T, Failure>,
+    ) -> ds_result {
+        result(|| {
+            let buffer = self.0?;
+            buffer.first_mut().ok_or(Failure::INVALID)?.write(0);
+            let text = make()?;
+            let text = text.as_ref();
+            if text.len() >= buffer.len() {
+                return Err(Failure(DS_E_INSUFFICIENT_BUFFER));
+            }
+            for (place, &byte) in buffer.iter_mut().zip(text.iter().chain(&[0])) {
+                place.write(byte.cast_signed() as c_char);
+            }
+            Ok(())
+        })
+    }
 }
 
 /// Copies `text` into `place` with a terminating NUL, cut between characters if it is too long.
@@ -300,7 +369,9 @@ mod tests {
     }
 
     // SAFETY: two `u32` and a `u64` leave no padding, and take any bytes.
-    unsafe impl Growing for Options {}
+    unsafe impl Growing for Options {
+        const VERSIONS_BYTES: &'static [usize] = &[8, 16];
+    }
 
     /// A caller's struct: its size, then words.
     fn read(words: &[u32]) -> Result<Option<Options>, Failure> {
@@ -335,6 +406,33 @@ mod tests {
         assert_eq!(read(&[0, 7]), Err(Failure::INVALID));
         assert_eq!(read(&[3, 7]), Err(Failure::INVALID));
         assert_eq!(read(&[u32::MAX, 7]), Err(Failure::INVALID));
+    }
+
+    #[test]
+    fn a_size_that_no_version_had_is_refused() {
+        assert_eq!(read(&[4]), Err(Failure::INVALID), "the size alone");
+        let half_a_member = [12, 7, 8, 0];
+        assert_eq!(read(&half_a_member), Err(Failure::INVALID));
+        let mut place = [u64::from(12_u32), u64::MAX];
+        let pointer = place.as_mut_ptr().cast::<Options>();
+        let value = || Ok(Options::default());
+        // SAFETY: the first word says 12, and there are 16.
+        let result = unsafe { answer_sized(pointer, value) };
+        assert_eq!((result, place), (DS_E_INVALIDARG, [12, u64::MAX]));
+    }
+
+    #[test]
+    fn texts_fit_with_their_nul_or_are_empty() {
+        let mut place = [1; 4];
+        let mut answer = |text: &str| {
+            // SAFETY: an array of this length.
+            let out = unsafe { text_out(place.as_mut_ptr(), place.len()) };
+            (out.answer(|| Ok(text)), place)
+        };
+        let chars = |bytes: &[u8; 4]| bytes.map(|byte| byte as c_char);
+        assert_eq!(answer("abc"), (DS_OK, chars(b"abc\0")));
+        let too_long = (DS_E_INSUFFICIENT_BUFFER, chars(b"\0bc\0"));
+        assert_eq!(answer("abcd"), too_long);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::ffi::{c_char, c_int};
 use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 
 use ds_core::{Error, File};
@@ -43,7 +44,9 @@ const _: () = assert!(offset_of!(ds_file_info, modified_ns) == 40);
 const _: () = assert!(size_of::<ds_file_info>() == 48);
 
 // SAFETY: begins with a `u32`; two of those and five words leave no padding; integers take any bytes.
-unsafe impl Growing for ds_file_info {}
+unsafe impl Growing for ds_file_info {
+    const VERSIONS_BYTES: &'static [usize] = &[48];
+}
 
 /// A closed file is a closed handle to who asks for its size (O-18), and only to a request a file that is not
 /// open.
@@ -131,6 +134,27 @@ pub unsafe extern "C" fn ds_file_close(file: *mut ds_file) {
 pub unsafe extern "C" fn ds_file_release(file: *mut ds_file) {
     // SAFETY: promised by the caller.
     unsafe { ffi::release::<File>(file) };
+}
+
+/// The path that a file was opened with, as it was given, into `buffer`: for messages. What lies there may be
+/// another file by now. PATH_MAX (4096) bytes hold whatever ds_file_open took.
+///
+/// Errors: DS_E_INSUFFICIENT_BUFFER if `buffer_size` bytes do not hold the text and its NUL; DS_E_INVALIDARG
+/// for NULL or a size of 0. The buffer holds an empty text then, if there is one. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_file_path(
+    file: *mut ds_file,
+    buffer: *mut c_char,
+    buffer_size: usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let file = unsafe { ffi::shared::<File>(file) };
+    // SAFETY: promised by the caller.
+    let buffer = unsafe { ffi::text_out(buffer, buffer_size) };
+    buffer.answer(|| {
+        let file = file.ok_or(Failure::INVALID)?;
+        Ok(file.path().as_os_str().as_bytes().to_vec())
+    })
 }
 
 /// Asks for the size of a file in bytes, as it is now.

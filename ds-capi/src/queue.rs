@@ -80,7 +80,9 @@ impl Default for ds_queue_desc {
 const _: () = assert!(offset_of!(ds_queue_desc, name) == 16 && size_of::<ds_queue_desc>() == 32);
 
 // SAFETY: begins with a `u32`; the sizes above leave no padding; integers and raw pointers take any bytes.
-unsafe impl Growing for ds_queue_desc {}
+unsafe impl Growing for ds_queue_desc {
+    const VERSIONS_BYTES: &'static [usize] = &[32];
+}
 
 /// The answer of ds_queue_query. Set struct_size before the call.
 #[repr(C)]
@@ -103,7 +105,9 @@ pub struct ds_queue_info {
 const _: () = assert!(size_of::<ds_queue_info>() == 24);
 
 // SAFETY: begins with a `u32`; six of them leave no padding; integers take any bytes.
-unsafe impl Growing for ds_queue_info {}
+unsafe impl Growing for ds_queue_info {
+    const VERSIONS_BYTES: &'static [usize] = &[24];
+}
 
 /// How requests wait for the fence they are enqueued with: `DS_ENQUEUE_*`.
 pub type ds_enqueue_flags = u32;
@@ -177,7 +181,8 @@ pub unsafe extern "C" fn ds_queue_create(
     })
 }
 
-/// Closes a queue as ds_queue_close does, and gives it back; NULL does nothing.
+/// Closes a queue as ds_queue_close does, with the same exception, and gives it back; NULL does nothing.
+/// Requests that the application has fetched may be answered afterwards, too.
 ///
 /// No other call with this queue may be running. Not to be called from the error callback.
 #[unsafe(no_mangle)]
@@ -361,6 +366,10 @@ pub unsafe extern "C" fn ds_queue_cancel_requests_with_tag(
 /// complete; signals and events of work that was not done do not fire. What is enqueued later is recorded as
 /// a failure, DS_E_QUEUE_CLOSED.
 ///
+/// On return no request touches its memory or its files any more, except one that the application has taken
+/// from the custom decompression queue and not answered: that is not waited for, and a status behind it
+/// completes with its answer.
+///
 /// A second close does nothing, and neither does NULL. Any thread, but not the error callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_queue_close(queue: *mut ds_queue) {
@@ -403,6 +412,24 @@ pub unsafe extern "C" fn ds_queue_query(
     };
     // SAFETY: promised by the caller; the struct says how long it is.
     unsafe { ffi::answer_sized(out, query) }
+}
+
+/// The name that a queue was made with, into `buffer`; an empty text if it has none. Bytes that are not UTF-8
+/// were replaced.
+///
+/// Errors: DS_E_INSUFFICIENT_BUFFER if `buffer_size` bytes do not hold the text and its NUL; DS_E_INVALIDARG
+/// for NULL or a size of 0. The buffer holds an empty text then, if there is one. Any thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_queue_name(
+    queue: *mut ds_queue,
+    buffer: *mut c_char,
+    buffer_size: usize,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let queue = unsafe { ffi::get(queue) };
+    // SAFETY: promised by the caller.
+    let buffer = unsafe { ffi::text_out(buffer, buffer_size) };
+    buffer.answer(|| Ok(queue?.queue.name().unwrap_or_default()))
 }
 
 /// How the queue decompresses a format; DS_COMPRESSION_SUPPORT_NONE for formats that it does not, and for

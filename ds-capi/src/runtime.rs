@@ -73,7 +73,9 @@ const _: () = assert!(offset_of!(ds_runtime_options, config) == 24);
 const _: () = assert!(size_of::<ds_runtime_options>() == 32);
 
 // SAFETY: begins with a `u32`; the sizes above leave no padding; integers and a raw pointer take any bytes.
-unsafe impl Growing for ds_runtime_options {}
+unsafe impl Growing for ds_runtime_options {
+    const VERSIONS_BYTES: &'static [usize] = &[32];
+}
 
 impl ds_runtime_options {
     fn config(&self) -> Result<Config, Failure> {
@@ -249,7 +251,7 @@ pub unsafe extern "C" fn ds_runtime_wait_notifications(
     // SAFETY: promised by the caller.
     let runtime = unsafe { ffi::get(runtime) };
     // SAFETY: promised by the caller.
-    let out = unsafe { ffi::array_mut(out, max) };
+    let out = unsafe { ffi::array_out(out, max) };
     // SAFETY: promised by the caller.
     let count = unsafe { ffi::out(count) };
     count.answer(0, || {
@@ -267,7 +269,7 @@ pub unsafe extern "C" fn ds_runtime_wait_notifications(
             .runtime
             .wait_notifications(&mut found[..max], timeout);
         for (place, &Notification { cookie, value }) in out.iter_mut().zip(&found[..count]) {
-            *place = ds_notification { cookie, value };
+            place.write(ds_notification { cookie, value });
         }
         Ok(count as u32)
     })

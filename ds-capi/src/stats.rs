@@ -72,7 +72,9 @@ const _: () = assert!(offset_of!(ds_queue_stats, latency_buckets) == 80);
 const _: () = assert!(size_of::<ds_queue_stats>() == 400);
 
 // SAFETY: begins with a `u32`; four of those and then words leave no padding; integers take any bytes.
-unsafe impl Growing for ds_queue_stats {}
+unsafe impl Growing for ds_queue_stats {
+    const VERSIONS_BYTES: &'static [usize] = &[400];
+}
 
 /// Use of the staging buffer. Set struct_size before the call.
 #[repr(C)]
@@ -93,7 +95,9 @@ pub struct ds_staging_stats {
 const _: () = assert!(size_of::<ds_staging_stats>() == 32);
 
 // SAFETY: begins with a `u32`; two of those and three words leave no padding; integers take any bytes.
-unsafe impl Growing for ds_staging_stats {}
+unsafe impl Growing for ds_staging_stats {
+    const VERSIONS_BYTES: &'static [usize] = &[32];
+}
 
 /// What the queue has done. Set out->struct_size before.
 ///

@@ -183,7 +183,8 @@ pub struct FirstFailure {
 pub enum FailedCommand {
     /// A request.
     Request(RequestInfo),
-    /// A status; the address of its array ([`StatusArray::as_raw`], 0 for NULL) and the index.
+    /// A status; the address of its array ([`Handle::as_raw`](crate::Handle::as_raw), 0 for NULL) and the
+    /// index.
     Status(usize, u32),
     /// A signal; the address of its fence (0 for NULL) and the value.
     Signal(usize, u64),

@@ -257,11 +257,7 @@ impl Request {
                     file,
                     offset,
                     bytes,
-                } => PlaceInfo::File {
-                    file: file.as_ref().map(FileInfo::of),
-                    offset: *offset,
-                    bytes: *bytes,
-                },
+                } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
                 Source::Memory(memory) => PlaceInfo::memory(memory.span()),
             },
             destination: match &self.destination {
@@ -270,11 +266,7 @@ impl Request {
                     file,
                     offset,
                     bytes,
-                } => PlaceInfo::File {
-                    file: file.as_ref().map(FileInfo::of),
-                    offset: *offset,
-                    bytes: *bytes,
-                },
+                } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
                 Destination::Other(kind) => PlaceInfo::Other(*kind),
             },
             compression: self.compression,
@@ -481,6 +473,14 @@ pub enum PlaceInfo {
 }
 
 impl PlaceInfo {
+    fn file(file: Option<&File>, offset: u64, bytes: u32) -> PlaceInfo {
+        PlaceInfo::File {
+            file: file.map(FileInfo::of),
+            offset,
+            bytes,
+        }
+    }
+
     fn memory(span: crate::memory::Span) -> PlaceInfo {
         PlaceInfo::Memory {
             address: span.address(),

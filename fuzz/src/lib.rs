@@ -38,6 +38,8 @@ pub const TARGETS: &[Target] = &[
         &[],
     ),
     target("queue_program", targets::queue_program::target, &[]),
+    target("archive", targets::archive::target, &[]),
+    target("archive_file", targets::archive_file::target, &[]),
     target(PLANTED, targets::planted::target, &[]),
 ];
 

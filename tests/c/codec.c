@@ -2,6 +2,8 @@
 
 #include "test.h"
 
+#include <pthread.h>
+
 #define KIB 1024u
 #define MIB (1024u * KIB)
 
@@ -60,6 +62,75 @@ static void round_trips(void) {
     CHECK(memcmp(stream, header, 8) == 0); // O-78
     CHECK_OK(ds_codec_decompress(codec, stream, size, out, MIB, &written));
     CHECK(written == MIB && has_pattern(out, 0, MIB));
+}
+
+typedef struct {
+    pthread_mutex_t lock;
+    uint64_t calls, most, all;
+} progress_seen;
+
+static void see_progress(void *user, uint64_t bytes_done, uint64_t bytes_all) {
+    progress_seen *seen = user;
+    pthread_mutex_lock(&seen->lock);
+    seen->calls++;
+    if (bytes_done > seen->most) seen->most = bytes_done;
+    seen->all = bytes_all;
+    pthread_mutex_unlock(&seen->lock);
+}
+
+static size_t compress_level(size_t size, uint32_t level, ds_codec_progress progress, void *user) {
+    size_t written = 77;
+    CHECK_OK(ds_codec_compress_level(codec, plain, size, level, stream, bound, progress, user, &written));
+    return written;
+}
+
+// Short pieces of what came before, and new bytes between them: it pays to search.
+static void fill_with_repeats(uint8_t *bytes, size_t size) {
+    uint32_t random = 12345;
+    for (size_t i = 0, from = 0, left = 0; i < size; i++) {
+        random = random * 1664525 + 1013904223;
+        if (left == 0) {
+            bytes[i] = (uint8_t)('a' + (random >> 28));
+            left = 3 + (random >> 8) % 9;
+            from = (random >> 12) % (i + 1);
+        } else {
+            bytes[i] = bytes[from++];
+            left--;
+        }
+    }
+}
+
+static void every_level(void) {
+    static const size_t size = 300001;
+    static const uint32_t wrong[] = {0, DS_CODEC_LEVEL_MAX + 1, 256 + 1, UINT32_MAX};
+    size_t sizes[DS_CODEC_LEVEL_MAX + 1], written;
+    fill_with_repeats(plain, size);
+    for (uint32_t level = DS_CODEC_LEVEL_MIN; level <= DS_CODEC_LEVEL_MAX; level++) {
+        sizes[level] = compress_level(size, level, NULL, NULL);
+        memset(out, 0xEE, MIB);
+        CHECK_OK(ds_codec_decompress(codec, stream, sizes[level], out, MIB, &written));
+        CHECK(written == size && memcmp(out, plain, size) == 0 && out[size] == 0xEE);
+    }
+    // The levels with a name are among them.
+    CHECK(sizes[DS_CODEC_LEVEL_MIN] == compress(size, DS_COMPRESSION_LEVEL_FASTEST));
+    CHECK(sizes[DS_CODEC_LEVEL_MAX] == compress(size, DS_COMPRESSION_LEVEL_BEST_RATIO));
+    CHECK(sizes[DS_CODEC_LEVEL_MAX] < sizes[DS_CODEC_LEVEL_MIN]);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        progress_seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        ds_result result = ds_codec_compress_level(codec, plain, size, wrong[i], stream, bound, see_progress,
+                                                   &seen, &written);
+        CHECK_RESULT(result, DS_E_INVALIDARG);
+        CHECK(written == 0 && seen.calls == 0);
+    }
+    fill(plain, size);
+}
+
+static void progress_is_told(void) {
+    progress_seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    compress_level(MIB, DS_CODEC_LEVEL_MIN, see_progress, &seen);
+    CHECK(seen.calls == 16 && seen.most == MIB && seen.all == MIB);
+    compress_level(64 * KIB + 1, 5, see_progress, &seen);
+    CHECK(seen.calls == 18 && seen.all == 64 * KIB + 1);
 }
 
 static void headers_tell_the_size(void) {
@@ -145,6 +216,8 @@ int main(void) {
     fill(plain, MIB);
     codecs_and_bounds();
     round_trips();
+    every_level();
+    progress_is_told();
     headers_tell_the_size();
     arguments();
     small_destinations();

@@ -42,6 +42,12 @@ static void null_handles(void) {
     INVALID(ds_file_size(NULL, &size));
     CHECK(size == 0);
     INVALID(ds_file_get_info(NULL, &info));
+    INVALID(ds_file_path(NULL, text, sizeof text));
+    CHECK(text[0] == 0);
+    text[0] = 'x';
+    INVALID(ds_queue_name(NULL, text, sizeof text));
+    CHECK(text[0] == 0);
+    text[0] = 'x';
     INVALID(ds_queue_create(NULL, &desc, &queue));
     CHECK(queue == NULL);
     INVALID(ds_queue_enqueue_request(NULL, &request));
@@ -144,6 +150,8 @@ static void null_arguments(ds_runtime *runtime, ds_queue *queue) {
     ds_fence_release(fence);
     file = open_file("data");
     INVALID(ds_file_size(file, NULL));
+    INVALID(ds_file_path(file, NULL, 8));
+    INVALID(ds_queue_name(queue, NULL, 8));
     INVALID(ds_file_get_info(file, no_info));
     ds_file_release(file);
 }
@@ -159,6 +167,10 @@ static void null_in_a_codec(void) {
     INVALID(ds_codec_compress(codec, NULL, 8, 0, bytes + 8, 8, &written));
     INVALID(ds_codec_compress(codec, bytes, 8, 0, NULL, 8, &written));
     INVALID(ds_codec_compress(codec, bytes, 8, 0, bytes + 8, 8, NULL));
+    INVALID(ds_codec_compress_level(NULL, bytes, 8, 1, bytes + 8, 8, NULL, NULL, &written));
+    INVALID(ds_codec_compress_level(codec, NULL, 8, 1, bytes + 8, 8, NULL, NULL, &written));
+    INVALID(ds_codec_compress_level(codec, bytes, 8, 1, NULL, 8, NULL, NULL, &written));
+    INVALID(ds_codec_compress_level(codec, bytes, 8, 1, bytes + 8, 8, NULL, NULL, NULL));
     INVALID(ds_codec_decompress(NULL, bytes, 8, bytes + 8, 8, &written));
     INVALID(ds_codec_decompress(codec, NULL, 8, bytes + 8, 8, &written));
     INVALID(ds_codec_decompress(codec, bytes, 8, NULL, 8, &written));

@@ -223,6 +223,35 @@ static void an_error_event_of_the_callers(void) {
     ds_event_release(event);
 }
 
+// A text fits as a whole, with its NUL, or is empty.
+static void names_and_paths(void) {
+    ds_queue_desc desc = {.struct_size = sizeof desc, .capacity = 128, .name = "textures"};
+    ds_queue *queue, *unnamed = make_queue(runtime, DS_SOURCE_FILE, 128);
+    ds_file *file = open_file("./data");
+    CHECK_OK(ds_queue_create(runtime, &desc, &queue));
+    char *text = malloc(9); // no larger, so that writing past it is seen
+    CHECK(text);
+    CHECK_OK(ds_queue_name(queue, text, 9));
+    CHECK(strcmp(text, "textures") == 0);
+    CHECK_RESULT(ds_queue_name(queue, text, 8), DS_E_INSUFFICIENT_BUFFER);
+    CHECK(text[0] == 0);
+    CHECK_RESULT(ds_queue_name(queue, text, 0), DS_E_INVALIDARG);
+    text[0] = 'x';
+    CHECK_OK(ds_queue_name(unnamed, text, 1));
+    CHECK(text[0] == 0);
+    CHECK_OK(ds_file_path(file, text, 7));
+    CHECK(strcmp(text, "./data") == 0);
+    CHECK_RESULT(ds_file_path(file, text, 6), DS_E_INSUFFICIENT_BUFFER);
+    CHECK(text[0] == 0);
+    ds_file_close(file); // keeps its path
+    CHECK_OK(ds_file_path(file, text, 9));
+    CHECK(strcmp(text, "./data") == 0);
+    free(text);
+    ds_file_release(file);
+    ds_queue_destroy(queue);
+    ds_queue_destroy(unnamed);
+}
+
 int main(void) {
     make_file("data", sizeof bytes);
     make_file("empty", 0);
@@ -236,6 +265,7 @@ int main(void) {
     statuses();
     each_status_has_its_own_failures();
     an_error_event_of_the_callers();
+    names_and_paths();
     ds_runtime_destroy(runtime);
     return 0;
 }

@@ -34,7 +34,6 @@ const STEPS: &[Step] = &[
     step("test-c", |report| test_c::run(&[], report)),
     step("examples", examples),
     step("fuzz", fuzz_smoke),
-    step("demo", demo),
     step("readme", |report| readme::run(&[], report)),
     step("dist", |report| dist::run(&[], report)),
     step("asan", |report| sanitize::asan(&[], report)),
@@ -163,29 +162,4 @@ fn fuzz_smoke(report: &mut Report) -> Result<(), String> {
         true => fuzz::run(&words("--libfuzzer --seconds 10"), report),
         false => Ok(()),
     }
-}
-
-/// `ds demo` must run and say something.
-fn demo(report: &mut Report) -> Result<(), String> {
-    let sources = paths::files_in(&paths::root().join("src"), &["rs"]);
-    let known = sources
-        .iter()
-        .any(|file| paths::read(file).is_ok_and(|text| text.contains("\"demo\"")));
-    if !known {
-        report.skip("demo", "`ds` has no command `demo` yet");
-        return Ok(());
-    }
-    let ended = Cmd::cargo()
-        .args(["run", "--quiet", "--", "demo"])
-        .limit_s(300)
-        .capture();
-    ended.show_tail(20);
-    let silent = ended.text.trim().is_empty();
-    let said = if silent {
-        Err("it printed nothing".to_string())
-    } else {
-        Ok(())
-    };
-    report.check("demo", ended.ok().and(said));
-    Ok(())
 }

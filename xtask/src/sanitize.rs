@@ -26,6 +26,7 @@ pub(crate) fn asan(arguments: &[String], report: &mut Report) -> Result<(), Stri
         flags: "-Zsanitizer=address",
         options: ("ASAN_OPTIONS", "detect_leaks=1"),
         rebuilds_std: false,
+        seeds: "50",
     };
     suite.run(arguments, report)
 }
@@ -37,6 +38,8 @@ pub(crate) fn tsan(arguments: &[String], report: &mut Report) -> Result<(), Stri
         flags: "-Zsanitizer=thread",
         options: ("TSAN_OPTIONS", "halt_on_error=0:exitcode=66"),
         rebuilds_std: true,
+        // The simulation has one thread, so there is nothing for this sanitizer to see in it.
+        seeds: "2",
     };
     suite.run(arguments, report)
 }
@@ -48,6 +51,8 @@ struct Suite {
     /// Its environment variable and what it is set to.
     options: (&'static str, &'static str),
     rebuilds_std: bool,
+    /// How many seeds of the simulation: the plain run has the thousand.
+    seeds: &'static str,
 }
 
 impl Suite {
@@ -78,7 +83,8 @@ impl Suite {
         let command = command.env("CARGO_TARGET_DIR", paths::target().join(self.name));
         let command = command
             .env("RUSTFLAGS", self.flags)
-            .env(self.options.0, self.options.1);
+            .env(self.options.0, self.options.1)
+            .env("DS_SEEDS", self.seeds);
         test_rust::tally(self.name, command, report);
         Ok(())
     }

@@ -19,6 +19,7 @@ mod alphabet;
 mod block;
 mod chains;
 mod code;
+mod hash;
 mod header;
 mod items;
 mod lanes;

@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
+pub mod archive_file;
 pub mod planted;
 pub mod queue_program;
 pub mod request_validation;

@@ -4,6 +4,7 @@
 //! a fresh head says position 0, which is a true candidate (it is never inserted, it is simply always there),
 //! and a chain that reaches it ends. Candidates are only candidates; their bytes decide.
 
+use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 13;
@@ -93,16 +94,6 @@ pub(super) struct Chains {
     older: Box<[u16; 1 << 16]>,
 }
 
-#[inline(always)]
-fn hash3(word: u32) -> usize {
-    ((word << 8).wrapping_mul(0x9e37_79b1) >> (32 - HASH3_BITS)) as usize
-}
-
-#[inline(always)]
-fn hash4(word: u32) -> usize {
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH4_BITS)) as usize
-}
-
 impl Chains {
     /// Empty tables.
     pub(super) fn new() -> Chains {
@@ -124,8 +115,8 @@ impl Finder for Chains {
     #[inline(always)]
     fn insert(&mut self, tile: &Tile, position: u16) {
         let word = tile.word(usize::from(position));
-        self.heads3[hash3(word)] = position;
-        let head = &mut self.heads4[hash4(word)];
+        self.heads3[hash3::<HASH3_BITS>(word)] = position;
+        let head = &mut self.heads4[hash4::<HASH4_BITS>(word)];
         self.older[usize::from(position)] = *head;
         *head = position;
     }
@@ -135,8 +126,9 @@ impl Finder for Chains {
         let at = usize::from(position);
         let word = tile.word(at);
         let length_max = tile.len() - at;
-        let candidate3 = std::mem::replace(&mut self.heads3[hash3(word)], position);
-        let mut candidate = std::mem::replace(&mut self.heads4[hash4(word)], position);
+        let candidate3 = std::mem::replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], position);
+        let mut candidate =
+            std::mem::replace(&mut self.heads4[hash4::<HASH4_BITS>(word)], position);
         self.older[at] = candidate;
         let mut best = Match {
             length: longer_than,

@@ -3,6 +3,7 @@
 //! As in `chains.rs`, position 0 stands for "none" as well as for itself, because its bytes decide anyway.
 
 use super::chains::Match;
+use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH_BITS: u32 = 15;
@@ -21,16 +22,6 @@ pub(super) struct Pairs {
     table: Box<[u32; 1 << HASH_BITS]>,
     /// The newest searched position of each hash of three bytes.
     table3: Box<[u16; 1 << HASH3_BITS]>,
-}
-
-#[inline(always)]
-fn hash3(word: u32) -> usize {
-    ((word << 8).wrapping_mul(0x9e37_79b1) >> (32 - HASH3_BITS)) as usize
-}
-
-#[inline(always)]
-fn hash(word: u32) -> usize {
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize
 }
 
 impl Pairs {
@@ -56,7 +47,7 @@ impl Pairs {
 
     #[inline(always)]
     fn exchange(&mut self, word: u32, position: u16) -> (usize, usize) {
-        let pair = &mut self.table[hash(word)];
+        let pair = &mut self.table[hash4::<HASH_BITS>(word)];
         let known = *pair;
         *pair = known << 16 | u32::from(position);
         ((known & 0xffff) as usize, (known >> 16) as usize)
@@ -71,7 +62,10 @@ impl Pairs {
         let at = usize::from(position);
         let word = tile.word(at);
         let (newer, older) = self.exchange(word, position);
-        let newest3 = usize::from(std::mem::replace(&mut self.table3[hash3(word)], position));
+        let newest3 = usize::from(std::mem::replace(
+            &mut self.table3[hash3::<HASH3_BITS>(word)],
+            position,
+        ));
         let (newer_agrees, older_agrees) = (tile.word(newer) == word, tile.word(older) == word);
         if !(newer_agrees | older_agrees) {
             let agrees = (tile.word(newest3) ^ word) << 8 == 0 && at - newest3 <= DISTANCE3_MAX;

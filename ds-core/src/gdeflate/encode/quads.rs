@@ -5,6 +5,7 @@
 //! stands for "none" as well as for itself, because its bytes decide anyway.
 
 use super::chains::{Effort, Finder, Match, hash3_match};
+use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 12;
@@ -18,16 +19,6 @@ pub(super) struct Quads {
     table: Box<[u64; 1 << HASH4_BITS]>,
     /// The newest position of each hash of three bytes.
     heads3: Box<[u16; 1 << HASH3_BITS]>,
-}
-
-#[inline(always)]
-fn hash3(word: u32) -> usize {
-    ((word << 8).wrapping_mul(0x9e37_79b1) >> (32 - HASH3_BITS)) as usize
-}
-
-#[inline(always)]
-fn hash4(word: u32) -> usize {
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH4_BITS)) as usize
 }
 
 impl Quads {
@@ -49,8 +40,8 @@ impl Finder for Quads {
     #[inline(always)]
     fn insert(&mut self, tile: &Tile, position: u16) {
         let word = tile.word(usize::from(position));
-        self.heads3[hash3(word)] = position;
-        let known = &mut self.table[hash4(word)];
+        self.heads3[hash3::<HASH3_BITS>(word)] = position;
+        let known = &mut self.table[hash4::<HASH4_BITS>(word)];
         *known = *known << 16 | u64::from(position);
     }
 
@@ -59,8 +50,8 @@ impl Finder for Quads {
         let at = usize::from(position);
         let word = tile.word(at);
         let length_max = tile.len() - at;
-        let newest3 = std::mem::replace(&mut self.heads3[hash3(word)], position);
-        let known = &mut self.table[hash4(word)];
+        let newest3 = std::mem::replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], position);
+        let known = &mut self.table[hash4::<HASH4_BITS>(word)];
         let mut candidates = *known;
         *known = candidates << 16 | u64::from(position);
         if length_max <= longer_than {

@@ -7,6 +7,7 @@
 
 use super::alphabet::distance_symbol;
 use super::chains::Effort;
+use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
@@ -107,7 +108,7 @@ impl Trees {
     #[inline(always)]
     pub(super) fn insert(&mut self, tile: &Tile, position: u16, effort: Effort) {
         let word = tile.word(usize::from(position));
-        let heads = &mut self.heads3[hash3(word)];
+        let heads = &mut self.heads3[hash3::<HASH3_BITS>(word)];
         *heads = [position + 1, heads[0]];
         // More than a nice length need not be known of a match that nobody asks for.
         let length_max = effort.nice_length.min(tile.len() - usize::from(position));
@@ -117,7 +118,7 @@ impl Trees {
     /// Looks for a match of three bytes; says how long the longest found one is.
     #[inline(always)]
     fn search3(&mut self, tile: &Tile, position: u16, word: u32, found: &mut Vec<Found>) -> usize {
-        let heads = &mut self.heads3[hash3(word)];
+        let heads = &mut self.heads3[hash3::<HASH3_BITS>(word)];
         let candidates = *heads;
         *heads = [position + 1, candidates[0]];
         for node in candidates {
@@ -142,7 +143,7 @@ impl Trees {
     ) {
         let at = usize::from(position);
         let nice_length = effort.nice_length.min(length_max);
-        let mut node = std::mem::replace(&mut self.roots[hash4(word)], position + 1);
+        let mut node = std::mem::replace(&mut self.roots[hash4::<HASH4_BITS>(word)], position + 1);
         // Where the next lesser and the next greater node will hang, and how much all nodes below them are
         // known to match.
         let (mut lesser, mut lesser_known) = ((at, 0), 0);
@@ -173,14 +174,4 @@ impl Trees {
         self.children[lesser.0][lesser.1] = 0;
         self.children[greater.0][greater.1] = 0;
     }
-}
-
-#[inline(always)]
-fn hash3(word: u32) -> usize {
-    ((word << 8).wrapping_mul(0x9e37_79b1) >> (32 - HASH3_BITS)) as usize
-}
-
-#[inline(always)]
-fn hash4(word: u32) -> usize {
-    (word.wrapping_mul(0x9e37_79b1) >> (32 - HASH4_BITS)) as usize
 }
