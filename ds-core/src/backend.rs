@@ -92,22 +92,20 @@ pub struct Choice {
 
 /// Chooses the backend for what was asked.
 pub fn choose(asked: Backend) -> Choice {
-    let why_not = |backend: Backend| {
-        backend
-            .unavailable()
-            .map(|why| format!("no {backend}: {why}"))
+    let why_not = |asked: Backend| {
+        if asked == Backend::Auto {
+            None
+        } else {
+            asked.unavailable()
+        }
     };
-    let (backend, reason) = match (asked, asked.unavailable()) {
-        (Backend::Auto, _) => match why_not(Backend::IoUring) {
-            None => (
-                Backend::IoUring,
-                "automatic: io_uring works here".to_owned(),
-            ),
-            Some(why) => (
-                Backend::Cpu,
-                format!("automatic: pread threads work everywhere ({why})"),
-            ),
-        },
+    let (backend, reason) = match (asked, why_not(asked)) {
+        // Threads are what has been measured to be right everywhere so far. A ring is not even tried
+        // unasked: there are sandboxes that end a process for it.
+        (Backend::Auto, _) => (
+            Backend::Cpu,
+            "automatic: pread threads work everywhere; io_uring is used when asked for".to_owned(),
+        ),
         (asked, None) => (asked, "asked for".to_owned()),
         (asked, Some(why)) => (
             Backend::Cpu,

@@ -268,7 +268,7 @@ fn ring_events(config: &Config) -> Result<Vec<Arc<OwnedFd>>, Error> {
 /// out, a filter came), the thread reads by itself, and sleeps like the others do.
 fn ring_or_threads(shared: &Shared, index: usize) -> Io {
     match uring::Uring::new(shared.scheduler.ring_event(index)) {
-        Ok(ring) => Io::Uring(ring),
+        Ok(ring) => Io::Uring(Box::new(ring)),
         Err(error) => {
             log::warn!(target: "ds", "no ring for I/O thread {index}: {error}; it uses pread");
             Io::Threads(threads::Threads::new())

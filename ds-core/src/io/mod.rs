@@ -52,7 +52,7 @@ pub(crate) enum Io {
     /// Blocking calls on the thread that owns it.
     Threads(threads::Threads),
     /// A ring in the kernel.
-    Uring(uring::Uring),
+    Uring(Box<uring::Uring>),
     /// A simulation with seeded faults.
     Sim(sim::Sim),
 }

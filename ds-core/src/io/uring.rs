@@ -5,8 +5,8 @@
 //!
 //! Invariants
 //! - `user_data` is a token, never a pointer: a stale completion is a lookup miss.
-//! - No more operations are in flight than the submission queue has entries, and the completion queue
-//!   has room for all of them, their cancellations and the wake-up: it cannot overflow.
+//! - No more operations are in flight than the submission queue has entries, and the completion
+//!   queue has room for all of them, their cancellations and the wake-up: it cannot overflow.
 //! - The ring is used by the thread that made it (`SINGLE_ISSUER`, `DEFER_TASKRUN`).
 //! - Nothing in flight is forgotten: dropping the ring cancels, then waits for every completion.
 //!
@@ -112,8 +112,8 @@ impl Uring {
         self.push_entry(entry.user_data(CANCEL));
     }
 
-    /// Hands over what was pushed and collects completions. With `wait` it blocks for the first one,
-    /// or until the wake-up event, or for `timeout`.
+    /// Hands over what was pushed and collects completions. With `wait` it blocks for the first
+    /// one, or until the wake-up event, or for `timeout`.
     pub(super) fn reap(
         &mut self,
         wait: bool,
@@ -199,7 +199,7 @@ pub(crate) fn probe() -> Result<(), &'static str> {
     ANSWER
         .get_or_init(try_it)
         .as_ref()
-        .map(|()| ())
+        .copied()
         .map_err(String::as_str)
 }
 
