@@ -242,6 +242,16 @@ impl Config {
         }
     }
 
+    /// How many rings that makes, one a thread. A ring is deep by itself; a second one lets cached
+    /// files be copied on two cores.
+    pub(crate) fn ring_count(&self) -> usize {
+        if self.io_threads == 0 {
+            (cores() / 4).clamp(1, 4)
+        } else {
+            self.io_threads.min(THREADS_MAX) as usize
+        }
+    }
+
     /// How many workers decompress; 0 if the application does.
     pub fn decode_thread_count(&self) -> usize {
         match self.decode_threads {

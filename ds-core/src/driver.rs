@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
-use crate::io::{Completion, Direction, Io, Op};
+use crate::io::{Completion, Direction, Io, Op, Waited};
 use crate::memory::Span;
 use crate::queue::{Outcome, QueueCore};
 use crate::request::Compression;
@@ -88,8 +88,11 @@ impl Driver {
         }
     }
 
-    /// Works until the runtime stops.
-    pub(crate) fn run(mut self, shared: &Shared) {
+    /// Works until the runtime stops. `index` is the thread's own, below the number of drivers.
+    pub(crate) fn run(mut self, shared: &Shared, index: usize) {
+        if self.io.waits() {
+            return self.run_ring(shared, index);
+        }
         loop {
             if self.step(shared) {
                 continue;
@@ -103,6 +106,26 @@ impl Driver {
         }
     }
 
+    /// The same for an `Io` that sleeps in the kernel: it is woken by completions and by new work.
+    fn run_ring(&mut self, shared: &Shared, index: usize) {
+        while !shared.scheduler.is_stopped() || self.io.in_flight() > 0 {
+            while self.take(shared) {}
+            self.pass_on_cancels(shared);
+            // With room left and nothing listed, there is nothing to do until something happens.
+            let wait = self.io.room() == 0 || shared.scheduler.fall_asleep(index);
+            let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_memory();
+            let timeout = idle.then_some(IDLE_RELEASE);
+            let waited = self
+                .io
+                .submit_and_reap(wait, timeout, &mut self.completions);
+            shared.scheduler.awake(index);
+            self.complete(shared);
+            if waited == Waited::TimedOut {
+                shared.staging.release_idle();
+            }
+        }
+    }
+
     /// One round: take, push, submit, reap, complete. Says whether anything happened.
     pub(crate) fn step(&mut self, shared: &Shared) -> bool {
         let took = self.take(shared);
@@ -110,18 +133,22 @@ impl Driver {
         let moving = self.io.in_flight() > 0;
         if moving {
             self.move_bytes(shared);
-            while let Some(completion) = self.completions.pop() {
-                self.on_completion(shared, completion);
-            }
+        }
+        self.complete(shared);
+        took || moving
+    }
+
+    /// Passes on what was reaped.
+    fn complete(&mut self, shared: &Shared) {
+        while let Some(completion) = self.completions.pop() {
+            self.on_completion(shared, completion);
         }
         self.flush();
-        took || moving
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
         let (count, start) = (self.io.in_flight() as u32, Instant::now());
-        self.io.submit();
-        self.io.reap(&mut self.completions);
+        self.io.submit_and_reap(false, None, &mut self.completions);
         let bytes: usize = self
             .completions
             .iter()
@@ -143,15 +170,25 @@ impl Driver {
         let Some(queue) = shared.scheduler.next() else {
             return false;
         };
+        // A ring does not stand still for a batch, so it takes what there is room for.
+        let bytes = if self.io.waits() {
+            usize::MAX
+        } else {
+            BATCH_BYTES
+        };
         let budget = Budget {
             requests: if self.cached { room } else { 1 },
-            bytes: BATCH_BYTES,
-            threads: if self.cached {
+            bytes,
+            threads: if self.cached && self.io.blocks() {
                 self.threads.min(cores())
             } else {
                 self.threads
             },
-            bytes_alone: if self.cached { BYTES_ALONE } else { 0 },
+            bytes_alone: if self.cached && self.io.blocks() {
+                BYTES_ALONE
+            } else {
+                0
+            },
         };
         let mut started = std::mem::take(&mut self.started);
         queue.start(budget, &mut started);
@@ -159,6 +196,8 @@ impl Driver {
             self.begin(shared, &queue, token, work);
         }
         self.started = started;
+        // What ended without any I/O must be told now: a ring may wait next.
+        self.flush();
         true
     }
 

@@ -599,6 +599,7 @@ impl QueueCore {
         self.wake_waiting(&state);
         self.after(state, deferred);
         self.shared.cancel_epoch.fetch_add(1, Ordering::Release);
+        self.shared.scheduler.call_rings();
         self.shared.host.skip_cancelled(self);
         let mut state = self.state.lock();
         while left(&state) > 0 {

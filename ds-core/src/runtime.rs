@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Weak};
@@ -20,7 +21,7 @@ use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
 use crate::host::{Host, Worker};
-use crate::io::{Io, sim, threads};
+use crate::io::{Io, sim, threads, uring};
 use crate::memory::Span;
 use crate::notify::{Notification, Notifier};
 use crate::queue::{Queue, QueueCore, QueueDesc};
@@ -92,9 +93,13 @@ impl Runtime {
                 worker: Worker::default(),
             })
         });
+        let scheduler = match choice.backend {
+            Backend::IoUring => Scheduler::for_rings(ring_events(&config)?),
+            _ => Scheduler::new(config.io_thread_count()),
+        };
         let shared = Arc::new(Shared {
             choice,
-            scheduler: Scheduler::new(config.io_thread_count()),
+            scheduler,
             staging: Staging::new(config.staging_bytes as usize),
             host: Host::new(config.decode_thread_count()),
             custom: Custom::new(),
@@ -199,10 +204,23 @@ impl Runtime {
 
 impl Handle {
     fn start_threads(&mut self) -> Result<(), Error> {
-        let io_threads = self.shared.config.io_thread_count();
-        for _ in 0..io_threads {
-            let driver = Driver::new(Io::Threads(threads::Threads::new()), io_threads);
-            self.spawn("ds-io", move |shared| driver.run(shared))?;
+        let config = &self.shared.config;
+        let ring = self.shared.choice.backend == Backend::IoUring;
+        let io_threads = if ring {
+            config.ring_count()
+        } else {
+            config.io_thread_count()
+        };
+        for index in 0..io_threads {
+            self.spawn("ds-io", move |shared| {
+                // A ring belongs to the thread that makes it.
+                let io = if ring {
+                    ring_or_threads(shared, index)
+                } else {
+                    Io::Threads(threads::Threads::new())
+                };
+                Driver::new(io, io_threads).run(shared, index);
+            })?;
         }
         // Copies of memory need a worker even where the application decompresses.
         for _ in 0..self.shared.config.decode_thread_count().max(1) {
@@ -237,6 +255,24 @@ impl Handle {
         })?;
         self.threads.push(thread);
         Ok(())
+    }
+}
+
+/// One event for each ring.
+fn ring_events(config: &Config) -> Result<Vec<Arc<OwnedFd>>, Error> {
+    let event = |_| Ok(Arc::new(sys::eventfd()?));
+    (0..config.ring_count()).map(event).collect()
+}
+
+/// A ring for this thread. It worked when the backend was chosen; if it does not any more (memory ran
+/// out, a filter came), the thread reads by itself, and sleeps like the others do.
+fn ring_or_threads(shared: &Shared, index: usize) -> Io {
+    match uring::Uring::new(shared.scheduler.ring_event(index)) {
+        Ok(ring) => Io::Uring(Box::new(ring)),
+        Err(error) => {
+            log::warn!(target: "ds", "no ring for I/O thread {index}: {error}; it uses pread");
+            Io::Threads(threads::Threads::new())
+        }
     }
 }
 

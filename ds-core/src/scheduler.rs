@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,6 +18,7 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::config::cores;
 use crate::queue::{PRIORITY_COUNT, QueueCore};
+use crate::sys;
 
 #[derive(Debug, Default)]
 struct Ready {
@@ -24,6 +26,13 @@ struct Ready {
     queues: [VecDeque<Arc<QueueCore>>; PRIORITY_COUNT],
     sleeping: usize,
     stopped: bool,
+}
+
+/// A thread that sleeps in its ring, and how to wake it.
+#[derive(Debug)]
+struct RingSleeper {
+    asleep: AtomicBool,
+    event: Arc<OwnedFd>,
 }
 
 /// The list.
@@ -37,6 +46,9 @@ pub(crate) struct Scheduler {
     threads: usize,
     /// Whether the last reads of some thread came from the page cache.
     cached: AtomicBool,
+    /// Threads that sleep in their rings; none where threads sleep here.
+    rings: Vec<RingSleeper>,
+    stopped: AtomicBool,
 }
 
 /// Whether listing a queue wakes a thread.
@@ -64,12 +76,30 @@ pub(crate) enum Woken {
 const SPINS_BEFORE_SLEEP: usize = 100;
 
 impl Scheduler {
-    /// The scheduler of `threads` I/O threads.
+    /// The scheduler of `threads` I/O threads that sleep here.
     pub(crate) fn new(threads: usize) -> Scheduler {
         Scheduler {
             threads,
             ..Scheduler::default()
         }
+    }
+
+    /// A scheduler for threads that sleep in rings, each woken by its event.
+    pub(crate) fn for_rings(events: Vec<Arc<OwnedFd>>) -> Scheduler {
+        let sleeper = |event| RingSleeper {
+            asleep: AtomicBool::new(false),
+            event,
+        };
+        Scheduler {
+            threads: events.len(),
+            rings: events.into_iter().map(sleeper).collect(),
+            ..Scheduler::default()
+        }
+    }
+
+    /// The event that wakes a ring's thread.
+    pub(crate) fn ring_event(&self, index: usize) -> Arc<OwnedFd> {
+        Arc::clone(&self.rings[index].event)
     }
 
     /// A driver says what its last reads were like.
@@ -84,7 +114,8 @@ impl Scheduler {
         let mut ready = self.ready.lock();
         let priority = queue.priority_index();
         ready.queues[priority].push_back(queue);
-        self.len.fetch_add(1, Ordering::Relaxed);
+        // Before the look at who sleeps, as `fall_asleep` looks after saying so: one sees the other.
+        self.len.fetch_add(1, Ordering::SeqCst);
         let awake = self.threads.saturating_sub(ready.sleeping);
         // Reads from the page cache need cores, not threads; those awake look here before they sleep.
         let enough = self.cached.load(Ordering::Relaxed) && awake >= cores();
@@ -92,6 +123,34 @@ impl Scheduler {
         drop(ready);
         if sleeping {
             self.wake.notify_one();
+        }
+        let asleep = |ring: &&RingSleeper| ring.asleep.swap(false, Ordering::SeqCst);
+        if wake == Wake::Yes
+            && let Some(ring) = self.rings.iter().find(asleep)
+        {
+            sys::eventfd_set(ring.event.as_fd());
+        }
+    }
+
+    /// Says that a ring's thread is about to sleep; `false` if it must not, because there is work.
+    pub(crate) fn fall_asleep(&self, index: usize) -> bool {
+        self.rings[index].asleep.store(true, Ordering::SeqCst);
+        let nothing = self.len.load(Ordering::SeqCst) == 0 && !self.is_stopped();
+        if !nothing {
+            self.awake(index);
+        }
+        nothing
+    }
+
+    /// A ring's thread is up.
+    pub(crate) fn awake(&self, index: usize) {
+        self.rings[index].asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Makes every ring's thread look around, asleep or about to be.
+    pub(crate) fn call_rings(&self) {
+        for ring in &self.rings {
+            sys::eventfd_set(ring.event.as_fd());
         }
     }
 
@@ -151,7 +210,14 @@ impl Scheduler {
 
     /// Ends every sleep, now and later.
     pub(crate) fn stop(&self) {
+        self.stopped.store(true, Ordering::SeqCst);
         self.ready.lock().stopped = true;
         self.wake.notify_all();
+        self.call_rings();
+    }
+
+    /// Whether [`Scheduler::stop`] was called.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::SeqCst)
     }
 }

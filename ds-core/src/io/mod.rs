@@ -6,16 +6,16 @@
 //! reads, retrying and giving up are the driver's work (`driver.rs`), so that they are written and
 //! proved once.
 
-#![forbid(unsafe_code)]
-
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::memory::Span;
 use crate::slots::Token;
 
 pub(crate) mod sim;
 pub(crate) mod threads;
+pub(crate) mod uring;
 
 /// Which way bytes go.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,6 +25,8 @@ pub(crate) enum Direction {
     /// From memory into the file.
     Write,
 }
+
+pub(crate) use uring::Waited;
 
 /// One read or write.
 #[derive(Clone, Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Completion {
 pub(crate) enum Io {
     /// Blocking calls on the thread that owns it.
     Threads(threads::Threads),
+    /// A ring in the kernel.
+    Uring(Box<uring::Uring>),
     /// A simulation with seeded faults.
     Sim(sim::Sim),
 }
@@ -58,6 +62,7 @@ impl Io {
     pub(crate) fn room(&self) -> usize {
         match self {
             Io::Threads(io) => io.room(),
+            Io::Uring(io) => io.room(),
             Io::Sim(io) => io.room(),
         }
     }
@@ -66,6 +71,7 @@ impl Io {
     pub(crate) fn in_flight(&self) -> usize {
         match self {
             Io::Threads(io) => io.in_flight(),
+            Io::Uring(io) => io.in_flight(),
             Io::Sim(io) => io.in_flight(),
         }
     }
@@ -79,25 +85,32 @@ impl Io {
     pub(crate) fn push(&mut self, op: Op) {
         match self {
             Io::Threads(io) => io.push(op),
+            Io::Uring(io) => io.push(op),
             Io::Sim(io) => io.push(op),
         }
     }
 
-    /// Starts what was pushed.
-    pub(crate) fn submit(&mut self) {
+    /// Starts what was pushed, and appends what has completed to `done`.
+    ///
+    /// Blocking calls complete everything at once. A ring waits for the first completion if `wait`
+    /// says so, for at most `timeout`; whoever lists a queue meanwhile wakes it.
+    pub(crate) fn submit_and_reap(
+        &mut self,
+        wait: bool,
+        timeout: Option<Duration>,
+        done: &mut Vec<Completion>,
+    ) -> Waited {
         match self {
-            Io::Threads(io) => io.submit(),
-            Io::Sim(io) => io.submit(),
+            Io::Threads(io) => io.submit_and_reap(done),
+            Io::Uring(io) => return io.reap(wait, timeout, done),
+            Io::Sim(io) => io.submit_and_reap(done),
         }
+        Waited::Woken
     }
 
-    /// Appends what has completed to `done`; with operations in flight, waits for at least one
-    /// where the way of reading can wait.
-    pub(crate) fn reap(&mut self, done: &mut Vec<Completion>) {
-        match self {
-            Io::Threads(io) => io.reap(done),
-            Io::Sim(io) => io.reap(done),
-        }
+    /// Whether the thread sleeps in here rather than in the scheduler.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(self, Io::Uring(_))
     }
 
     /// Asks for an early end of an operation. It still completes, perhaps with ECANCELED, perhaps
@@ -105,6 +118,7 @@ impl Io {
     pub(crate) fn cancel(&mut self, token: Token) {
         match self {
             Io::Threads(io) => io.cancel(token),
+            Io::Uring(io) => io.cancel(token),
             Io::Sim(io) => io.cancel(token),
         }
     }

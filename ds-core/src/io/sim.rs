@@ -96,14 +96,11 @@ impl Sim {
         });
     }
 
-    pub(super) fn submit(&mut self) {
+    /// Completes a random few of those that are ready.
+    pub(super) fn submit_and_reap(&mut self, done: &mut Vec<Completion>) {
         for in_flight in &mut self.in_flight {
             in_flight.submitted = true;
         }
-    }
-
-    /// Completes a random few of those that are ready.
-    pub(super) fn reap(&mut self, done: &mut Vec<Completion>) {
         self.turn += 1;
         for _ in 0..=self.random.below(3) {
             let ready: Vec<usize> = (0..self.in_flight.len())

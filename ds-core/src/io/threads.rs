@@ -40,16 +40,13 @@ impl Threads {
         self.pushed.push(op);
     }
 
-    pub(super) fn submit(&mut self) {
+    pub(super) fn submit_and_reap(&mut self, done: &mut Vec<Completion>) {
         for op in self.pushed.drain(..) {
             self.done.push(Completion {
                 token: op.token,
                 result: run(&op),
             });
         }
-    }
-
-    pub(super) fn reap(&mut self, done: &mut Vec<Completion>) {
         done.append(&mut self.done);
     }
 

@@ -35,6 +35,10 @@ macro_rules! semantic_tests {
                 $crate::rig::over_cpu(super::$body);
             }
             #[test]
+            fn io_uring() {
+                $crate::rig::over_io_uring(super::$body);
+            }
+            #[test]
             fn sim() {
                 $crate::rig::over_sim(super::$body);
             }
@@ -51,6 +55,14 @@ pub(crate) fn config(backend: Backend) -> Config {
 
 pub(crate) fn over_cpu(body: fn(&Rig)) {
     over_cpu_with(config(Backend::Cpu), body);
+}
+
+pub(crate) fn over_io_uring(body: fn(&Rig)) {
+    if let Some(why) = Backend::IoUring.unavailable() {
+        println!("SKIPPED: no io_uring here: {why}");
+        return;
+    }
+    over_cpu_with(config(Backend::IoUring), body);
 }
 
 pub(crate) fn over_cpu_with(config: Config, body: fn(&Rig)) {
