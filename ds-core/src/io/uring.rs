@@ -231,14 +231,15 @@ fn try_it() -> Result<(), String> {
 
 /// Reads a little of a file that every process has.
 fn read_something() -> io::Result<()> {
-    let file = std::fs::File::open("/proc/self/exe")?;
+    // Kept until the read is done, as the driver keeps its files.
+    let file = Arc::new(OwnedFd::from(std::fs::File::open("/proc/self/exe")?));
     let mut buffer = crate::memory::Buffer::new(4);
     let destination = buffer.lend().expect("a new buffer is not lent");
     let mut uring = Uring::new(Arc::new(crate::sys::eventfd()?))?;
     uring.push(Op {
         token: Token::from_u64(1),
         direction: Direction::Read,
-        fd: Arc::new(file.into()),
+        fd: Arc::clone(&file),
         offset: 0,
         span: destination.span(),
     });

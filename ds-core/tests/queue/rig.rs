@@ -66,10 +66,15 @@ pub(crate) fn over_io_uring(body: fn(&Rig)) {
 }
 
 pub(crate) fn over_cpu_with(config: Config, body: fn(&Rig)) {
-    body(&Rig {
-        runtime: Runtime::exactly(config).unwrap(),
-        seed: 0,
-    });
+    let asked = config.backend;
+    let runtime = Runtime::exactly(config).unwrap();
+    assert_eq!(
+        runtime.backend().backend,
+        asked,
+        "{}",
+        runtime.backend().reason
+    );
+    body(&Rig { runtime, seed: 0 });
 }
 
 pub(crate) fn over_sim(body: fn(&Rig)) {

@@ -146,6 +146,7 @@ impl Load {
         }
         let threads = config.io_thread_count();
         let runtime = ui::runtime(config)?;
+        self.check_backend(&runtime)?;
         let batch_pieces = match self.batch {
             // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the
             // depth at least.
@@ -163,6 +164,19 @@ impl Load {
             stream,
             threads,
         })
+    }
+
+    /// A figure under the name of another backend would be worse than none.
+    fn check_backend(&self, runtime: &Runtime) -> Result<()> {
+        let choice = runtime.backend();
+        match self.backend {
+            Some(asked) if asked != Backend::Auto && asked != choice.backend => {
+                let why = asked.unavailable().unwrap_or(&choice.reason);
+                Err(Error::plain(WHAT, format!("no {asked} here: {why}"))
+                    .cure("choose another --backend; `ds info` lists them"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn source(&self) -> Result<Source> {
