@@ -22,6 +22,7 @@ use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::staging::Range;
 use crate::state::{Budget, Started, Work};
+use crate::sys;
 
 /// A batch of requests ends once it has this many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -70,6 +71,8 @@ pub(crate) struct Driver {
     /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
     /// by one, so that none waits behind another.
     cached: bool,
+    /// How often this thread had waited when it was last looked at.
+    switches: u64,
 }
 
 impl Driver {
@@ -85,6 +88,7 @@ impl Driver {
             cancel_epoch: 0,
             threads,
             cached: !blocking,
+            switches: 0,
         }
     }
 
@@ -103,6 +107,8 @@ impl Driver {
                 Woken::Idle => shared.staging.release_idle(),
                 Woken::Stop => return,
             }
+            // Sleeping was waiting, too.
+            self.has_waited();
         }
     }
 
@@ -156,9 +162,16 @@ impl Driver {
             .sum();
         let expected = CACHED_READ * count + Duration::from_nanos(bytes as u64);
         if self.io.blocks() {
-            self.cached = start.elapsed() <= expected;
+            self.cached = start.elapsed() <= expected || !self.has_waited();
             shared.scheduler.set_cached(self.cached);
         }
+    }
+
+    /// Whether this thread has waited for something since the last look. A read that took long without
+    /// that was held up by another thread on the same core, and says nothing about the disk.
+    fn has_waited(&mut self) -> bool {
+        let before = std::mem::replace(&mut self.switches, sys::voluntary_switches());
+        self.switches != before
     }
 
     /// Takes a batch of requests from the next queue.

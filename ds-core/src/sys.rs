@@ -51,6 +51,17 @@ pub(crate) fn pwrite(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<
     check_bytes(result)
 }
 
+/// How often this thread has given up its core because it had to wait; not how often it lost it to
+/// another thread.
+pub(crate) fn voluntary_switches() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: a place for the answer.
+    unsafe { libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr()) };
+    // SAFETY: numbers, all zero before the call.
+    let usage = unsafe { usage.assume_init() };
+    usage.ru_nvcsw.unsigned_abs()
+}
+
 /// The metadata of an open file.
 ///
 /// Through the descriptor itself: closing a duplicate would drop the process's POSIX locks on the file.
