@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn links_must_lead_somewhere() {
-        let text = "[a](b.md) [u](https://x) [p](../README.md#top) [s](#here) `[c](no)`\n\
+        let text = "[a](b.md) [u](https://github.com) [p](../README.md#top) [s](#here) `[c](no)`\n\
                     ```\n[d](no)\n```\n[e](gone)";
         let sources = [
             Source::new("docs/a.md", text),

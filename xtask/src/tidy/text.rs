@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Finding, Source, exempt};
+use crate::paths;
 
 /// What a reader can take in beside a second window. Prose in Markdown wraps itself and is not measured.
 pub(crate) const COLUMNS_MAX: usize = 110;
@@ -33,17 +34,22 @@ pub(crate) fn line_length(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-/// Directories of one machine: no path of ours starts with these.
-const MACHINE_DIRECTORIES: &[&str] = &["/root/", "/home/", "/Users/"];
+/// Where people's files lie: no path of ours starts there, nor where this very tree lies.
+const PEOPLES_DIRECTORIES: &[&str] = &["/root/", "/home/", "/Users/"];
 
-/// Hosts that serve packages. A build must name none: which one is used is the machine's business.
-const REGISTRY_HOSTS: &[&str] = &[
+/// The hosts that documents may link to. All others are findings, those that serve packages above all:
+/// which of them a build uses is the machine's business.
+const HOSTS: &[&str] = &[
+    "github.com",
+    "keepachangelog.com",
+    "semver.org",
+    "www.apache.org",
 ];
 
 /// Cargo configuration that would send a build to a particular registry.
 const REGISTRY_SETTINGS: &[&str] = &["replace-with", "[registries", "[source."];
 
-/// Places that name a machine's directory, a registry's host, or a registry setting.
+/// Places that name a machine's directory, a host that is not listed, or a registry setting.
 pub(crate) fn machine_names(sources: &[Source]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for source in sources {
@@ -66,13 +72,41 @@ pub(crate) fn machine_names(sources: &[Source]) -> Vec<Finding> {
     findings
 }
 
-fn named_in(path: &str, line: &str) -> Option<&'static str> {
-    let directory = MACHINE_DIRECTORIES.iter().find(|d| starts_a_path(line, d));
-    let host = REGISTRY_HOSTS.iter().find(|host| line.contains(**host));
-    let setting = REGISTRY_SETTINGS
+fn named_in(path: &str, line: &str) -> Option<String> {
+    let here = paths::root()
+        .parent()
+        .map(|above| format!("{}/", above.display()));
+    // A tree that lies at the root of the file system has no directory of its own.
+    let here = here.filter(|here| here.len() > 1);
+    let peoples = PEOPLES_DIRECTORIES
         .iter()
-        .find(|s| path.ends_with(".toml") && line.contains(**s));
-    directory.or(host).or(setting).copied()
+        .map(|directory| (*directory).to_owned());
+    let mut directories = here.into_iter().chain(peoples);
+    let setting = || {
+        let settings = REGISTRY_SETTINGS.iter().filter(|_| path.ends_with(".toml"));
+        settings
+            .map(|setting| (*setting).to_owned())
+            .find(|setting| line.contains(setting))
+    };
+    directories
+        .find(|directory| starts_a_path(line, directory))
+        .or_else(|| unlisted_host(line))
+        .or_else(setting)
+}
+
+/// The first host of a web address in `line` that is not listed.
+fn unlisted_host(line: &str) -> Option<String> {
+    let schemes = [concat!("http", "://"), concat!("https", "://")];
+    let addresses = schemes.iter().flat_map(|scheme| line.split(scheme).skip(1));
+    let host = |address: &str| {
+        let end = address.find(|c: char| !c.is_alphanumeric() && !".-".contains(c));
+        address[..end.unwrap_or(address.len())]
+            .trim_end_matches('.')
+            .to_owned()
+    };
+    addresses
+        .map(host)
+        .find(|host| !host.is_empty() && !HOSTS.contains(&host.as_str()))
 }
 
 /// Whether `directory` stands in `line` as the start of a path rather than within one.
@@ -107,25 +141,27 @@ mod tests {
 
     #[test]
     fn machines_are_found() {
-        assert_eq!(
-            lines_of(
-                "a.md",
-                "see `/home/x`\nsee docs/work/x\n\"/home/me\"\n$HOME/home/x\n"
-            ),
-            [1, 3]
-        );
+        let text = "see docs/home/x\n\"/home/me\"\n$HOME/home/x\n";
+        assert_eq!(lines_of("a.md", text), [2]);
+        let above = paths::root()
+            .parent()
+            .map(|above| above.display().to_string());
+        let here = above
+            .filter(|above| above.len() > 1)
+            .map(|above| format!("in {above}/x\n"));
+        if let Some(here) = here {
+            assert_eq!(lines_of("a.md", &here), [1]);
+        }
     }
 
     #[test]
-    fn registries_are_found() {
-        assert_eq!(
-            lines_of(
-                "a.sh",
-                "curl https://packages.example/x\ncrates.io is fine\n"
-            ),
-            [1]
+    fn hosts_that_are_not_listed_are_found() {
+        let scheme = concat!("https", "://");
+        let text = format!(
+            "{scheme}packages.example/x\nsee {scheme}github.com/a/b.\nexample.org is no link\n"
         );
-        assert_eq!(lines_of("config.toml", "[source.crates-io]\n"), [1]);
+        assert_eq!(lines_of("a.sh", &text), [1]);
+        assert_eq!(lines_of("config.toml", "[source.other]\n"), [1]);
         assert_eq!(lines_of("a.rs", "let a = [source.b];\n"), [0_usize; 0]);
     }
 }
