@@ -265,7 +265,8 @@ fn run_program(program: &Path, way: Way) -> Result<Ended, String> {
         Way::Valgrind => Cmd::new("valgrind")
             .args(VALGRIND_FLAGS)
             .arg(format!("--suppressions={}", suppressions().display()))
-            .arg(program),
+            .arg(program)
+            .env("DS_TEST_VALGRIND", "1"),
     };
     let ended = command
         .directory(&directory)
