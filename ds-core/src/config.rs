@@ -9,6 +9,7 @@
 use std::sync::OnceLock;
 
 use crate::backend::Backend;
+use crate::open_file::FileMode;
 use crate::staging::STAGING_BYTES_DEFAULT;
 
 /// The options of a runtime. `Config::default()` is what most programs want.
@@ -24,10 +25,16 @@ pub struct Config {
     pub decode_threads: i32,
     /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
     pub staging_bytes: u32,
+    /// How files are read.
+    pub file_mode: FileMode,
+    /// Never past the page cache, whatever `file_mode` says; `ForceFileBuffering`.
+    pub force_file_buffering: bool,
     /// Refuse every request above the staging size, as Microsoft's runtime does.
     pub exact_limits: bool,
-    /// For [`Backend::Sim`].
+    /// For [`Backend::Sim`], and for the others if `io_faults` says so.
     pub sim: SimConfig,
+    /// Seeded trouble between the engine and whatever carries out its reads and writes; for tests.
+    pub io_faults: bool,
 }
 
 /// The faults of the simulation, each in a thousand operations.
@@ -70,8 +77,11 @@ impl Default for Config {
             io_threads: 0,
             decode_threads: 0,
             staging_bytes: STAGING_BYTES_DEFAULT,
+            file_mode: FileMode::Auto,
+            force_file_buffering: false,
             exact_limits: false,
             sim: SimConfig::default(),
+            io_faults: false,
         }
     }
 }
@@ -133,11 +143,32 @@ pub const OPTIONS: &[OptionSpec] = &[
         },
     },
     OptionSpec {
+        key: "file_mode",
+        values: "auto, buffered, direct, dontcache",
+        help: "how files are read; what a file system refuses falls back to buffered",
+        get: |config| config.file_mode.name().to_owned(),
+        set: |config, value| FileMode::from_name(value).map(|mode| config.file_mode = mode),
+    },
+    OptionSpec {
+        key: "force_file_buffering",
+        values: "0, 1",
+        help: "1 reads every file through the page cache, as DirectStorage's ForceFileBuffering",
+        get: |config| u8::from(config.force_file_buffering).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.force_file_buffering = flag),
+    },
+    OptionSpec {
         key: "exact_limits",
         values: "0, 1",
         help: "1 refuses every request above the staging size, as Microsoft's runtime does",
         get: |config| u8::from(config.exact_limits).to_string(),
         set: |config, value| parse_flag(value).map(|flag| config.exact_limits = flag),
+    },
+    OptionSpec {
+        key: "io_faults",
+        values: "0, 1",
+        help: "for tests: 1 brings the simulation's faults to every backend",
+        get: |config| u8::from(config.io_faults).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.io_faults = flag),
     },
     OptionSpec {
         key: "sim_seed",
@@ -230,6 +261,15 @@ impl Config {
             log::warn!(target: "ds", "configuration ignored: {complaint}");
         }
         self
+    }
+
+    /// How files are read in the end.
+    pub fn effective_file_mode(&self) -> FileMode {
+        if self.force_file_buffering {
+            FileMode::Buffered
+        } else {
+            self.file_mode
+        }
     }
 
     /// How many I/O threads that makes.

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::handle::shared_handle;
+use crate::open_file::{FileMode, OpenFile, Way};
 use crate::sys;
 
 /// An open file; clones are the same file.
@@ -29,7 +30,7 @@ pub struct FileCore {
     path: Arc<Path>,
     writable: bool,
     /// `None` once closed.
-    fd: Mutex<Option<Arc<OwnedFd>>>,
+    open: Mutex<Option<Arc<OpenFile>>>,
     /// The size when last looked at. Files may grow and shrink at any time: this only saves a
     /// system call.
     bytes_seen: AtomicU64,
@@ -97,10 +98,12 @@ impl File {
         if !metadata.is_file() {
             return Err(Error::NotAFile);
         }
+        let path: Arc<Path> = path.into();
+        let open = OpenFile::new(file.into(), Arc::clone(&path));
         Ok(File(Arc::new(FileCore {
-            path: path.into(),
+            path,
             writable,
-            fd: Mutex::new(Some(Arc::new(file.into()))),
+            open: Mutex::new(Some(Arc::new(open))),
             bytes_seen: AtomicU64::new(metadata.len()),
         })))
     }
@@ -122,14 +125,14 @@ impl File {
     /// Closes the file: requests that have not started fail with [`Error::FileNotOpen`]; those in
     /// flight finish. A second close does nothing.
     pub fn close(&self) {
-        let fd = self.0.fd.lock().take();
+        let open = self.0.open.lock().take();
         // Outside the lock: close(2) may take its time.
-        drop(fd);
+        drop(open);
     }
 
     /// Whether [`File::close`] was called.
     pub fn is_closed(&self) -> bool {
-        self.0.fd.lock().is_none()
+        self.0.open.lock().is_none()
     }
 
     /// The file's size in bytes, asked of the kernel now.
@@ -147,17 +150,26 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn metadata(&self) -> Result<fs::Metadata, Error> {
-        Ok(sys::metadata(self.fd()?.as_fd())?)
+        Ok(sys::metadata(self.opened()?.fd(Way::Buffered))?)
     }
 
-    /// The descriptor, kept open for as long as the answer lives.
-    pub(crate) fn fd(&self) -> Result<Arc<OwnedFd>, Error> {
-        self.0.fd.lock().clone().ok_or(Error::FileNotOpen)
+    /// How a runtime with that mode reads the file, and why, for a person. Looks at the file, and may
+    /// read a little of it.
+    ///
+    /// # Errors
+    /// [`Error::FileNotOpen`] after [`File::close`].
+    pub fn explain_mode(&self, mode: FileMode) -> Result<String, Error> {
+        Ok(self.opened()?.explain(mode))
     }
 
-    /// The descriptor, if the file is open and `offset + bytes` lies in it.
-    pub(crate) fn fd_for_read(&self, offset: u64, bytes: u32) -> Result<Arc<OwnedFd>, Error> {
-        let fd = self.fd()?;
+    /// The open file, which stays open for as long as the answer lives.
+    pub(crate) fn opened(&self) -> Result<Arc<OpenFile>, Error> {
+        self.0.open.lock().clone().ok_or(Error::FileNotOpen)
+    }
+
+    /// The same, if the file is open and `offset + bytes` lies in it.
+    pub(crate) fn opened_for_read(&self, offset: u64, bytes: u32) -> Result<Arc<OpenFile>, Error> {
+        let open = self.opened()?;
         let end = offset
             .checked_add(u64::from(bytes))
             .ok_or(Error::EndOfFile)?;
@@ -165,7 +177,7 @@ impl File {
         if end > self.0.bytes_seen.load(Ordering::Relaxed) && end > self.bytes()? {
             return Err(Error::EndOfFile);
         }
-        Ok(fd)
+        Ok(open)
     }
 }
 
@@ -220,15 +232,11 @@ mod tests {
                 .unwrap(),
         )
         .unwrap();
-        let in_flight = file.fd().unwrap();
+        let in_flight = file.opened().unwrap();
         file.close();
         file.close();
         assert!(file.is_closed());
         assert_eq!(file.bytes().unwrap_err(), Error::FileNotOpen);
-        assert!(
-            fs::File::from(in_flight.as_fd().try_clone_to_owned().unwrap())
-                .metadata()
-                .is_ok()
-        );
+        assert!(sys::metadata(in_flight.fd(Way::Buffered)).is_ok());
     }
 }

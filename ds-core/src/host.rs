@@ -91,13 +91,15 @@ impl Host {
         }
     }
 
-    /// Adds a copy; source and destination have the same size.
+    /// Adds a copy; source and destination have the same size. `staging` holds the source, if the engine
+    /// does.
     pub(crate) fn copy(
         &self,
         shared: &Shared,
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
+        staging: Option<Range>,
         destination: Span,
     ) {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
@@ -108,7 +110,7 @@ impl Host {
                 source,
                 destination,
             },
-            None,
+            staging,
             pieces,
         );
         self.add(shared, job);

@@ -38,6 +38,7 @@ mod io;
 pub mod logger;
 mod memory;
 mod notify;
+mod open_file;
 mod order;
 mod queue;
 mod request;
@@ -48,6 +49,7 @@ mod staging;
 mod state;
 mod stats;
 mod sys;
+mod transfer;
 
 pub use backend::{Backend, Choice, Decoder, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
@@ -61,6 +63,7 @@ pub use memory::{Buffer, MemoryDestination, MemorySource, RawBytes, SharedBytes,
 pub use notify::{
     Event, EventCore, Fence, FenceCore, Notification, Notifier, StatusArray, StatusCore,
 };
+pub use open_file::FileMode;
 pub use queue::{
     CAPACITY_MAX, CAPACITY_MAX_DOCUMENTED, CAPACITY_MIN, CompressionSupport, ErrorRecord,
     FailedCommand, FenceWait, FirstFailure, Priority, Queue, QueueDesc, QueueInfo,
@@ -71,7 +74,7 @@ pub use request::{
 };
 pub use runtime::Runtime;
 pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
-pub use stats::{Histogram, QueueStats};
+pub use stats::{Histogram, IoStats, QueueStats};
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -419,6 +419,10 @@ impl QueueCore {
         self.desc.priority as usize
     }
 
+    pub(crate) fn priority(&self) -> Priority {
+        self.desc.priority
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         self.limits
     }

@@ -21,14 +21,16 @@ use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
 use crate::host::{Host, Worker};
-use crate::io::{Io, sim, threads, uring};
+use crate::io::{Faulty, Io, sim, threads, uring};
 use crate::memory::Span;
 use crate::notify::{Notification, Notifier};
+use crate::open_file::FileMode;
 use crate::queue::{Queue, QueueCore, QueueDesc};
 use crate::request::Compression;
 use crate::scheduler::Scheduler;
 use crate::slots::Token;
 use crate::staging::{Range, Staging, StagingStats};
+use crate::stats::IoStats;
 use crate::sys;
 
 /// What everything starts from: DirectStorage's factory. Clones are the same runtime.
@@ -45,6 +47,8 @@ struct Handle {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// How files are read.
+    pub(crate) file_mode: FileMode,
     choice: Choice,
     pub(crate) scheduler: Scheduler,
     pub(crate) staging: Staging,
@@ -54,6 +58,7 @@ pub(crate) struct Shared {
     /// Grows with each cancel, so that I/O threads look for cancelled requests.
     pub(crate) cancel_epoch: AtomicU64,
     queues: Mutex<Vec<Weak<QueueCore>>>,
+    io_stats: Mutex<IoStats>,
     /// The simulation's driver and worker, which nobody's thread runs.
     turned: Option<Mutex<Turned>>,
 }
@@ -98,6 +103,7 @@ impl Runtime {
             _ => Scheduler::new(config.io_thread_count()),
         };
         let shared = Arc::new(Shared {
+            file_mode: config.effective_file_mode(),
             choice,
             scheduler,
             staging: Staging::new(config.staging_bytes as usize),
@@ -106,6 +112,7 @@ impl Runtime {
             notifier: Notifier::new(),
             cancel_epoch: AtomicU64::new(0),
             queues: Mutex::default(),
+            io_stats: Mutex::default(),
             turned,
             config,
         });
@@ -180,6 +187,15 @@ impl Runtime {
         self.shared().staging.stats()
     }
 
+    /// What the I/O threads have asked of the kernel so far.
+    pub fn io_stats(&self) -> IoStats {
+        let shared = self.shared();
+        IoStats {
+            wakes: shared.scheduler.wakes(),
+            ..*shared.io_stats.lock()
+        }
+    }
+
     /// The requests that the application decompresses.
     pub fn custom_decompression_queue(&self) -> CustomDecompressionQueue {
         CustomDecompressionQueue::new(self)
@@ -219,6 +235,7 @@ impl Handle {
                 } else {
                     Io::Threads(threads::Threads::new())
                 };
+                let io = with_faults(shared, io, index);
                 Driver::new(io, io_threads).run(shared, index);
             })?;
         }
@@ -276,6 +293,15 @@ fn ring_or_threads(shared: &Shared, index: usize) -> Io {
     }
 }
 
+/// The same with trouble, for tests.
+fn with_faults(shared: &Shared, io: Io, index: usize) -> Io {
+    if shared.config.io_faults {
+        Io::Faulty(Box::new(Faulty::new(io, shared.config.sim, index)))
+    } else {
+        io
+    }
+}
+
 /// An engine thread that dies leaves requests in flight for ever, so the process goes with it, whatever
 /// the panic strategy of the program that the engine is part of.
 struct AbortOnPanic;
@@ -301,6 +327,13 @@ impl Drop for Handle {
 }
 
 impl Shared {
+    /// Adds up what a driver did.
+    pub(crate) fn count_io(&self, stats: IoStats) {
+        if stats != IoStats::default() {
+            *self.io_stats.lock() += stats;
+        }
+    }
+
     pub(crate) fn has_threads(&self) -> bool {
         self.turned.is_none()
     }

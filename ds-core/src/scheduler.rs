@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -40,14 +40,16 @@ struct RingSleeper {
 pub(crate) struct Scheduler {
     ready: Mutex<Ready>,
     wake: Condvar,
-    /// How many queues are listed, to look at without the lock.
-    len: AtomicUsize,
+    /// How many queues of each priority are listed, to look at without the lock.
+    len: [AtomicUsize; PRIORITY_COUNT],
     /// How many I/O threads there are.
     threads: usize,
     /// Whether the last reads of some thread came from the page cache.
     cached: AtomicBool,
     /// Threads that sleep in their rings; none where threads sleep here.
     rings: Vec<RingSleeper>,
+    /// How often one of them had to be woken.
+    wakes: AtomicU64,
     stopped: AtomicBool,
 }
 
@@ -115,7 +117,7 @@ impl Scheduler {
         let priority = queue.priority_index();
         ready.queues[priority].push_back(queue);
         // Before the look at who sleeps, as `fall_asleep` looks after saying so: one sees the other.
-        self.len.fetch_add(1, Ordering::SeqCst);
+        self.len[priority].fetch_add(1, Ordering::SeqCst);
         let awake = self.threads.saturating_sub(ready.sleeping);
         // Reads from the page cache need cores, not threads; those awake look here before they sleep.
         let enough = self.cached.load(Ordering::Relaxed) && awake >= cores();
@@ -128,14 +130,27 @@ impl Scheduler {
         if wake == Wake::Yes
             && let Some(ring) = self.rings.iter().find(asleep)
         {
+            self.wakes.fetch_add(1, Ordering::Relaxed);
             sys::eventfd_set(ring.event.as_fd());
         }
     }
 
-    /// Says that a ring's thread is about to sleep; `false` if it must not, because there is work.
-    pub(crate) fn fall_asleep(&self, index: usize) -> bool {
+    /// How often a submit had to wake a ring's thread.
+    pub(crate) fn wakes(&self) -> u64 {
+        self.wakes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a queue is listed of a priority that `may_start`.
+    pub(crate) fn has_work(&self, may_start: impl Fn(usize) -> bool) -> bool {
+        (0..PRIORITY_COUNT)
+            .any(|priority| self.len[priority].load(Ordering::SeqCst) > 0 && may_start(priority))
+    }
+
+    /// Says that a ring's thread is about to sleep; `false` if it must not, because there is work that
+    /// `may_start`.
+    pub(crate) fn fall_asleep(&self, index: usize, may_start: impl Fn(usize) -> bool) -> bool {
         self.rings[index].asleep.store(true, Ordering::SeqCst);
-        let nothing = self.len.load(Ordering::SeqCst) == 0 && !self.is_stopped();
+        let nothing = !self.has_work(may_start) && !self.is_stopped();
         if !nothing {
             self.awake(index);
         }
@@ -154,28 +169,23 @@ impl Scheduler {
         }
     }
 
-    /// Takes the next queue out of the list.
-    pub(crate) fn next(&self) -> Option<Arc<QueueCore>> {
-        if self.len.load(Ordering::Relaxed) == 0 {
+    /// Takes the next queue of a priority that `may_start` out of the list.
+    pub(crate) fn next(&self, may_start: impl Fn(usize) -> bool) -> Option<Arc<QueueCore>> {
+        if !self.has_work(&may_start) {
             return None;
         }
-        let queue = self
-            .ready
-            .lock()
-            .queues
-            .iter_mut()
-            .rev()
-            .find_map(VecDeque::pop_front);
-        if queue.is_some() {
-            self.len.fetch_sub(1, Ordering::Relaxed);
-        }
-        queue
+        let mut ready = self.ready.lock();
+        let mut priorities = (0..PRIORITY_COUNT).rev().filter(|&p| may_start(p));
+        let (priority, queue) = priorities
+            .find_map(|priority| Some((priority, ready.queues[priority].pop_front()?)))?;
+        self.len[priority].fetch_sub(1, Ordering::Relaxed);
+        Some(queue)
     }
 
     /// Sleeps until a queue is listed, `timeout` passes, or [`Scheduler::stop`].
     pub(crate) fn sleep(&self, timeout: Option<Duration>) -> Woken {
         for _ in 0..SPINS_BEFORE_SLEEP {
-            if self.len.load(Ordering::Relaxed) > 0 {
+            if self.has_work(|_| true) {
                 return Woken::Work;
             }
             std::hint::spin_loop();
@@ -205,7 +215,7 @@ impl Scheduler {
     /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
     /// the runtime, which keeps this list.
     pub(crate) fn clear(&self) {
-        while self.next().is_some() {}
+        while self.next(|_| true).is_some() {}
     }
 
     /// Ends every sleep, now and later.

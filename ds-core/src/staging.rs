@@ -23,6 +23,7 @@ pub const STAGING_BYTES_DEFAULT: u32 = 32 << 20;
 /// A part of the pool, owned by one request until [`Staging::free`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Range {
+    pool: u64,
     offset: usize,
     bytes: usize,
     span: Span,
@@ -33,6 +34,23 @@ impl Range {
     pub(crate) fn span(&self) -> Span {
         self.span
     }
+
+    /// Where the range's byte `offset` lies in the pool.
+    pub(crate) fn place(&self, offset: usize) -> Place {
+        Place {
+            pool: self.pool,
+            offset: self.offset + offset,
+        }
+    }
+}
+
+/// A place in the pool's memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// Which memory: another number each time the pool's size changes.
+    pub(crate) pool: u64,
+    /// Bytes from its start.
+    pub(crate) offset: usize,
 }
 
 /// Figures for `ds info` and statistics.
@@ -51,6 +69,10 @@ struct Pool {
     mapping: Option<Mapping>,
     /// Free parts as (offset, bytes), by offset, never touching each other.
     free: Vec<(usize, usize)>,
+    /// Counts the changes of its size.
+    number: u64,
+    /// Rings that have some of the memory registered.
+    pins: usize,
     bytes_max: usize,
     bytes_in_use: usize,
     bytes_peak: usize,
@@ -98,7 +120,10 @@ impl Staging {
         if pool.bytes_in_use > 0 {
             return false;
         }
+        // Rings that have it registered keep their pages until they look; nobody uses those any more.
         pool.mapping = None;
+        pool.number += 1;
+        pool.pins = 0;
         pool.bytes_max = bytes_max;
         pool.free.clear();
         let usable = bytes_max.next_multiple_of(PAGE_BYTES);
@@ -138,6 +163,40 @@ impl Staging {
         }
     }
 
+    /// `bytes` bytes, if there are so many and nobody stands in line for them.
+    pub(crate) fn alloc_now(&self, bytes: usize) -> Option<Range> {
+        let mut pool = self.pool.lock();
+        if !pool.line.is_empty() || bytes > pool.bytes_max || pool.map().is_err() {
+            return None;
+        }
+        let range = pool.take(bytes.next_multiple_of(PAGE_BYTES))?;
+        Some(Range {
+            span: range.span.part(0, bytes),
+            ..range
+        })
+    }
+
+    /// The first `bytes_max` bytes (or fewer) of that memory, to register with a ring; `None` if it is
+    /// not the pool's any more. It is not given back to the kernel before [`Staging::unpin`].
+    pub(crate) fn pin(&self, number: u64, bytes_max: usize) -> Option<Span> {
+        let mut pool = self.pool.lock();
+        if pool.number != number {
+            return None;
+        }
+        let bytes = bytes_max.min(pool.bytes_max.next_multiple_of(PAGE_BYTES));
+        let span = pool.mapping.as_ref()?.span(0, bytes);
+        pool.pins += 1;
+        Some(span)
+    }
+
+    /// A ring has that memory registered no longer.
+    pub(crate) fn unpin(&self, number: u64) {
+        let mut pool = self.pool.lock();
+        if pool.number == number {
+            pool.pins -= 1;
+        }
+    }
+
     /// Gives a range back; names the asker who should try again.
     #[must_use]
     pub(crate) fn free(&self, range: Range) -> Option<usize> {
@@ -172,7 +231,7 @@ impl Staging {
     /// Gives idle memory back to the kernel.
     pub(crate) fn release_idle(&self) {
         let mut pool = self.pool.lock();
-        if pool.bytes_in_use == 0 && pool.touched {
+        if pool.bytes_in_use == 0 && pool.touched && pool.pins == 0 {
             pool.touched = false;
             if let Some(mapping) = &pool.mapping {
                 mapping.release();
@@ -215,6 +274,7 @@ impl Pool {
         self.bytes_peak = self.bytes_peak.max(self.bytes_in_use);
         self.touched = true;
         Some(Range {
+            pool: self.number,
             offset,
             bytes,
             span,

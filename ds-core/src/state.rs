@@ -13,7 +13,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,6 +22,7 @@ use crate::handle::Handle;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
+use crate::open_file::OpenFile;
 use crate::order::{Failure, GroupId, Order};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
 use crate::request::{Compression, Destination, Request, Source, explain};
@@ -149,14 +149,15 @@ pub(crate) enum Work {
     /// Read into the destination, or write from the source.
     Transfer {
         direction: Direction,
-        fd: Arc<OwnedFd>,
+        file: Arc<OpenFile>,
         offset: u64,
         span: Span,
     },
     /// Read into staging, then decompress into `destination`.
     ReadCompressed {
-        fd: Arc<OwnedFd>,
+        file: Arc<OpenFile>,
         offset: u64,
+        bytes: usize,
         staging: Range,
         compression: Compression,
         destination: Span,
@@ -818,18 +819,18 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
             },
             Destination::Memory(memory),
         ) => {
-            let fd = file
-                .fd_for_read(*offset, *bytes)
+            let file = file
+                .opened_for_read(*offset, *bytes)
                 .map_err(|error| fail_read(error, file))?;
             let (offset, span) = (*offset, memory.span());
             match request.compression {
                 Compression::NONE => Ok(Some(Work::Transfer {
                     direction: Direction::Read,
-                    fd,
+                    file,
                     offset,
                     span,
                 })),
-                compression => prepare_staged(queue, fd, offset, *bytes, compression, span),
+                compression => prepare_staged(queue, file, offset, *bytes, compression, span),
             }
         }
         (
@@ -840,11 +841,11 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
                 ..
             },
         ) => {
-            let fd = file.fd().map_err(|error| fail(error, "write"))?;
+            let file = file.opened().map_err(|error| fail(error, "write"))?;
             let (offset, span) = (*offset, source.span());
             Ok(Some(Work::Transfer {
                 direction: Direction::Write,
-                fd,
+                file,
                 offset,
                 span,
             }))
@@ -870,16 +871,23 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
 
 fn prepare_staged(
     queue: &Arc<QueueCore>,
-    fd: Arc<OwnedFd>,
+    file: Arc<OpenFile>,
     offset: u64,
     bytes: u32,
     compression: Compression,
     destination: Span,
 ) -> Prepared {
-    match queue.shared.staging.alloc(queue.id(), bytes as usize) {
+    let (bytes, staging) = (bytes as usize, &queue.shared.staging);
+    // Room to read past the page cache, from aligned to aligned, unless only the bytes themselves fit.
+    let wanted = match file.slack_bytes(queue.shared.file_mode, bytes) {
+        slack if slack > 0 && bytes + slack <= staging.bytes_max() => bytes + slack,
+        _ => bytes,
+    };
+    match staging.alloc(queue.id(), wanted) {
         Answer::Granted(staging) => Ok(Some(Work::ReadCompressed {
-            fd,
+            file,
             offset,
+            bytes,
             staging,
             compression,
             destination,

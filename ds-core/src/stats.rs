@@ -79,6 +79,34 @@ pub struct QueueStats {
     pub latency: Histogram,
 }
 
+/// What the I/O threads of a runtime have asked of the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct IoStats {
+    /// Reads and writes, each piece of a short one counted.
+    pub operations: u64,
+    /// System calls made for them: one each with threads, one for many with a ring.
+    pub system_calls: u64,
+    /// Of the operations, those on a file that is registered with its ring.
+    pub registered_files: u64,
+    /// Of the operations, those into memory that is registered with its ring.
+    pub registered_buffers: u64,
+    /// Of the operations, those past the page cache.
+    pub direct: u64,
+    /// System calls that woke an I/O thread.
+    pub wakes: u64,
+}
+
+impl std::ops::AddAssign for IoStats {
+    fn add_assign(&mut self, other: IoStats) {
+        self.operations += other.operations;
+        self.system_calls += other.system_calls;
+        self.registered_files += other.registered_files;
+        self.registered_buffers += other.registered_buffers;
+        self.direct += other.direct;
+        self.wakes += other.wakes;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

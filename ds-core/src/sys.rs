@@ -13,6 +13,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use crate::memory::Span;
+use crate::open_file::Alignment;
 
 /// What the kernel says, as `io::Error`, of a call that answers -1 on failure.
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -42,6 +43,48 @@ pub(crate) fn pread(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<u
     check_bytes(result)
 }
 
+/// One `preadv2(2)` into `span` with flags (`RWF_*`).
+pub(crate) fn preadv2(
+    fd: BorrowedFd<'_>,
+    span: Span,
+    offset: u64,
+    flags: i32,
+) -> io::Result<usize> {
+    let offset = file_offset(offset)?;
+    let part = libc::iovec {
+        iov_base: span.as_ptr().cast(),
+        iov_len: span.bytes(),
+    };
+    // SAFETY: one iovec, alive during the call; as in `pread` otherwise.
+    let result = unsafe { libc::preadv2(fd.as_raw_fd(), &raw const part, 1, offset, flags) };
+    check_bytes(result)
+}
+
+/// What direct reads of `fd` demand, where the kernel (6.1) and the file system say so.
+pub(crate) fn direct_alignment(fd: BorrowedFd<'_>) -> Option<Alignment> {
+    let mut answer = MaybeUninit::<libc::statx>::zeroed();
+    let (flags, mask) = (libc::AT_EMPTY_PATH, libc::STATX_DIOALIGN);
+    // SAFETY: an empty path, which the flag allows, and a place for the answer.
+    let result = unsafe {
+        libc::statx(
+            fd.as_raw_fd(),
+            c"".as_ptr(),
+            flags,
+            mask,
+            answer.as_mut_ptr(),
+        )
+    };
+    // SAFETY: numbers, all zero before the call.
+    let answer = unsafe { answer.assume_init() };
+    let said = result == 0 && answer.stx_mask & libc::STATX_DIOALIGN != 0;
+    let (memory, offset) = (answer.stx_dio_mem_align, answer.stx_dio_offset_align);
+    // Zeros say that direct reads are not supported; trying tells the same.
+    (said && memory > 0 && offset > 0).then_some(Alignment {
+        memory: memory as usize,
+        offset: offset as usize,
+    })
+}
+
 /// One `pwrite(2)` from `span`.
 pub(crate) fn pwrite(fd: BorrowedFd<'_>, span: Span, offset: u64) -> io::Result<usize> {
     let offset = file_offset(offset)?;
@@ -60,6 +103,23 @@ pub(crate) fn voluntary_switches() -> u64 {
     // SAFETY: numbers, all zero before the call.
     let usage = unsafe { usage.assume_init() };
     usage.ru_nvcsw.unsigned_abs()
+}
+
+/// Whether this thread may use the kernel's realtime I/O class, found out by taking it for a moment.
+pub(crate) fn may_use_realtime_io() -> bool {
+    /// `IOPRIO_WHO_PROCESS`: with 0, the calling thread.
+    const THIS_THREAD: (libc::c_int, libc::c_int) = (1, 0);
+    const REALTIME: libc::c_int = 1 << 13 | 4;
+    let (which, who) = THIS_THREAD;
+    // SAFETY: numbers only.
+    let before = unsafe { libc::syscall(libc::SYS_ioprio_get, which, who) };
+    // SAFETY: as above.
+    let taken = unsafe { libc::syscall(libc::SYS_ioprio_set, which, who, REALTIME) } == 0;
+    if taken && before >= 0 {
+        // SAFETY: as above.
+        unsafe { libc::syscall(libc::SYS_ioprio_set, which, who, before) };
+    }
+    taken
 }
 
 /// The metadata of an open file.

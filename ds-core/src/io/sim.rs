@@ -80,7 +80,7 @@ impl Sim {
         self.in_flight.len()
     }
 
-    pub(super) fn push(&mut self, op: Op) {
+    pub(super) fn push(&mut self, op: &Op) {
         assert!(self.room() > 0, "pushed without room");
         let delayed = self.random.chance(self.config.delay_per_mille);
         let delay = if delayed {
@@ -89,7 +89,7 @@ impl Sim {
             0
         };
         self.in_flight.push(InFlight {
-            op,
+            op: op.clone(),
             submitted: false,
             cancelled: false,
             ready_at: self.turn + delay,

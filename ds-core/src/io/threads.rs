@@ -8,6 +8,7 @@
 
 use super::{Completion, Op, run};
 use crate::slots::Token;
+use crate::stats::IoStats;
 
 /// The most operations that one thread takes at a time.
 pub(crate) const BATCH_MAX: usize = 16;
@@ -17,6 +18,7 @@ pub(crate) const BATCH_MAX: usize = 16;
 pub(crate) struct Threads {
     pushed: Vec<Op>,
     done: Vec<Completion>,
+    stats: IoStats,
 }
 
 impl Threads {
@@ -24,23 +26,26 @@ impl Threads {
         Threads {
             pushed: Vec::with_capacity(BATCH_MAX),
             done: Vec::with_capacity(BATCH_MAX),
+            stats: IoStats::default(),
         }
     }
 
     pub(super) fn room(&self) -> usize {
-        BATCH_MAX - self.in_flight()
+        BATCH_MAX.saturating_sub(self.in_flight())
     }
 
     pub(super) fn in_flight(&self) -> usize {
         self.pushed.len() + self.done.len()
     }
 
-    pub(super) fn push(&mut self, op: Op) {
-        assert!(self.room() > 0, "pushed without room");
-        self.pushed.push(op);
+    pub(super) fn push(&mut self, op: &Op) {
+        // What a ring left behind may be more than a batch.
+        self.pushed.push(op.clone());
     }
 
     pub(super) fn submit_and_reap(&mut self, done: &mut Vec<Completion>) {
+        self.stats.operations += self.pushed.len() as u64;
+        self.stats.system_calls += self.pushed.len() as u64;
         for op in self.pushed.drain(..) {
             self.done.push(Completion {
                 token: op.token,
@@ -48,6 +53,10 @@ impl Threads {
             });
         }
         done.append(&mut self.done);
+    }
+
+    pub(super) fn take_stats(&mut self) -> IoStats {
+        std::mem::take(&mut self.stats)
     }
 
     /// What was submitted is already done; what was not ends here.

@@ -14,20 +14,31 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, opcode, squeue};
 
+use super::file_table::FileTable;
 use super::{Completion, Direction, Op};
+use crate::memory::Span;
+use crate::open_file::{OpenFile, Way};
+use crate::queue::{PRIORITY_COUNT, Priority};
 use crate::slots::Token;
+use crate::staging::{Place, Staging};
+use crate::stats::IoStats;
 
 /// How many operations a ring keeps in flight.
 pub(crate) const DEPTH: u32 = 256;
 /// Completions: every operation, a cancellation of each, and the wake-up.
 const COMPLETIONS: u32 = 4 * DEPTH;
 const _: () = assert!(COMPLETIONS > 2 * DEPTH + 1);
+/// Files that a ring registers at most. Others are used by their descriptors.
+const FILES_MAX: u32 = 512;
+/// The most staging memory that a ring registers, in bytes: first-fit keeps the pool's beginning busy.
+const REGISTERED_BYTES_MAX: usize = 4 << 20;
 
 /// The completion of the poll on the wake-up event. No token looks like it: indices are small.
 const WAKE: u64 = u64::MAX;
@@ -41,6 +52,28 @@ pub(crate) struct Uring {
     wake: Arc<OwnedFd>,
     wake_armed: bool,
     in_flight: usize,
+    /// Cancellations handed over since the last look at completions.
+    cancels: usize,
+    /// `user_data` of what was pushed and not taken by the kernel yet.
+    pushed: Vec<u64>,
+    /// The kernel does not know the ring any more: its descriptor was closed by somebody else.
+    lost: bool,
+    files: FileTable,
+    buffer: Registered,
+    /// `ioprio` of each priority, lowest first.
+    io_priorities: [u16; PRIORITY_COUNT],
+    stats: IoStats,
+}
+
+/// The part of the staging pool that the ring has registered as its buffer 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Registered {
+    /// None so far.
+    Nothing,
+    /// So many bytes of that pool's beginning.
+    Prefix { pool: u64, bytes: usize },
+    /// None ever: it was refused.
+    Refused,
 }
 
 impl std::fmt::Debug for Uring {
@@ -62,54 +95,211 @@ impl Uring {
     /// A ring for the calling thread.
     pub(crate) fn new(wake: Arc<OwnedFd>) -> io::Result<Uring> {
         let ring = build(true).or_else(|_| build(false))?;
+        // More than the process may open is refused; none is fine, too.
+        let registers_files = ring.submitter().register_files_sparse(FILES_MAX).is_ok();
+        let files = FileTable::new(
+            if registers_files { FILES_MAX } else { 0 },
+            Arc::clone(&wake),
+        );
         Ok(Uring {
             ring,
             wake,
             wake_armed: false,
             in_flight: 0,
+            cancels: 0,
+            pushed: Vec::with_capacity(2 * DEPTH as usize),
+            lost: false,
+            files,
+            buffer: Registered::Nothing,
+            io_priorities: io_priorities(crate::sys::may_use_realtime_io()),
+            stats: IoStats::default(),
         })
     }
 
     pub(super) fn room(&self) -> usize {
+        if self.lost {
+            return 0;
+        }
         DEPTH as usize - self.in_flight
+    }
+
+    /// Whether nothing will come of the ring any more: it is to be replaced.
+    pub(super) fn is_over(&self) -> bool {
+        self.lost && self.in_flight == 0
     }
 
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    pub(super) fn push(&mut self, op: Op) {
+    pub(super) fn take_stats(&mut self) -> IoStats {
+        std::mem::take(&mut self.stats)
+    }
+
+    pub(super) fn push(&mut self, op: &Op) {
         assert!(self.room() > 0, "pushed without room");
-        let fd = Fd(op.fd.as_raw_fd());
-        let (start, bytes) = (op.span.as_ptr(), op.span.bytes().min(BYTES_MAX) as u32);
-        let entry = match op.direction {
-            Direction::Read => opcode::Read::new(fd, start, bytes)
-                .offset(op.offset)
-                .build(),
-            Direction::Write => opcode::Write::new(fd, start, bytes)
-                .offset(op.offset)
-                .build(),
+        self.stats.operations += 1;
+        self.stats.direct += u64::from(op.way == Way::Direct);
+        let entry = match self.registered_file(&op.file, op.way) {
+            Some(place) => self
+                .entry(op, Fd(place as i32))
+                .flags(squeue::Flags::FIXED_FILE),
+            None => self.entry(op, Fd(op.file.fd(op.way).as_raw_fd())),
         };
         self.push_entry(entry.user_data(op.token.to_u64()));
         self.in_flight += 1;
+    }
+
+    /// The file's place among the registered ones.
+    fn registered_file(&mut self, file: &OpenFile, way: Way) -> Option<u32> {
+        let (key, fd) = (file.key(way), file.fd(way).as_raw_fd());
+        if let Some(place) = self.files.find(key) {
+            self.stats.registered_files += 1;
+            return Some(place);
+        }
+        let place = self.files.free_place()?;
+        if !file.is_used_often() {
+            return None;
+        }
+        self.stats.system_calls += 1;
+        match self.ring.submitter().register_files_update(place, &[fd]) {
+            Ok(_) => {
+                self.files.take_place(key, file);
+                Some(place)
+            }
+            Err(error) => {
+                log::debug!(target: "ds", "io_uring registers no more files: {error}");
+                self.files.give_up();
+                None
+            }
+        }
+    }
+
+    fn entry(&mut self, op: &Op, file: Fd) -> squeue::Entry {
+        let (start, bytes) = (op.span.as_ptr(), op.span.bytes().min(BYTES_MAX) as u32);
+        let (priority, flags) = (self.io_priorities[op.priority as usize], op.way.rw_flags());
+        match op.direction {
+            Direction::Read if self.is_registered_buffer(op) => {
+                self.stats.registered_buffers += 1;
+                opcode::ReadFixed::new(file, start, bytes, 0)
+                    .offset(op.offset)
+                    .ioprio(priority)
+                    .rw_flags(flags)
+                    .build()
+            }
+            Direction::Read => opcode::Read::new(file, start, bytes)
+                .offset(op.offset)
+                .ioprio(priority)
+                .rw_flags(flags)
+                .build(),
+            Direction::Write => opcode::Write::new(file, start, bytes)
+                .offset(op.offset)
+                .ioprio(priority)
+                .build(),
+        }
+    }
+
+    /// Whether the operation's memory is registered. Only reads past the page cache gain by that: the
+    /// kernel then need not look up and hold each page.
+    fn is_registered_buffer(&self, op: &Op) -> bool {
+        let (Some(place), Registered::Prefix { pool, bytes }) = (op.staged, self.buffer) else {
+            return false;
+        };
+        op.way == Way::Direct && place.pool == pool && place.offset + op.span.bytes() <= bytes
+    }
+
+    /// Registers the beginning of the staging pool, if the next operation would gain by it and the limit
+    /// on locked memory allows it.
+    pub(super) fn register_buffers(&mut self, op: &Op, staging: &Staging) {
+        let Some(Place { pool, .. }) = op.staged.filter(|_| op.way == Way::Direct) else {
+            return;
+        };
+        match self.buffer {
+            Registered::Refused => return,
+            Registered::Prefix { pool: known, .. } if known == pool => return,
+            _ => {}
+        }
+        // A pool of another size has taken its place, and with operations in flight it would wait.
+        if self.in_flight > 0 && self.buffer != Registered::Nothing {
+            return;
+        }
+        self.release_buffers(staging);
+        let Some(span) = staging.pin(pool, REGISTERED_BYTES_MAX) else {
+            return;
+        };
+        self.stats.system_calls += 1;
+        self.buffer = match self.register(span) {
+            Ok(()) => Registered::Prefix {
+                pool,
+                bytes: span.bytes(),
+            },
+            Err(error) => {
+                log::info!(
+                    target: "ds",
+                    "io_uring reads without registered buffers ({error}); raising `ulimit -l` \
+                     (RLIMIT_MEMLOCK) by {} MiB an I/O thread allows them", span.bytes() >> 20,
+                );
+                staging.unpin(pool);
+                Registered::Refused
+            }
+        };
+    }
+
+    fn register(&self, span: Span) -> io::Result<()> {
+        let part = libc::iovec {
+            iov_base: span.as_ptr().cast(),
+            iov_len: span.bytes(),
+        };
+        // SAFETY: the memory is the staging pool's, which keeps it as long as it is pinned; should the
+        // pool change its size, the kernel keeps the pages until they are released here.
+        unsafe { self.ring.submitter().register_buffers(&[part]) }
+    }
+
+    /// Lets go of what is registered; nothing that uses it is in flight.
+    pub(super) fn release_buffers(&mut self, staging: &Staging) {
+        if let Registered::Prefix { pool, .. } = self.buffer {
+            self.stats.system_calls += 1;
+            if let Err(error) = self.ring.submitter().unregister_buffers() {
+                log::debug!(target: "ds", "io_uring keeps its registered buffers: {error}");
+            }
+            staging.unpin(pool);
+            self.buffer = Registered::Nothing;
+        }
+    }
+
+    /// Empties the places of files that are gone, so that the kernel closes them.
+    fn forget_files(&mut self) {
+        for place in self.files.take_gone() {
+            self.stats.system_calls += 1;
+            if let Err(error) = self.ring.submitter().register_files_update(place, &[-1]) {
+                log::debug!(target: "ds", "io_uring keeps a closed file open: {error}");
+            }
+        }
     }
 
     fn push_entry(&mut self, entry: squeue::Entry) {
         loop {
             // SAFETY: the memory of a read or write is its request's, which completes after this
             // operation does (`Drop` waits for those left); polls and cancellations have none. The
-            // descriptor is held by the driver until then.
+            // descriptor, or its registration, is held by the driver until then.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
+                self.pushed.push(entry.get_user_data());
                 return;
             }
             // The submission queue is full of what was not handed over yet.
-            let _ = self.ring.submit();
+            if let Err(error) = self.enter(false, None) {
+                self.rest(&error);
+            }
         }
     }
 
     pub(super) fn cancel(&mut self, token: Token) {
-        let entry = opcode::AsyncCancel::new(token.to_u64()).build();
-        self.push_entry(entry.user_data(CANCEL));
+        // One cancellation an operation is enough, and keeps completions countable.
+        if self.cancels < self.in_flight {
+            self.cancels += 1;
+            let entry = opcode::AsyncCancel::new(token.to_u64()).build();
+            self.push_entry(entry.user_data(CANCEL));
+        }
     }
 
     /// Hands over what was pushed and collects completions. With `wait` it blocks for the first
@@ -120,12 +310,42 @@ impl Uring {
         timeout: Option<Duration>,
         done: &mut Vec<Completion>,
     ) -> Waited {
+        if self.lost {
+            return self.reap_lost(done);
+        }
+        self.forget_files();
         if wait && !self.wake_armed {
             let entry =
                 opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32).build();
             self.push_entry(entry.user_data(WAKE));
             self.wake_armed = true;
         }
+        let result = self.enter(wait, timeout);
+        let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
+        let woken = self.collect(done);
+        if woken {
+            self.wake_armed = false;
+            self.stats.system_calls += 1;
+            crate::sys::eventfd_take(self.wake.as_fd());
+        }
+        // EINTR, EAGAIN and EBUSY leave everything where it was: the next round submits again. Whatever
+        // else goes wrong must not turn this into a loop without a rest.
+        if let Err(error) = result
+            && !timed_out
+            && error.raw_os_error() != Some(libc::EINTR)
+            && done.is_empty()
+        {
+            self.rest(&error);
+        }
+        if timed_out {
+            Waited::TimedOut
+        } else {
+            Waited::Woken
+        }
+    }
+
+    fn enter(&mut self, wait: bool, timeout: Option<Duration>) -> io::Result<usize> {
+        self.stats.system_calls += 1;
         let result = match timeout {
             Some(timeout) if wait => {
                 let timespec = Timespec::from(timeout);
@@ -134,9 +354,15 @@ impl Uring {
             }
             _ => self.ring.submit_and_wait(usize::from(wait)),
         };
-        let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
-        // EINTR, EAGAIN and EBUSY leave everything where it was: the next round submits again.
+        let left = self.ring.submission().len();
+        self.pushed.drain(..self.pushed.len() - left);
+        result
+    }
+
+    /// Takes completions; says whether the wake-up was among them.
+    fn collect(&mut self, done: &mut Vec<Completion>) -> bool {
         let mut woken = false;
+        self.cancels = 0;
         for entry in self.ring.completion() {
             match entry.user_data() {
                 WAKE => woken = true,
@@ -152,18 +378,59 @@ impl Uring {
                 }
             }
         }
-        if woken {
-            self.wake_armed = false;
-            crate::sys::eventfd_take(self.wake.as_fd());
+        woken
+    }
+
+    /// The kernel takes nothing: for want of memory, so it is asked again a little later; or because
+    /// somebody closed the ring's descriptor.
+    fn rest(&mut self, error: &io::Error) {
+        match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::EBUSY | libc::ENOMEM) => {}
+            _ => {
+                log::error!(
+                    target: "ds",
+                    "io_uring_enter: {error}; something in this process closed a descriptor that it \
+                     does not own; this I/O thread goes on with pread"
+                );
+                self.lost = true;
+            }
         }
-        if timed_out {
-            Waited::TimedOut
-        } else {
-            Waited::Woken
+        std::thread::sleep(REST);
+    }
+
+    /// What the kernel took still completes; what it did not take is to be done again, elsewhere.
+    fn reap_lost(&mut self, done: &mut Vec<Completion>) -> Waited {
+        self.collect(done);
+        for number in self.pushed.drain(..).filter(|&n| n != WAKE && n != CANCEL) {
+            self.in_flight -= 1;
+            done.push(Completion {
+                token: Token::from_u64(number),
+                result: Err(libc::EAGAIN),
+            });
         }
+        if self.in_flight > 0 {
+            std::thread::sleep(REST);
+        }
+        Waited::Woken
     }
 }
 
+/// How long to wait before asking a kernel again that had no memory.
+const REST: Duration = Duration::from_millis(1);
+
+/// `ioprio` of each priority. Without the right to the realtime class, the most urgent of the usual one.
+fn io_priorities(realtime: bool) -> [u16; PRIORITY_COUNT] {
+    /// IOPRIO_PRIO_VALUE of the best-effort class (2) and the realtime class (1); levels 0 to 7, 0 first.
+    const BEST_EFFORT: u16 = 2 << 13;
+    const REALTIME: u16 = 1 << 13;
+    let mut values = [0; PRIORITY_COUNT];
+    values[Priority::Low as usize] = BEST_EFFORT | 7;
+    // The thread's own, which a user may have chosen with ionice(1).
+    values[Priority::Normal as usize] = 0;
+    values[Priority::High as usize] = BEST_EFFORT;
+    values[Priority::Realtime as usize] = if realtime { REALTIME | 4 } else { BEST_EFFORT };
+    values
+}
 /// The kernel transfers no more than this at once; the driver continues.
 const BYTES_MAX: usize = 0x7fff_f000;
 
@@ -175,7 +442,8 @@ fn build(modern: bool) -> io::Result<IoUring> {
         builder
             .setup_single_issuer()
             .setup_defer_taskrun()
-            .setup_coop_taskrun();
+            .setup_coop_taskrun()
+            .setup_taskrun_flag();
     }
     builder.build(DEPTH)
 }
@@ -231,24 +499,32 @@ fn try_it() -> Result<(), String> {
 
 /// Reads a little of a file that every process has.
 fn read_something() -> io::Result<()> {
-    // Kept until the read is done, as the driver keeps its files.
-    let file = Arc::new(OwnedFd::from(std::fs::File::open("/proc/self/exe")?));
+    let path = Path::new("/proc/self/exe");
+    let file = Arc::new(OpenFile::new(
+        std::fs::File::open(path)?.into(),
+        path.into(),
+    ));
     let mut buffer = crate::memory::Buffer::new(4);
     let destination = buffer.lend().expect("a new buffer is not lent");
     let mut uring = Uring::new(Arc::new(crate::sys::eventfd()?))?;
-    uring.push(Op {
+    // Kept until the read is done, as the driver keeps its operations.
+    let op = Op {
         token: Token::from_u64(1),
         direction: Direction::Read,
-        fd: Arc::clone(&file),
+        file,
+        way: Way::Buffered,
+        priority: Priority::Normal,
         offset: 0,
         span: destination.span(),
-    });
+        staged: None,
+    };
+    uring.push(&op);
     let mut done = Vec::new();
     while done.is_empty() {
         uring.reap(true, None, &mut done);
     }
     drop(uring);
-    drop(destination);
+    drop((op, destination));
     match done[0].result {
         Ok(4) if buffer.bytes() == Some(b"\x7fELF") => Ok(()),
         Ok(_) => Err(io::Error::other("it read something else")),

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
 use ds_core::{
-    Backend, Buffer, Config, Error, Fence, File, Queue, QueueDesc, Request, Runtime, S_OK,
-    StatusArray,
+    Backend, Buffer, Config, Error, Fence, File, FileMode, Queue, QueueDesc, Request, Runtime,
+    S_OK, StatusArray,
 };
 
 /// How many seeds a body runs with, unless `DS_SEEDS` says otherwise.
 const SEEDS: u64 = 1000;
+/// The same for real backends with faults.
+const FAULTY_SEEDS: u64 = 24;
 /// Longer than anything takes; a body that waits so long has failed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,6 +44,10 @@ macro_rules! semantic_tests {
             fn sim() {
                 $crate::rig::over_sim(super::$body);
             }
+            #[test]
+            fn faulty() {
+                $crate::rig::over_faulty(super::$body);
+            }
         }
     )* };
 }
@@ -65,6 +71,26 @@ pub(crate) fn over_io_uring(body: fn(&Rig)) {
     over_cpu_with(config(Backend::IoUring), body);
 }
 
+/// Real backends and every way to read a file, with faults between them and the engine.
+pub(crate) fn over_faulty(body: fn(&Rig)) {
+    let ring = Backend::IoUring.unavailable().is_none();
+    for seed in seeds(FAULTY_SEEDS) {
+        let _named = NameSeedOnPanic(seed);
+        let backend = if ring && seed / 4 % 3 != 0 {
+            Backend::IoUring
+        } else {
+            Backend::Cpu
+        };
+        let mut config = config(backend);
+        config.io_faults = true;
+        config.sim.seed = seed;
+        config.file_mode = FileMode::ALL[seed as usize % FileMode::ALL.len()];
+        config.io_threads = 1 + seed as u32 % 3;
+        let runtime = Runtime::exactly(config).unwrap();
+        body(&Rig { runtime, seed });
+    }
+}
+
 pub(crate) fn over_cpu_with(config: Config, body: fn(&Rig)) {
     let asked = config.backend;
     let runtime = Runtime::exactly(config).unwrap();
@@ -82,16 +108,7 @@ pub(crate) fn over_sim(body: fn(&Rig)) {
 }
 
 pub(crate) fn over_sim_with(config: Config, body: fn(&Rig)) {
-    let number = |name: &str| {
-        std::env::var(name)
-            .ok()
-            .and_then(|value| value.parse::<u64>().ok())
-    };
-    let seeds = match number("DS_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 1..1 + number("DS_SEEDS").unwrap_or(SEEDS),
-    };
-    for seed in seeds {
+    for seed in seeds(SEEDS) {
         let _named = NameSeedOnPanic(seed);
         let mut config = config.clone();
         config.sim.seed = seed;
@@ -99,6 +116,19 @@ pub(crate) fn over_sim_with(config: Config, body: fn(&Rig)) {
             runtime: Runtime::exactly(config).unwrap(),
             seed,
         });
+    }
+}
+
+/// The seeds to run: `DS_SEED` alone, or the first `count`; `DS_SEEDS` replaces the simulation's number
+/// and changes others in proportion.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok();
+    match number("DS_SEED") {
+        Some(seed) => seed..seed + 1,
+        None => {
+            let share = number("DS_SEEDS").map_or(count, |seeds| seeds * count / SEEDS);
+            1..1 + share.max(1)
+        }
     }
 }
 

@@ -1,0 +1,412 @@
+//! `Transfer`: the bytes of one request on their way between a file and memory.
+//!
+//! Decides how the next operation moves them (through the page cache or past it, into the
+//! destination or into aligned staging first) and what its completion means: continue a short
+//! read, repeat what was interrupted, try another way, notice the end of the file, be done. Knows
+//! nothing of threads and rings, so every `Io` behaves alike, and the simulation proves it.
+//!
+//! A direct read must start and end where the device wants it, so an unaligned request reads a
+//! *window* around its bytes into staging. `lead` is what the window has before them.
+
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+
+use crate::error::{Error, Fault, Subsystem};
+use crate::io::{Direction, Op};
+use crate::memory::Span;
+use crate::open_file::{Alignment, FileMode, OpenFile, Way};
+use crate::queue::{Outcome, Priority, QueueCore};
+use crate::request::Compression;
+use crate::runtime::Shared;
+use crate::slots::Token;
+use crate::staging::{Range, Staging};
+use crate::state::Work;
+
+/// How often an operation is repeated after EINTR or EAGAIN before that counts as its failure.
+const RETRIES_MAX: u32 = 1000;
+/// One operation moves no more, so that a huge request does not keep a disk or a thread to itself.
+const OPERATION_BYTES_MAX: usize = 16 << 20;
+/// The same for queues of low priority.
+const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
+
+/// Where the bytes go from memory.
+#[derive(Debug)]
+enum Next {
+    /// They are where they belong.
+    Finish,
+    /// They are compressed, in staging.
+    Decompress {
+        staging: Range,
+        compression: Compression,
+        destination: Span,
+    },
+}
+
+/// See the file's head.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) queue: Arc<QueueCore>,
+    pub(crate) entry: Token,
+    op: Op,
+    /// What the request wants: these bytes of the file, in this memory (for compressed ones, all of
+    /// the staging range).
+    offset: u64,
+    bytes: usize,
+    memory: Span,
+    next: Next,
+    /// The window being read: `window` bytes of memory, of which the first `lead` come before the
+    /// request's and `moved` have arrived.
+    window: Span,
+    window_offset: u64,
+    lead: usize,
+    moved: usize,
+    /// Holds the window when the destination cannot.
+    bounce: Option<Range>,
+    retries: u32,
+}
+
+/// What a completion means.
+pub(crate) enum Progress {
+    /// Push the operation: the rest, or the same again, or in another way.
+    Again,
+    /// The request's transfer is over.
+    Done(Outcome),
+}
+
+impl Transfer {
+    /// The transfer of `work`, or the work back if there is nothing to transfer.
+    pub(crate) fn new(
+        shared: &Shared,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        work: Work,
+    ) -> Result<Transfer, Work> {
+        let (direction, file, offset, bytes, memory, next) = match work {
+            Work::Transfer {
+                direction,
+                file,
+                offset,
+                span,
+            } => (direction, file, offset, span.bytes(), span, Next::Finish),
+            Work::ReadCompressed {
+                file,
+                offset,
+                bytes,
+                staging,
+                compression,
+                destination,
+            } => {
+                let memory = staging.span();
+                let next = Next::Decompress {
+                    staging,
+                    compression,
+                    destination,
+                };
+                (Direction::Read, file, offset, bytes, memory, next)
+            }
+            other => return Err(other),
+        };
+        let way = first_way(&file, direction, shared.file_mode, bytes);
+        let op = Op {
+            token: entry,
+            direction,
+            file,
+            way,
+            priority: queue.priority(),
+            offset,
+            span: memory,
+            staged: None,
+        };
+        let mut transfer = Transfer {
+            queue: Arc::clone(queue),
+            entry,
+            op,
+            offset,
+            bytes,
+            memory,
+            next,
+            window: memory,
+            window_offset: offset,
+            lead: 0,
+            moved: 0,
+            bounce: None,
+            retries: 0,
+        };
+        transfer.plan(shared, way);
+        Ok(transfer)
+    }
+
+    /// The operation to push, as `token`.
+    pub(crate) fn operation(&mut self, token: Token) -> &Op {
+        self.op.token = token;
+        &self.op
+    }
+
+    /// Its weight for those who limit what is in flight.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Starts (again) in the given way, or through the page cache if that cannot be.
+    fn plan(&mut self, shared: &Shared, way: Way) {
+        shared.free_staging(self.bounce.take());
+        self.moved = 0;
+        let placed = match way {
+            Way::Direct => self.place_window(&shared.staging),
+            _ => false,
+        };
+        if !placed {
+            self.lead = 0;
+            self.window_offset = self.offset;
+            self.window = self.memory.part(0, self.bytes);
+        }
+        self.op.way = match way {
+            Way::Direct if !placed => Way::Buffered,
+            way => way,
+        };
+        self.aim();
+    }
+
+    /// Finds a place for an aligned window; `false` if there is none.
+    fn place_window(&mut self, staging: &Staging) -> bool {
+        let Some(alignment) = self.op.file.alignment() else {
+            return false;
+        };
+        let Some(window) = Window::around(self.offset, self.bytes, alignment) else {
+            return false;
+        };
+        let place = match &self.next {
+            Next::Decompress { .. } => Some(self.memory),
+            Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
+            Next::Finish => {
+                self.bounce = staging.alloc_now(window.bytes);
+                self.bounce.as_ref().map(Range::span)
+            }
+        };
+        let place = place.filter(|place| {
+            place.bytes() >= window.bytes && place.address() % alignment.memory == 0
+        });
+        if let Some(place) = place {
+            self.lead = window.lead;
+            self.window_offset = window.offset;
+            self.window = place.part(0, window.bytes);
+        }
+        place.is_some()
+    }
+
+    /// Points the operation at what is still missing of the window.
+    fn aim(&mut self) {
+        let rest = self.window.bytes() - self.moved;
+        let most = match self.op.priority {
+            Priority::Low => OPERATION_BYTES_MAX_LOW,
+            _ => OPERATION_BYTES_MAX,
+        };
+        self.op.offset = self.window_offset + self.moved as u64;
+        self.op.span = self.window.part(self.moved, rest.min(most));
+        let staging = match (&self.next, &self.bounce) {
+            (Next::Decompress { staging, .. }, _) | (_, Some(staging)) => Some(staging),
+            _ => None,
+        };
+        self.op.staged = staging.map(|range| range.place(self.moved));
+    }
+
+    /// What the operation's completion means.
+    pub(crate) fn advance(&mut self, shared: &Shared, result: Result<usize, i32>) -> Progress {
+        match result {
+            Ok(bytes) => self.advance_by(shared, bytes),
+            // Not in the page cache.
+            Err(libc::EAGAIN) if self.op.way == Way::CachedOnly => self.try_next_way(shared),
+            Err(libc::EINTR | libc::EAGAIN) if self.retries < RETRIES_MAX => {
+                self.retries += 1;
+                Progress::Again
+            }
+            Err(libc::ECANCELED) => fail(self, Error::Cancelled),
+            Err(errno) if is_refusal(self.op.way, errno) => {
+                self.op.file.refuse(self.op.way, errno);
+                self.try_next_way(shared)
+            }
+            Err(errno) => fail(self, Error::from_io_errno(errno)),
+        }
+    }
+
+    fn advance_by(&mut self, shared: &Shared, bytes: usize) -> Progress {
+        let needed = self.lead + self.bytes;
+        self.moved += bytes;
+        if self.moved >= needed {
+            return Progress::Done(Ok(()));
+        }
+        if self.op.way == Way::CachedOnly {
+            return self.try_next_way(shared);
+        }
+        if bytes == 0 {
+            // The file has become shorter since its size was looked at; a device that takes nothing is
+            // full.
+            return fail(
+                self,
+                match self.op.direction {
+                    Direction::Read => Error::EndOfFile,
+                    Direction::Write => Error::Os(libc::ENOSPC),
+                },
+            );
+        }
+        if self.queue.is_cancelled(self.entry) {
+            return fail(self, Error::Cancelled);
+        }
+        self.retries = 0;
+        if self.op.way == Way::Direct && !self.is_aligned_at(self.moved) {
+            self.op.way = Way::Buffered;
+        }
+        self.aim();
+        Progress::Again
+    }
+
+    /// Whether a direct read may go on behind the first `moved` bytes of the window.
+    fn is_aligned_at(&self, moved: usize) -> bool {
+        self.op.file.alignment().is_some_and(|alignment| {
+            moved.is_multiple_of(alignment.offset) && moved.is_multiple_of(alignment.memory)
+        })
+    }
+
+    fn try_next_way(&mut self, shared: &Shared) -> Progress {
+        if self.queue.is_cancelled(self.entry) {
+            return fail(self, Error::Cancelled);
+        }
+        let way = self.op.file.way_after(self.op.way);
+        self.plan(shared, way);
+        Progress::Again
+    }
+
+    /// Passes the request on after its transfer; answers the outcome if nothing is left to do.
+    pub(crate) fn finish(self, shared: &Shared, outcome: Outcome) -> Option<Outcome> {
+        let (queue, entry) = (self.queue, self.entry);
+        match (self.next, outcome) {
+            (Next::Finish, Ok(())) => match self.bounce {
+                None => Some(Ok(())),
+                Some(bounce) => {
+                    let source = bounce.span().part(self.lead, self.bytes);
+                    shared
+                        .host
+                        .copy(shared, &queue, entry, source, Some(bounce), self.memory);
+                    None
+                }
+            },
+            (Next::Finish, Err(fault)) => {
+                shared.free_staging(self.bounce);
+                Some(Err(fault))
+            }
+            (
+                Next::Decompress {
+                    staging,
+                    compression,
+                    destination,
+                },
+                Ok(()),
+            ) => {
+                let source = staging.span().part(self.lead, self.bytes);
+                shared.decompress(
+                    &queue,
+                    entry,
+                    source,
+                    Some(staging),
+                    compression,
+                    destination,
+                );
+                None
+            }
+            (Next::Decompress { staging, .. }, Err(fault)) => {
+                shared.free_staging(Some(staging));
+                Some(Err(fault))
+            }
+        }
+    }
+}
+
+/// Writes go through the page cache: there, reads of the same file see them at once.
+fn first_way(file: &OpenFile, direction: Direction, mode: FileMode, bytes: usize) -> Way {
+    match direction {
+        Direction::Read => file.way(mode, bytes),
+        Direction::Write => Way::Buffered,
+    }
+}
+
+/// What a file system answers to a way of reading that it does not have.
+fn is_refusal(way: Way, errno: i32) -> bool {
+    matches!(way, Way::Direct | Way::DontCache | Way::CachedOnly)
+        && matches!(
+            errno,
+            libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS | libc::ENOTBLK | libc::ENOTTY
+        )
+}
+
+fn fail(transfer: &Transfer, error: Error) -> Progress {
+    let operation = match transfer.op.direction {
+        Direction::Read => "read",
+        Direction::Write => "write",
+    };
+    Progress::Done(Err(Fault::new(error, Subsystem::Io, operation)))
+}
+
+/// An aligned part of a file around the bytes of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Window {
+    offset: u64,
+    bytes: usize,
+    lead: usize,
+}
+
+impl Window {
+    /// `None` if it would reach past the end of all files.
+    fn around(offset: u64, bytes: usize, alignment: Alignment) -> Option<Window> {
+        let unit = alignment.offset as u64;
+        let lead = offset % unit;
+        let end = (offset + bytes as u64).checked_next_multiple_of(unit)?;
+        let start = offset - lead;
+        Some(Window {
+            offset: start,
+            bytes: usize::try_from(end - start).ok()?,
+            lead: lead as usize,
+        })
+    }
+
+    /// Whether it needs no more than `memory`, and can be read there.
+    fn is_exact(&self, memory: Span, alignment: Alignment) -> bool {
+        self.lead == 0
+            && self.bytes == memory.bytes()
+            && memory.address().is_multiple_of(alignment.memory)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALIGNMENT: Alignment = Alignment {
+        memory: 8,
+        offset: 512,
+    };
+
+    #[test]
+    fn windows_cover_their_bytes_and_no_more_than_they_must() {
+        let window = |offset, bytes| Window::around(offset, bytes, ALIGNMENT).unwrap();
+        let of = |offset, bytes, lead| Window {
+            offset,
+            bytes,
+            lead,
+        };
+        assert_eq!(window(0, 512), of(0, 512, 0));
+        assert_eq!(window(512, 1), of(512, 512, 0));
+        assert_eq!(window(511, 2), of(0, 1024, 511));
+        assert_eq!(window(1023, 513), of(512, 1024, 511));
+        assert_eq!(Window::around(u64::MAX - 1, 1, ALIGNMENT), None);
+    }
+
+    #[test]
+    fn only_some_errors_say_that_a_way_does_not_exist() {
+        assert!(is_refusal(Way::Direct, libc::EINVAL));
+        assert!(is_refusal(Way::DontCache, libc::EOPNOTSUPP));
+        assert!(!is_refusal(Way::Buffered, libc::EINVAL));
+        assert!(!is_refusal(Way::Direct, libc::EIO));
+        assert!(!is_refusal(Way::Direct, libc::EFAULT));
+    }
+}
