@@ -32,9 +32,25 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
-/// A ring is handed no more at once: the kernel copies what is cached before it answers, and something
-/// more urgent may come meanwhile.
-const SUBMIT_BYTES: usize = 1 << 20;
+
+/// How much a ring is handed at once.
+#[derive(Clone, Copy, Debug)]
+struct Portion {
+    requests: usize,
+    bytes: usize,
+}
+
+/// Reads that wait for a disk are handed over as they come.
+const PORTION: Portion = Portion {
+    requests: usize::MAX,
+    bytes: usize::MAX,
+};
+/// The kernel copies what is cached before it answers. With small portions the application hears of the
+/// first requests, and sends more, while this thread works on the next; and an urgent one waits less.
+const PORTION_CACHED: Portion = Portion {
+    requests: 16,
+    bytes: 256 << 10,
+};
 
 /// How much requests of one priority may have in flight.
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +94,8 @@ pub(crate) struct Driver {
     io: Io,
     active: Slots<Transfer>,
     loads: [Load; PRIORITY_COUNT],
-    /// Bytes pushed since the last submit.
-    pushed_bytes: usize,
+    /// Pushed since the last submit.
+    pushed: Load,
     started: Vec<Started>,
     completions: Vec<Completion>,
     finished: Vec<(Arc<QueueCore>, Token, Outcome)>,
@@ -102,7 +118,7 @@ impl Driver {
             io,
             active: Slots::new(room),
             loads: Default::default(),
-            pushed_bytes: 0,
+            pushed: Load::default(),
             started: Vec::with_capacity(room),
             completions: Vec::with_capacity(room),
             finished: Vec::with_capacity(room),
@@ -137,16 +153,16 @@ impl Driver {
     /// whether the ring was lost, and threads' ways are to be used from now on.
     fn run_ring(&mut self, shared: &Shared, index: usize) -> bool {
         while !shared.scheduler.is_stopped() || self.io.in_flight() > 0 {
-            while self.pushed_bytes < SUBMIT_BYTES && self.take(shared) {}
+            while self.portion_left() && self.take(shared) {}
             self.pass_on_cancels(shared);
-            let wait = self.pushed_bytes < SUBMIT_BYTES && self.falls_asleep(shared, index);
+            let wait = self.portion_left() && self.falls_asleep(shared, index);
             let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_memory();
             let timeout = idle.then_some(IDLE_RELEASE);
             let waited = self
                 .io
                 .submit_and_reap(wait, timeout, &mut self.completions);
-            self.pushed_bytes = 0;
             shared.scheduler.awake(index);
+            self.look_whether_cached();
             if self.io.is_over() {
                 self.io = Io::Threads(Threads::new());
                 self.complete(shared);
@@ -161,6 +177,24 @@ impl Driver {
         }
         self.io.release_buffers(&shared.staging);
         false
+    }
+
+    /// Whether more may be pushed before the next submit.
+    fn portion_left(&self) -> bool {
+        let portion = self.portion();
+        self.pushed.requests < portion.requests && self.pushed.bytes < portion.bytes
+    }
+
+    fn portion(&self) -> Portion {
+        if self.cached { PORTION_CACHED } else { PORTION }
+    }
+
+    /// What completes in the submit itself came from the page cache.
+    fn look_whether_cached(&mut self) {
+        let pushed = std::mem::take(&mut self.pushed).requests;
+        if pushed > 0 {
+            self.cached = self.completions.len() >= pushed && self.io.in_flight() < pushed;
+        }
     }
 
     /// Whether there is nothing to do until something happens. Looks a little longer when nothing is in
@@ -257,9 +291,13 @@ impl Driver {
     fn budget(&self, priority: usize) -> Budget {
         if self.io.waits() {
             let (share, load) = (SHARES[priority], self.loads[priority]);
+            let portion = self.portion();
+            let requests = (share.requests - load.requests)
+                .min(portion.requests.saturating_sub(self.pushed.requests));
             return Budget {
-                requests: self.io.room().min(share.requests - load.requests),
-                bytes: SUBMIT_BYTES.min(share.bytes - load.bytes),
+                requests: requests.min(self.io.room()),
+                bytes: (share.bytes - load.bytes)
+                    .min(portion.bytes.saturating_sub(self.pushed.bytes)),
                 threads: self.threads,
                 bytes_alone: 0,
             };
@@ -301,7 +339,8 @@ impl Driver {
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests += 1;
         load.bytes += transfer.bytes();
-        self.pushed_bytes += transfer.bytes();
+        self.pushed.requests += 1;
+        self.pushed.bytes += transfer.bytes();
         let token = self
             .active
             .insert(transfer)

@@ -13,13 +13,13 @@
 //! One of the few files that hold `unsafe`: pushing an operation promises that its memory stays.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use io_uring::types::{Fd, SubmitArgs, Timespec};
-use io_uring::{IoUring, Probe, opcode, squeue};
+use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 
 use super::file_table::FileTable;
 use super::{Completion, Direction, Op};
@@ -314,20 +314,10 @@ impl Uring {
             return self.reap_lost(done);
         }
         self.forget_files();
-        if wait && !self.wake_armed {
-            let entry =
-                opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32).build();
-            self.push_entry(entry.user_data(WAKE));
-            self.wake_armed = true;
-        }
+        self.arm_wake();
         let result = self.enter(wait, timeout);
         let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
-        let woken = self.collect(done);
-        if woken {
-            self.wake_armed = false;
-            self.stats.system_calls += 1;
-            crate::sys::eventfd_take(self.wake.as_fd());
-        }
+        self.collect(done);
         // EINTR, EAGAIN and EBUSY leave everything where it was: the next round submits again. Whatever
         // else goes wrong must not turn this into a loop without a rest.
         if let Err(error) = result
@@ -341,6 +331,19 @@ impl Uring {
             Waited::TimedOut
         } else {
             Waited::Woken
+        }
+    }
+
+    /// Lets each signal of the wake-up event complete something, so that a wait ends. The poll stays
+    /// until the kernel says otherwise, and nobody ever takes the event's count: a signal costs its
+    /// sender one system call and this thread none.
+    fn arm_wake(&mut self) {
+        if !self.wake_armed {
+            let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32)
+                .multi(true)
+                .build();
+            self.push_entry(entry.user_data(WAKE));
+            self.wake_armed = true;
         }
     }
 
@@ -359,13 +362,11 @@ impl Uring {
         result
     }
 
-    /// Takes completions; says whether the wake-up was among them.
-    fn collect(&mut self, done: &mut Vec<Completion>) -> bool {
-        let mut woken = false;
+    fn collect(&mut self, done: &mut Vec<Completion>) {
         self.cancels = 0;
         for entry in self.ring.completion() {
             match entry.user_data() {
-                WAKE => woken = true,
+                WAKE => self.wake_armed = cqueue::more(entry.flags()),
                 CANCEL => {}
                 number => {
                     self.in_flight -= 1;
@@ -378,7 +379,6 @@ impl Uring {
                 }
             }
         }
-        woken
     }
 
     /// The kernel takes nothing: for want of memory, so it is asked again a little later; or because
@@ -490,7 +490,7 @@ fn try_it() -> Result<(), String> {
         .find(|&(code, _)| !probe.is_supported(code))
     {
         return Err(format!(
-            "this kernel's io_uring has no {name}; Linux 5.11 or later has it"
+            "this kernel's io_uring has no {name}; Linux 5.13 or later has it"
         ));
     }
     drop(ring);
@@ -523,6 +523,11 @@ fn read_something() -> io::Result<()> {
     while done.is_empty() {
         uring.reap(true, None, &mut done);
     }
+    if !uring.wake_armed {
+        return Err(io::Error::other(
+            "it has no multishot poll, which Linux 5.13 has",
+        ));
+    }
     drop(uring);
     drop((op, destination));
     match done[0].result {
@@ -545,7 +550,7 @@ fn refusal(error: &io::Error) -> String {
              io_uring_setup, io_uring_enter and io_uring_register in the container's profile"
         }
         (Some(libc::ENOSYS), _) => {
-            "this kernel has none, or a sandbox hides it; Linux 5.11 or later without a filter has it"
+            "this kernel has none, or a sandbox hides it; Linux 5.13 or later without a filter has it"
         }
         (Some(libc::ENOMEM), _) => {
             "there is not enough lockable memory for a ring; raise `ulimit -l` (RLIMIT_MEMLOCK)"
