@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::sync::Once;
 
 use crate::io;
 
@@ -92,31 +93,44 @@ pub struct Choice {
 
 /// Chooses the backend for what was asked.
 pub fn choose(asked: Backend) -> Choice {
-    let why_not = |asked: Backend| {
-        if asked == Backend::Auto {
-            None
-        } else {
-            asked.unavailable()
-        }
-    };
-    let (backend, reason) = match (asked, why_not(asked)) {
-        // Threads are what has been measured to be right everywhere so far. A ring is not even tried
-        // unasked: there are sandboxes that end a process for it.
-        (Backend::Auto, _) => (
-            Backend::Cpu,
-            "automatic: pread threads work everywhere; io_uring is used when asked for".to_owned(),
-        ),
+    let (backend, reason) = match (asked, asked.unavailable()) {
+        (Backend::Auto, _) => match under_valgrind().or(Backend::IoUring.unavailable()) {
+            None => (
+                Backend::IoUring,
+                "automatic: io_uring works here, and keeps deep queues with few system calls"
+                    .to_owned(),
+            ),
+            Some(why) => (
+                Backend::Cpu,
+                format!("automatic: pread threads, because {why}"),
+            ),
+        },
         (asked, None) => (asked, "asked for".to_owned()),
         (asked, Some(why)) => (
             Backend::Cpu,
             format!("{asked} was asked for, but {why}; pread threads instead"),
         ),
     };
+    // Once, however many runtimes there are: whoever wonders about speed should find it in the log.
+    static TOLD: Once = Once::new();
+    if matches!(asked, Backend::Auto | Backend::IoUring) && backend == Backend::Cpu {
+        TOLD.call_once(|| log::warn!(target: "ds", "no io_uring: {reason}"));
+    }
     Choice {
         backend,
         decoder: Decoder::Host,
         reason,
     }
+}
+
+/// Why not to take a ring unasked under valgrind, which tells its programs by what it preloads.
+fn under_valgrind() -> Option<&'static str> {
+    let preloaded = std::env::var_os("LD_PRELOAD")?;
+    preloaded
+        .as_encoded_bytes()
+        .windows(9)
+        .any(|word| word == b"vgpreload")
+        .then_some("valgrind stops every thread while one waits in io_uring_enter")
 }
 
 #[cfg(test)]

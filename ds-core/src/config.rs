@@ -272,23 +272,15 @@ impl Config {
         }
     }
 
-    /// How many I/O threads that makes.
-    pub fn io_thread_count(&self) -> usize {
-        // Reads of cold files wait more than they work, so there are more threads than cores.
-        if self.io_threads == 0 {
-            (2 * cores()).clamp(4, 16)
-        } else {
-            self.io_threads.min(THREADS_MAX) as usize
-        }
-    }
-
-    /// How many rings that makes, one a thread. A ring is deep by itself; a second one lets cached
-    /// files be copied on two cores.
-    pub(crate) fn ring_count(&self) -> usize {
-        if self.io_threads == 0 {
-            (cores() / 4).clamp(1, 4)
-        } else {
-            self.io_threads.min(THREADS_MAX) as usize
+    /// How many I/O threads that makes with `backend` (one that was chosen, see [`crate::choose`]).
+    pub fn io_thread_count(&self, backend: Backend) -> usize {
+        match (self.io_threads, backend) {
+            // One ring is deep enough for any disk; more let cached files be copied on several cores, and
+            // sleep when there is little to do.
+            (0, Backend::IoUring) => cores().min(4),
+            // Reads of cold files wait more than they work, so there are more threads than cores.
+            (0, _) => (2 * cores()).clamp(4, 16),
+            (threads, _) => threads.min(THREADS_MAX) as usize,
         }
     }
 
@@ -346,7 +338,9 @@ mod tests {
     #[test]
     fn thread_counts_are_bounded() {
         let mut config = Config::default();
-        assert!((4..=16).contains(&config.io_thread_count()) && config.decode_thread_count() >= 1);
+        assert!((4..=16).contains(&config.io_thread_count(Backend::Cpu)));
+        assert!((1..=4).contains(&config.io_thread_count(Backend::IoUring)));
+        assert!(config.decode_thread_count() >= 1);
         assert!(
             config
                 .set_list("io_threads=1000,decode_threads=1000")
@@ -354,7 +348,10 @@ mod tests {
             "O-07: clamped, not refused"
         );
         assert_eq!(
-            (config.io_thread_count(), config.decode_thread_count()),
+            (
+                config.io_thread_count(Backend::IoUring),
+                config.decode_thread_count()
+            ),
             (64, 64)
         );
         config.decode_threads = -2;

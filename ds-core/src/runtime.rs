@@ -100,7 +100,7 @@ impl Runtime {
         });
         let scheduler = match choice.backend {
             Backend::IoUring => Scheduler::for_rings(ring_events(&config)?),
-            _ => Scheduler::new(config.io_thread_count()),
+            backend => Scheduler::new(config.io_thread_count(backend)),
         };
         let shared = Arc::new(Shared {
             file_mode: config.effective_file_mode(),
@@ -187,6 +187,11 @@ impl Runtime {
         self.shared().staging.stats()
     }
 
+    /// How many threads read and write.
+    pub fn io_thread_count(&self) -> usize {
+        self.config().io_thread_count(self.backend().backend)
+    }
+
     /// What the I/O threads have asked of the kernel so far.
     pub fn io_stats(&self) -> IoStats {
         let shared = self.shared();
@@ -222,11 +227,7 @@ impl Handle {
     fn start_threads(&mut self) -> Result<(), Error> {
         let config = &self.shared.config;
         let ring = self.shared.choice.backend == Backend::IoUring;
-        let io_threads = if ring {
-            config.ring_count()
-        } else {
-            config.io_thread_count()
-        };
+        let io_threads = config.io_thread_count(self.shared.choice.backend);
         for index in 0..io_threads {
             self.spawn("ds-io", move |shared| {
                 // A ring belongs to the thread that makes it.
@@ -278,7 +279,9 @@ impl Handle {
 /// One event for each ring.
 fn ring_events(config: &Config) -> Result<Vec<Arc<OwnedFd>>, Error> {
     let event = |_| Ok(Arc::new(sys::eventfd()?));
-    (0..config.ring_count()).map(event).collect()
+    (0..config.io_thread_count(Backend::IoUring))
+        .map(event)
+        .collect()
 }
 
 /// A ring for this thread. It worked when the backend was chosen; if it does not any more (memory ran

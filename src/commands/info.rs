@@ -80,7 +80,12 @@ fn limits(config: &Config) -> [(&'static str, String); 4] {
                 ui::bytes(config.staging_bytes.into())
             ),
         ),
-        ("I/O threads", config.io_thread_count().to_string()),
+        (
+            "I/O threads",
+            config
+                .io_thread_count(choose(config.backend).backend)
+                .to_string(),
+        ),
         ("decode threads", config.decode_thread_count().to_string()),
     ]
 }
@@ -226,7 +231,7 @@ fn as_json(config: &Config, file: Option<Facts>) -> Value {
             "queue_capacity_min": CAPACITY_MIN,
             "queue_capacity_max": CAPACITY_MAX,
             "staging_bytes": config.staging_bytes,
-            "io_threads": config.io_thread_count(),
+            "io_threads": config.io_thread_count(choice.backend),
             "decode_threads": config.decode_thread_count(),
         },
         "options": Map::from_iter(options),

@@ -472,6 +472,13 @@ pub(crate) fn probe() -> Result<(), &'static str> {
 }
 
 fn try_it() -> Result<(), String> {
+    if crate::sys::is_filtered() && !crate::sys::survives_ring_calls() {
+        return Err(
+            "a seccomp filter ends processes that call io_uring_setup; allow \
+                    io_uring_setup, io_uring_enter and io_uring_register in its profile"
+                .to_owned(),
+        );
+    }
     let ring = build(true)
         .or_else(|_| build(false))
         .map_err(|error| refusal(&error))?;

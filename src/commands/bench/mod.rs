@@ -144,8 +144,8 @@ impl Load {
         if self.threads > 0 {
             config.io_threads = self.threads;
         }
-        let threads = config.io_thread_count();
         let runtime = ui::runtime(config)?;
+        let threads = runtime.io_thread_count();
         self.check_backend(&runtime)?;
         let batch_pieces = match self.batch {
             // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the
