@@ -98,7 +98,7 @@ pub(crate) struct Driver {
     pushed: Load,
     started: Vec<Started>,
     completions: Vec<Completion>,
-    finished: Vec<(Arc<QueueCore>, Token, Outcome)>,
+    finished: Finished,
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
@@ -121,7 +121,10 @@ impl Driver {
             pushed: Load::default(),
             started: Vec::with_capacity(room),
             completions: Vec::with_capacity(room),
-            finished: Vec::with_capacity(room),
+            finished: Finished {
+                queue: None,
+                outcomes: Vec::with_capacity(room),
+            },
             cancel_epoch: 0,
             threads,
             cached: !blocking,
@@ -242,7 +245,7 @@ impl Driver {
         while let Some(completion) = self.completions.pop() {
             self.on_completion(shared, completion);
         }
-        self.flush();
+        self.finished.flush();
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
@@ -283,7 +286,7 @@ impl Driver {
         }
         self.started = started;
         // What ended without any I/O must be told now: a ring may wait next.
-        self.flush();
+        self.finished.flush();
         true
     }
 
@@ -376,39 +379,45 @@ impl Driver {
         let Some(transfer) = self.active.get_mut(token) else {
             return;
         };
-        match transfer.advance(shared, completion.result) {
-            Progress::Again => self.push(shared, token),
-            Progress::Done(outcome) => {
-                let transfer = self.active.remove(token).expect("just seen");
-                self.end(shared, transfer, outcome);
-            }
-        }
-    }
-
-    fn end(&mut self, shared: &Shared, transfer: Transfer, outcome: Outcome) {
+        let outcome = match transfer.advance(shared, completion.result) {
+            Progress::Again => return self.push(shared, token),
+            Progress::Done(outcome) => outcome,
+        };
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
-        let (queue, entry) = (Arc::clone(&transfer.queue), transfer.entry);
         if let Some(outcome) = transfer.finish(shared, outcome) {
-            self.finished.push((queue, entry, outcome));
+            self.finished.add(&transfer.queue, transfer.entry, outcome);
         }
+        self.active.free(token);
+    }
+}
+
+/// Requests that are done, of one queue at a time: one lock for all of them.
+#[derive(Debug, Default)]
+struct Finished {
+    queue: Option<Arc<QueueCore>>,
+    outcomes: Vec<(Token, Outcome)>,
+}
+
+impl Finished {
+    fn add(&mut self, queue: &Arc<QueueCore>, entry: Token, outcome: Outcome) {
+        if self
+            .queue
+            .as_ref()
+            .is_none_or(|other| !Arc::ptr_eq(other, queue))
+        {
+            self.flush();
+            self.queue = Some(Arc::clone(queue));
+        }
+        self.outcomes.push((entry, outcome));
     }
 
-    /// Completes what is finished, one lock for each run of requests of one queue.
+    /// Completes them.
     fn flush(&mut self) {
-        while let Some((queue, _, _)) = self.finished.first() {
-            let queue = Arc::clone(queue);
-            let run = self
-                .finished
-                .iter()
-                .take_while(|(other, _, _)| Arc::ptr_eq(other, &queue))
-                .count();
-            queue.complete(
-                self.finished
-                    .drain(..run)
-                    .map(|(_, entry, outcome)| (entry, outcome)),
-            );
+        // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
+        if let Some(queue) = self.queue.take() {
+            queue.complete(self.outcomes.drain(..));
         }
     }
 }

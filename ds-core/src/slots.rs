@@ -113,6 +113,18 @@ impl<T> Slots<T> {
         }
     }
 
+    /// Drops it where it is; its token reaches nothing from now on.
+    pub(crate) fn free(&mut self, token: Token) {
+        if let Some(slot) = self.slots.get_mut(token.index as usize)
+            && slot.generation == token.generation
+            && slot.value.is_some()
+        {
+            slot.value = None;
+            slot.generation = slot.generation.checked_add(1).unwrap_or(1);
+            self.free.push(token.index);
+        }
+    }
+
     /// Takes it out; its token reaches nothing from now on.
     pub(crate) fn remove(&mut self, token: Token) -> Option<T> {
         let slot = self.slots.get_mut(token.index as usize)?;

@@ -277,22 +277,22 @@ impl Transfer {
         Progress::Again
     }
 
-    /// Passes the request on after its transfer; answers the outcome if nothing is left to do.
-    pub(crate) fn finish(self, shared: &Shared, outcome: Outcome) -> Option<Outcome> {
-        let (queue, entry) = (self.queue, self.entry);
-        match (self.next, outcome) {
-            (Next::Finish, Ok(())) => match self.bounce {
+    /// Passes the request on after its transfer, once; answers the outcome if nothing is left to do.
+    pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Option<Outcome> {
+        let (queue, entry) = (&self.queue, self.entry);
+        match (std::mem::replace(&mut self.next, Next::Finish), outcome) {
+            (Next::Finish, Ok(())) => match self.bounce.take() {
                 None => Some(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
                     shared
                         .host
-                        .copy(shared, &queue, entry, source, Some(bounce), self.memory);
+                        .copy(shared, queue, entry, source, Some(bounce), self.memory);
                     None
                 }
             },
             (Next::Finish, Err(fault)) => {
-                shared.free_staging(self.bounce);
+                shared.free_staging(self.bounce.take());
                 Some(Err(fault))
             }
             (
@@ -305,7 +305,7 @@ impl Transfer {
             ) => {
                 let source = staging.span().part(self.lead, self.bytes);
                 shared.decompress(
-                    &queue,
+                    queue,
                     entry,
                     source,
                     Some(staging),
