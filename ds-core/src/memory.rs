@@ -15,12 +15,20 @@ use crate::sys;
 
 /// A range of memory that a request may use until it completes.
 ///
-/// Copyable like the pointer it is. The promise is made once, to [`Span::new`].
+/// Copyable like the pointer it is. The promise is made once, to [`Span::new`]. Laid out as `struct
+/// iovec`, so that spans are the parts of a vectored read as they lie.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(C)]
 pub struct Span {
     start: *mut u8,
     bytes: usize,
 }
+
+const _: () = {
+    assert!(size_of::<Span>() == size_of::<libc::iovec>());
+    assert!(std::mem::offset_of!(Span, start) == std::mem::offset_of!(libc::iovec, iov_base));
+    assert!(std::mem::offset_of!(Span, bytes) == std::mem::offset_of!(libc::iovec, iov_len));
+};
 
 // SAFETY: the promise made to `Span::new` holds for whichever thread touches the bytes.
 unsafe impl Send for Span {}

@@ -90,6 +90,8 @@ pub struct IoStats {
     pub registered_files: u64,
     /// Of the operations, those into memory that is registered with its ring.
     pub registered_buffers: u64,
+    /// Of the operations, those read together with their neighbours in the file.
+    pub vectored: u64,
     /// Of the operations, those past the page cache.
     pub direct: u64,
     /// System calls that woke an I/O thread.
@@ -102,6 +104,7 @@ impl std::ops::AddAssign for IoStats {
         self.system_calls += other.system_calls;
         self.registered_files += other.registered_files;
         self.registered_buffers += other.registered_buffers;
+        self.vectored += other.vectored;
         self.direct += other.direct;
         self.wakes += other.wakes;
     }

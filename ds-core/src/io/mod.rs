@@ -18,6 +18,7 @@ use crate::stats::IoStats;
 
 mod faulty;
 mod file_table;
+mod runs;
 pub(crate) mod sim;
 pub(crate) mod threads;
 pub(crate) mod uring;

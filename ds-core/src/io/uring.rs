@@ -22,6 +22,7 @@ use io_uring::types::{Fd, SubmitArgs, Timespec};
 use io_uring::{IoUring, Probe, cqueue, opcode, squeue};
 
 use super::file_table::FileTable;
+use super::runs::{Closed, Runs, Target};
 use super::{Completion, Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{OpenFile, Way};
@@ -44,6 +45,9 @@ const REGISTERED_BYTES_MAX: usize = 4 << 20;
 const WAKE: u64 = u64::MAX;
 /// The completion of a cancellation.
 const CANCEL: u64 = u64::MAX - 1;
+/// Marks the number of a run. A token's lower half is an index below [`DEPTH`].
+const RUN: u64 = 1 << 31;
+const _: () = assert!((DEPTH as u64) < RUN);
 
 /// One thread's ring.
 pub(crate) struct Uring {
@@ -59,6 +63,7 @@ pub(crate) struct Uring {
     /// The kernel does not know the ring any more: its descriptor was closed by somebody else.
     lost: bool,
     files: FileTable,
+    runs: Runs,
     buffer: Registered,
     /// `ioprio` of each priority, lowest first.
     io_priorities: [u16; PRIORITY_COUNT],
@@ -110,6 +115,7 @@ impl Uring {
             pushed: Vec::with_capacity(2 * DEPTH as usize),
             lost: false,
             files,
+            runs: Runs::new(DEPTH as usize),
             buffer: Registered::Nothing,
             io_priorities: io_priorities(crate::sys::may_use_realtime_io()),
             stats: IoStats::default(),
@@ -140,14 +146,59 @@ impl Uring {
         assert!(self.room() > 0, "pushed without room");
         self.stats.operations += 1;
         self.stats.direct += u64::from(op.way == Way::Direct);
-        let entry = match self.registered_file(&op.file, op.way) {
-            Some(place) => self
-                .entry(op, Fd(place as i32))
-                .flags(squeue::Flags::FIXED_FILE),
-            None => self.entry(op, Fd(op.file.fd(op.way).as_raw_fd())),
-        };
-        self.push_entry(entry.user_data(op.token.to_u64()));
         self.in_flight += 1;
+        let target = self.target(&op.file, op.way);
+        if self.runs.join(op, target) {
+            return;
+        }
+        self.push_run();
+        if self.is_registered_buffer(op) || !self.runs.start(op, target) {
+            let entry = self.entry(op, Fd(target.number));
+            self.push_entry(on(target, entry).user_data(op.token.to_u64()));
+        }
+    }
+
+    /// Pushes the reads that were kept back for neighbours to join.
+    fn push_run(&mut self) {
+        let (open, entry) = match self.runs.close() {
+            None => return,
+            Some(Closed::Single(open, token, span)) => {
+                let bytes = span.bytes().min(BYTES_MAX) as u32;
+                let entry = opcode::Read::new(Fd(open.target.number), span.as_ptr(), bytes)
+                    .offset(open.offset)
+                    .ioprio(self.io_priorities[open.priority as usize])
+                    .build();
+                (open, entry.user_data(token.to_u64()))
+            }
+            Some(Closed::Several(open, number, range)) => {
+                let parts = self.runs.parts(range);
+                self.stats.vectored += parts.len() as u64;
+                let entry = opcode::Readv::new(
+                    Fd(open.target.number),
+                    parts.as_ptr().cast(),
+                    parts.len() as u32,
+                )
+                .offset(open.offset)
+                .ioprio(self.io_priorities[open.priority as usize])
+                .build();
+                (open, entry.user_data(RUN | u64::from(number)))
+            }
+        };
+        self.push_entry(on(open.target, entry));
+    }
+
+    /// The file as the ring knows it.
+    fn target(&mut self, file: &OpenFile, way: Way) -> Target {
+        match self.registered_file(file, way) {
+            Some(place) => Target {
+                number: place as i32,
+                registered: true,
+            },
+            None => Target {
+                number: file.fd(way).as_raw_fd(),
+                registered: false,
+            },
+        }
     }
 
     /// The file's place among the registered ones.
@@ -280,8 +331,9 @@ impl Uring {
     fn push_entry(&mut self, entry: squeue::Entry) {
         loop {
             // SAFETY: the memory of a read or write is its request's, which completes after this
-            // operation does (`Drop` waits for those left); polls and cancellations have none. The
-            // descriptor, or its registration, is held by the driver until then.
+            // operation does (`Drop` waits for those left); polls and cancellations have none. The parts of
+            // a vectored read lie still until the kernel has taken it. The descriptor, or its
+            // registration, is held by the driver until then.
             if unsafe { self.ring.submission().push(&entry) }.is_ok() {
                 self.pushed.push(entry.get_user_data());
                 return;
@@ -294,6 +346,7 @@ impl Uring {
     }
 
     pub(super) fn cancel(&mut self, token: Token) {
+        self.push_run();
         // One cancellation an operation is enough, and keeps completions countable.
         if self.cancels < self.in_flight {
             self.cancels += 1;
@@ -314,6 +367,7 @@ impl Uring {
             return self.reap_lost(done);
         }
         self.forget_files();
+        self.push_run();
         self.arm_wake();
         let result = self.enter(wait, timeout);
         let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
@@ -359,6 +413,9 @@ impl Uring {
         };
         let left = self.ring.submission().len();
         self.pushed.drain(..self.pushed.len() - left);
+        if left == 0 {
+            self.runs.taken();
+        }
         result
     }
 
@@ -369,13 +426,9 @@ impl Uring {
                 WAKE => self.wake_armed = cqueue::more(entry.flags()),
                 CANCEL => {}
                 number => {
-                    self.in_flight -= 1;
                     let result = entry.result();
                     let result = usize::try_from(result).map_err(|_| -result);
-                    done.push(Completion {
-                        token: Token::from_u64(number),
-                        result,
-                    });
+                    self.in_flight -= land(&mut self.runs, number, result, done);
                 }
             }
         }
@@ -401,18 +454,41 @@ impl Uring {
     /// What the kernel took still completes; what it did not take is to be done again, elsewhere.
     fn reap_lost(&mut self, done: &mut Vec<Completion>) -> Waited {
         self.collect(done);
+        self.push_run();
         for number in self.pushed.drain(..).filter(|&n| n != WAKE && n != CANCEL) {
-            self.in_flight -= 1;
-            done.push(Completion {
-                token: Token::from_u64(number),
-                result: Err(libc::EAGAIN),
-            });
+            self.in_flight -= land(&mut self.runs, number, Err(libc::EAGAIN), done);
         }
         if self.in_flight > 0 {
             std::thread::sleep(REST);
         }
         Waited::Woken
     }
+}
+
+/// Sets whether the entry's file is a registered one.
+fn on(target: Target, entry: squeue::Entry) -> squeue::Entry {
+    if target.registered {
+        entry.flags(squeue::Flags::FIXED_FILE)
+    } else {
+        entry
+    }
+}
+
+/// Turns a completion into those of its operations; answers how many.
+fn land(
+    runs: &mut Runs,
+    number: u64,
+    result: Result<usize, i32>,
+    done: &mut Vec<Completion>,
+) -> usize {
+    if number & RUN != 0 {
+        return runs.land(number as u32 & !(RUN as u32), result, done);
+    }
+    done.push(Completion {
+        token: Token::from_u64(number),
+        result,
+    });
+    1
 }
 
 /// How long to wait before asking a kernel again that had no memory.
@@ -488,6 +564,7 @@ fn try_it() -> Result<(), String> {
         .map_err(|error| format!("its probe failed: {error}"))?;
     let needed = [
         (opcode::Read::CODE, "READ"),
+        (opcode::Readv::CODE, "READV"),
         (opcode::Write::CODE, "WRITE"),
         (opcode::PollAdd::CODE, "POLL_ADD"),
         (opcode::AsyncCancel::CODE, "ASYNC_CANCEL"),

@@ -27,6 +27,7 @@ crate::semantic_tests! {
     copies_copy;
     source_and_destination_are_apart;
     wild_pointers_become_errors;
+    neighbours_fail_apart;
     a_file_that_shrinks_ends_early;
     a_file_that_grows_is_seen;
 }
@@ -421,6 +422,43 @@ fn source_and_destination_are_apart(rig: &Rig) {
 }
 
 /// A wild destination or source is an error of its request, where the kernel can tell.
+/// Reads of adjacent bytes may be carried out as one; each still has a result of its own.
+fn neighbours_fail_apart(rig: &Rig) {
+    const BYTES: usize = 512;
+    const COUNT: usize = 50;
+    let first = SAMPLE_BYTES - (COUNT - 5) * BYTES; // the last five end behind the file
+    let (queue, file) = (rig.queue(), sample_file());
+    let mut buffers: Vec<_> = (0..COUNT).map(|_| untouched(BYTES)).collect();
+    let results = StatusArray::new(COUNT as u32, None);
+    let is_wild = |index: usize| index % 20 == 7;
+    for (index, buffer) in buffers.iter_mut().enumerate() {
+        let offset = (first + index * BYTES) as u64;
+        let request = if is_wild(index) {
+            // SAFETY: as below, nothing is there.
+            let wild = unsafe { Span::new(std::ptr::without_provenance_mut(0x1000), BYTES) };
+            Request::read(&file, offset, BYTES as u32, wild)
+        } else {
+            read(&file, offset, buffer)
+        };
+        queue.enqueue_request(request);
+        queue.enqueue_status(Some(&results), index as u32);
+    }
+    queue.submit();
+    for (index, buffer) in buffers.iter_mut().enumerate() {
+        let result = rig.wait(&results, index as u32);
+        if index >= COUNT - 5 {
+            assert_eq!(result, code(Error::EndOfFile), "request {index}");
+            assert!(is_untouched(buffer));
+        } else if is_wild(index) {
+            assert_eq!(result, code(Error::AccessViolation), "request {index}");
+        } else {
+            assert_ok(result);
+            let expected = sample(first + index * BYTES, BYTES);
+            assert_eq!(buffer.bytes().unwrap(), expected, "request {index}");
+        }
+    }
+}
+
 fn wild_pointers_become_errors(rig: &Rig) {
     if rig.seed > 20 {
         return; // nothing here depends on the seed
