@@ -232,6 +232,19 @@ fn what_cannot_be_measured_is_a_clear_error() {
     let error = fails(folder.path(), &["--corpus", "many"]);
     assert!(error.contains("more than 64"), "{error}");
 
+    let trivial = folder.path().join("trivial");
+    fs::create_dir(&trivial).expect("a folder");
+    fs::write(trivial.join("zeros"), [0; 60_000]).expect("a file");
+    let arguments = ["--corpus", "trivial", "--reps", "1", "--svg", "o.svg"];
+    ok(folder.path(), &arguments);
+    let svg = fs::read_to_string(folder.path().join("o.svg"));
+    check_xml(&svg.expect("it is there"));
+    let error = fails(
+        folder.path(),
+        &["--corpus", "trivial", "--reps", "1", "--json"],
+    );
+    assert!(error.contains("no class has anything"), "{error}");
+
     // Said before anything is measured.
     let error = fails(folder.path(), &["--svg", "none/o.svg", "--reps", "1000"]);
     assert!(error.contains("none"), "{error}");

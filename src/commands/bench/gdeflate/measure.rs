@@ -373,12 +373,15 @@ pub(super) struct Curve {
 /// # Errors
 /// A codec that fails, and those of `step`, which is told of every level of every sample.
 pub(super) fn curves(
-    samples: &[&[u8]],
+    samples: &[Vec<u8>],
     codecs: &[Box<dyn Codec>],
     repetitions: usize,
     wanted: &dyn Fn(u8) -> bool,
-    step: &dyn Fn() -> Result<()>,
+    step: &dyn Fn(&[u8]) -> Result<()>,
 ) -> Result<Vec<Curve>> {
+    if samples.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut curves: Vec<(&dyn Codec, Curve)> = codecs
         .iter()
         .filter_map(|codec| Some((codec.as_ref(), Curve::start(codec.as_ref(), wanted)?)))
@@ -390,7 +393,7 @@ pub(super) fn curves(
                 // Geometric means: sums of logarithms until all are there.
                 point.ratio += ratio.ln() / samples.len() as f64;
                 point.mb_s += mb_s.ln() / samples.len() as f64;
-                step()?;
+                step(data)?;
             }
         }
     }
@@ -453,4 +456,144 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ops::RangeInclusive;
+
+    /// Copies, with a flaw.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Flawed {
+        /// None.
+        No,
+        /// It gives up on every tile that begins with 1.
+        GivesUp,
+        /// A byte comes out wrong.
+        Wrong,
+        /// It says that it cannot.
+        Refuses,
+        /// It makes something else each time.
+        Moody,
+    }
+
+    /// A coder: the flaw, the last tile made, the tiles to read, and how many tiles it made.
+    struct Coder(Flawed, Vec<u8>, Arc<Packed>, u8);
+
+    impl Codec for Flawed {
+        fn name(&self) -> &str {
+            if *self == Flawed::No {
+                ENGINE
+            } else {
+                "flawed"
+            }
+        }
+
+        fn reads(&self) -> Reads {
+            Reads::Own
+        }
+
+        fn levels(&self) -> Option<RangeInclusive<u8>> {
+            Some(1..=2)
+        }
+
+        fn level_like(&self, _: u8) -> u8 {
+            2
+        }
+
+        fn encoder(&self, _: u8) -> Result<Box<dyn Encode>> {
+            Ok(Box::new(Coder(*self, Vec::new(), Arc::default(), 0)))
+        }
+
+        fn decoder(&self, packed: &Arc<Packed>) -> Result<Box<dyn Decode>> {
+            Ok(Box::new(Coder(*self, Vec::new(), Arc::clone(packed), 0)))
+        }
+    }
+
+    impl Encode for Coder {
+        fn encode(&mut self, tile: &[u8]) -> Option<&[u8]> {
+            if self.0 == Flawed::GivesUp && tile[0] == 1 {
+                return None;
+            }
+            self.1.clear();
+            self.1.extend(tile);
+            self.3 += 1;
+            // Behind the content, where no decoder looks.
+            self.1
+                .push(if self.0 == Flawed::Moody { self.3 } else { 0 });
+            Some(&self.1)
+        }
+    }
+
+    impl Decode for Coder {
+        fn decode(&mut self, index: usize, output: &mut [u8]) -> bool {
+            let tile = self
+                .2
+                .compressed(index)
+                .expect("never asked for a stored tile");
+            output.copy_from_slice(&tile[..output.len()]);
+            output[0] ^= u8::from(self.0 == Flawed::Wrong);
+            self.0 != Flawed::Refuses
+        }
+    }
+
+    fn measure(flawed: Flawed, threads: usize) -> Result<Vec<Row>> {
+        let plan = Plan {
+            level: 9,
+            threads,
+            decodes: 2,
+            encodes: 2,
+        };
+        let data: Vec<u8> = (0..5 * TILE_BYTES + 3)
+            .map(|at| (at / TILE_BYTES) as u8)
+            .collect();
+        class(
+            &data,
+            &[Box::new(Flawed::No), Box::new(flawed)],
+            &plan,
+            &|| Ok(()),
+        )
+    }
+
+    #[test]
+    fn what_comes_out_wrong_does_not_count() {
+        for threads in [1, 3] {
+            for (flawed, why) in [
+                (Flawed::Wrong, "flawed decodes to something else"),
+                (Flawed::Refuses, "flawed decodes to something else"),
+                (Flawed::Moody, "flawed does not make the same"),
+            ] {
+                let error = measure(flawed, threads)
+                    .err()
+                    .expect("an error")
+                    .to_string();
+                assert!(error.contains(why), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_tile_that_is_given_up_is_stored_and_counted() {
+        for threads in [1, 3] {
+            let rows = measure(Flawed::GivesUp, threads).expect("it measures");
+            let sizes = |row: &Row| (row.content_bytes, row.compressed_bytes, row.stored_count);
+            let content = 5 * TILE_BYTES + 3;
+            assert_eq!(sizes(&rows[0]), (content, content + 6, 0));
+            assert_eq!(sizes(&rows[1]), (content, content + 5, 1));
+            assert!(rows.iter().all(|row| row.level == Some(2)));
+            let many = rows[1].encode.expect("it encodes").threads_mb_s;
+            assert_eq!(many.is_some(), threads > 1);
+            assert!(
+                rows[1].decode.to_reference.is_none(),
+                "there is no reference"
+            );
+        }
+    }
+
+    #[test]
+    fn medians_are_in_the_middle() {
+        assert_eq!(median([3.0, 1.0, 2.0].into_iter()), 2.0);
+        assert_eq!(median([5.0].into_iter()), 5.0);
+    }
 }

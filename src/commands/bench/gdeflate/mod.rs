@@ -22,8 +22,9 @@ use ds_tool::{Error, Result};
 use tempfile::NamedTempFile;
 
 use crate::ui::{self, Progress};
+use codec::Codec;
 use corpus::Class;
-use measure::Plan;
+use measure::{Curve, Plan};
 use report::{Figures, Report};
 
 const WHAT: &str = "bench gdeflate";
@@ -83,26 +84,44 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     }
     drop(progress);
 
-    let mut curves = Vec::new();
-    if arguments.wants_curves() {
-        let counting = classes.iter().zip(&figures);
-        let counting = counting.filter(|(_, figures)| !figures.is_trivial());
-        let samples: Vec<Vec<u8>> = counting.map(|(class, _)| sample(&class.data)).collect();
-        let samples: Vec<&[u8]> = samples.iter().map(Vec::as_slice).collect();
-        let progress = Progress::new(0);
-        // With --small only every third level, but always the one that was asked for.
-        let small = |level: u8| level == 1 || level.is_multiple_of(3) || level == plan.level;
-        let wanted = |level: u8| !arguments.small || small(level);
-        let step = || progress.add(0);
-        curves = measure::curves(&samples, &codecs, CURVE_REPETITIONS, &wanted, &step)?;
-    }
+    let curves = match arguments.wants_curves() {
+        true => curves(arguments, &classes, &figures, &codecs)?,
+        false => Vec::new(),
+    };
     let report = Report::new(&plan, figures, curves);
     ui::print(&report.text())?;
     outputs.write(&report)?;
     match arguments.json {
+        // Numbers that mean nothing are no line for a history.
+        Some(None) if report.means.is_empty() => {
+            Err(Error::plain(WHAT, "no class has anything to decode"))
+        }
         Some(None) => ui::print(&format!("{}\n", report.summary())),
         _ => Ok(()),
     }
+}
+
+/// Every encoder at its levels, over some tiles of each class that is not trivial.
+fn curves(
+    arguments: &Arguments,
+    classes: &[Class],
+    figures: &[Figures],
+    codecs: &[Box<dyn Codec>],
+) -> Result<Vec<Curve>> {
+    let counting = classes.iter().zip(figures);
+    let counting = counting.filter(|(_, figures)| !figures.is_trivial());
+    let samples: Vec<Vec<u8>> = counting.map(|(class, _)| sample(&class.data)).collect();
+    // With --small only every third level, but always the one that was asked for.
+    let small = |level: u8| level == 1 || level.is_multiple_of(3) || level == arguments.level;
+    let wanted = |level: u8| !arguments.small || small(level);
+
+    let levels = codecs.iter().filter_map(|codec| codec.levels()).flatten();
+    let levels = levels.filter(|&level| wanted(level)).count() as u64;
+    let bytes = |sample: &[u8]| sample.len() as u64;
+    let total: u64 = samples.iter().map(|sample| bytes(sample)).sum();
+    let progress = Progress::new(total * levels);
+    let step = |sample: &[u8]| progress.add(bytes(sample));
+    measure::curves(&samples, codecs, CURVE_REPETITIONS, &wanted, &step)
 }
 
 impl Arguments {

@@ -324,3 +324,52 @@ fn put_speeds(value: &mut Value, level: Option<u8>, decode: Speed, encode: Optio
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(name: &str, compressed_bytes: usize, mb_s: f64) -> Figures {
+        let speed = Speed {
+            mb_s,
+            to_reference: Some(mb_s / 100.0),
+            threads_mb_s: None,
+        };
+        let row = Row {
+            codec: ENGINE.to_owned(),
+            level: Some(9),
+            content_bytes: 1000,
+            compressed_bytes,
+            stored_count: 0,
+            decode: speed,
+            encode: Some(speed),
+        };
+        Figures {
+            name: name.to_owned(),
+            origin: String::new(),
+            rows: vec![row],
+        }
+    }
+
+    #[test]
+    fn means_are_geometric_and_over_what_counts() {
+        let classes = [
+            figures("a", 500, 100.0),
+            figures("b", 125, 400.0),
+            figures("noise", 1000, 1e6),
+            figures("zeros", 2, 1e6),
+        ];
+        let means = means(&classes);
+        let [mean] = &means[..] else {
+            panic!("one codec: {}", means.len())
+        };
+        let close = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-9;
+        assert!(close(mean.ratio, 4.0) && close(mean.decode.mb_s, 200.0));
+        assert!(
+            mean.decode
+                .to_reference
+                .is_some_and(|ratio| close(ratio, 2.0))
+        );
+        assert!(mean.decode.threads_mb_s.is_none());
+    }
+}
