@@ -21,25 +21,42 @@ pub(crate) fn files(total_bytes: usize) -> impl Iterator<Item = SampleFile> {
         ("zeros.bin", 6, zeros),
     ];
     kinds.into_iter().map(move |(name, parts, make)| {
-        let mut bytes = make(&mut Random(0x9E37_79B9_7F4A_7C15), total_bytes / 64 * parts);
+        let mut bytes = make(&mut Random::new(1), total_bytes / 64 * parts);
         bytes.truncate(total_bytes / 64 * parts);
         SampleFile { name, bytes }
     })
 }
 
 /// Marsaglia's xorshift with 64 bits: fast, and good enough to look like data.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    /// The same numbers for the same seed.
+    pub(crate) fn new(seed: u64) -> Random {
+        // Multiplied, since small seeds begin with small numbers; odd, since 0 would stay 0.
+        Random(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    /// 64 bits, never all 0.
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0
     }
 
+    /// Below `end`, which is at most 2^32; every number as often.
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        ((self.next() >> 32) * end) >> 32
+    }
+
+    /// From 0 to less than 1.
+    pub(crate) fn unit(&mut self) -> f32 {
+        (self.next() >> 40) as f32 / (1u32 << 24) as f32
+    }
+
     /// Below `end`, small numbers more often: a product of two draws.
-    fn skewed(&mut self, end: u64) -> u64 {
+    pub(crate) fn skewed(&mut self, end: u64) -> u64 {
         let draws = self.next();
         ((draws >> 48) * (draws >> 32 & 0xFFFF) * end) >> 32
     }

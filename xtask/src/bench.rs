@@ -13,7 +13,8 @@ use std::io::Write;
 use std::path::Path;
 
 /// A benchmark: the name its metrics are filed under, and the command, run in the repository root. Its first
-/// word is a program that the release build made, so that what is measured is what ships.
+/// word is a program that the release build made, so that what is measured is what ships; but for `ds-peers`,
+/// which is `ds` with other codecs to compare with.
 struct Benchmark {
     name: &'static str,
     command: &'static str,
@@ -37,6 +38,7 @@ const BENCHMARKS: &[Benchmark] = &[
         "pipeline_warm_gdeflate_512k",
         "ds bench --warm --codec gdeflate --request-kib 512 --depth 64 --seconds 8 --json",
     ),
+    benchmark("gdeflate", "ds-peers bench gdeflate --small --json"),
     benchmark("decode", "examples/bench_decode --json"),
     benchmark("encode_1", "examples/bench_encode --json -l 1 -m 2"),
     benchmark("encode_9", "examples/bench_encode --json -l 9 -m 2"),
@@ -57,6 +59,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         [one] if one == "--record" => true,
         _ => return Err("usage: cargo xtask bench [--record]".into()),
     };
+    build_with_peers()?;
     Cmd::cargo()
         .args([
             "build",
@@ -89,6 +92,21 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         report.pass("bench: recorded in bench/history.ndjson");
     }
     Ok(())
+}
+
+/// Builds `ds` with its feature `bench-peers`, and puts it aside: the build of what ships takes its name.
+fn build_with_peers() -> Result<(), String> {
+    let build = Cmd::cargo().args(["build", "--release", "--package", "ds-runtime"]);
+    build
+        .args(["--features", "bench-peers", "--bin", "ds", "--quiet"])
+        .run()?;
+    let folder = paths::target().join("release");
+    // A copy by rename, since the one from the last time may be a program that still runs.
+    let temporary = folder.join("ds-peers.new");
+    let copied = std::fs::copy(folder.join("ds"), &temporary);
+    copied
+        .and_then(|_| std::fs::rename(&temporary, folder.join("ds-peers")))
+        .map_err(|e| format!("cannot put ds-peers aside: {e}"))
 }
 
 fn sizes(report: &mut Report) -> Vec<(String, f64)> {

@@ -74,6 +74,13 @@ fn clippy(report: &mut Report) -> Result<(), String> {
         "warnings",
     ]);
     report.check("clippy", all.run());
+    // The one feature of the tool is off by default, and no test asks for it.
+    let peers = Cmd::cargo().args(["clippy", "--quiet", "--package", "ds-runtime"]);
+    let peers = peers.args(["--features", "bench-peers", "--all-targets"]);
+    report.check(
+        "clippy: bench-peers",
+        peers.args(["--", "-D", "warnings"]).run(),
+    );
     let fuzz = Cmd::cargo().args(["clippy", "--quiet", "--bins", "--lib", "--manifest-path"]);
     let fuzz = fuzz
         .arg(paths::root().join("fuzz/Cargo.toml"))

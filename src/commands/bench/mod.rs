@@ -6,6 +6,7 @@
 //! experiment.
 
 mod baseline;
+mod gdeflate;
 mod memory;
 mod rounds;
 mod source;
@@ -51,6 +52,8 @@ pub(crate) struct Arguments {
 enum Mode {
     /// Stream many gigabytes and watch the memory
     Stream(memory::Arguments),
+    /// The codec over many kinds of data, beside other codecs
+    Gdeflate(gdeflate::Arguments),
 }
 
 /// What is asked of the engine.
@@ -106,6 +109,7 @@ fn parse_backend(name: &str) -> std::result::Result<Backend, String> {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.mode {
         Some(Mode::Stream(stream)) => memory::run(stream),
+        Some(Mode::Gdeflate(arguments)) => gdeflate::run(arguments),
         None => rounds::run(arguments),
     }
 }
