@@ -120,6 +120,8 @@ struct Side<'a> {
     threads: u32,
     rounds: Vec<Round>,
     syscalls: std::result::Result<f64, String>,
+    /// Why it takes no part any more.
+    gone: Option<String>,
     kind: Kind<'a>,
 }
 
@@ -233,7 +235,10 @@ impl Comparison {
     fn new(arguments: &Arguments, subject: Subject, cases: usize) -> Result<Comparison> {
         let asked = arguments.load.threads;
         let mut sides = Vec::new();
-        let fio = fio::version();
+        let fio = fio::version().and_then(|version| match Backend::IoUring.unavailable() {
+            None => Ok(version),
+            Some(why) => Err(format!("its io_uring cannot be used here: {why}")),
+        });
         match &fio {
             Ok(version) => ui::print(&format!("{version}\n"))?,
             Err(why) => ui::print(&format!("SKIPPED: comparison with fio: {why}\n"))?,
@@ -285,13 +290,14 @@ impl Comparison {
         for round in 0..self.rounds as usize {
             for turn in 0..sides.len() {
                 let turn = (round + turn) % self.sides.len();
-                self.prepare(case)?;
-                let done = self.turn(&mut sides[turn], case, &order, round)?;
-                sides[turn].rounds.push(done);
+                if sides[turn].gone.is_none() {
+                    self.prepare(case)?;
+                    self.turn(&mut sides[turn], case, &order, round)?;
+                }
             }
             progress.add(1)?;
         }
-        for side in &mut sides {
+        for side in sides.iter_mut().filter(|side| side.gone.is_none()) {
             side.syscalls = self.count_syscalls(side, case);
         }
         Ok(sides)
@@ -322,6 +328,7 @@ impl Comparison {
             threads,
             rounds: Vec::new(),
             syscalls: Err("not counted".into()),
+            gone: None,
             kind,
         })
     }
@@ -334,26 +341,32 @@ impl Comparison {
         }
     }
 
-    /// One side's part of a round.
-    fn turn(&self, side: &mut Side, case: Case, order: &Order, round: usize) -> Result<Round> {
+    /// One side's part of a round. fio may not be able to read this file in this way (O_DIRECT where there is
+    /// none); the engine always is.
+    fn turn(&self, side: &mut Side, case: Case, order: &Order, round: usize) -> Result<()> {
         let limit = Duration::from_secs_f64(self.round_seconds);
-        match (&mut side.kind, case.temperature) {
-            (Kind::Fio(job), _) => {
-                let done = job.run(Until::Milliseconds(limit.as_millis() as u64));
-                done.map_err(|why| Error::plain(WHAT, why))
-            }
+        let done = match (&mut side.kind, case.temperature) {
+            (Kind::Fio(job), _) => match job.run(Until::Milliseconds(limit.as_millis() as u64)) {
+                Ok(done) => done,
+                Err(why) => {
+                    side.gone = Some(why);
+                    return Ok(());
+                }
+            },
             (Kind::Engine(_, load), Temperature::Warm) => {
                 load.run(order.endless(), RAMP)?;
-                load.run(order.endless(), limit)
+                load.run(order.endless(), limit)?
             }
             (Kind::Engine(_, load), Temperature::Cold) => {
                 // What was read is in the page cache, so nothing is read twice in a round.
                 let first = order.len() / self.rounds as usize * round;
                 let mut offsets = order.once(first);
                 load.run(offsets.by_ref().take(order.len() / 4), RAMP)?;
-                load.run(offsets, limit)
+                load.run(offsets, limit)?
             }
-        }
+        };
+        side.rounds.push(done);
+        Ok(())
     }
 
     /// System calls for each request, in runs of their own: two lengths of the same work, and the

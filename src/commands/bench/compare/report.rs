@@ -40,7 +40,10 @@ fn cpu_ns(round: &Round) -> f64 {
 
 /// The median of `value` of `who` to `value` of `to`, round by round; `None` if one of them is not there.
 fn ratio(sides: &[Side], who: Who, to: Who, value: fn(&Round) -> f64) -> Option<f64> {
-    let find = |who| sides.iter().find(|side| side.who == who);
+    let find = |who| {
+        let mut there = sides.iter().filter(|side| side.gone.is_none());
+        there.find(|side| side.who == who)
+    };
     let (ours, theirs) = (find(who)?, find(to)?);
     let pairs = ours.rounds.iter().zip(&theirs.rounds);
     let ratio = median(pairs.map(|(ours, theirs)| value(ours) / value(theirs)));
@@ -65,7 +68,8 @@ pub(super) fn table(case: Case, sides: &[Side]) -> String {
         "IOPS to fio",
         "CPU to fio",
     ]);
-    for side in sides {
+    let there = || sides.iter().filter(|side| side.gone.is_none());
+    for side in there() {
         let medians = Medians::of(case, side);
         table.line([
             side.who.title().to_owned(),
@@ -92,8 +96,13 @@ pub(super) fn table(case: Case, sides: &[Side]) -> String {
     if let Some(ratio) = per_cpu_second(sides) {
         text += &format!("requests per CPU second, io_uring to cpu: {ratio:.2}\n");
     }
-    if let Some(why) = sides.iter().find_map(|side| side.syscalls.as_ref().err()) {
+    if let Some(why) = there().find_map(|side| side.syscalls.as_ref().err()) {
         text += &format!("system calls not counted: {why}\n");
+    }
+    for side in sides {
+        if let Some(why) = &side.gone {
+            text += &format!("SKIPPED: {}: {why}\n", side.who.title());
+        }
     }
     text
 }
@@ -124,7 +133,7 @@ impl Numbers {
             }
         };
         put("depth".into(), Some(case.shape.depth.into()));
-        for side in sides {
+        for side in sides.iter().filter(|side| side.gone.is_none()) {
             let (medians, name) = (Medians::of(case, side), side.who.name());
             put(format!("{name}_threads"), Some(side.threads.into()));
             put(format!("{name}_mb_s"), Some(medians.mb_per_s));
@@ -174,6 +183,7 @@ mod tests {
             threads: 1,
             rounds: rounds.iter().map(round).collect(),
             syscalls: Ok(0.125),
+            gone: None,
             kind: Kind::Fio(fio::Job {
                 subject,
                 shape: case.shape,
