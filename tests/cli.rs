@@ -988,3 +988,40 @@ fn one_backend_reads_alone() {
     );
     assert!(said.starts_with("1000 requests in "), "{said}");
 }
+
+#[test]
+fn priorities_are_measured_behind_a_bulk() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), content(1, 3_000_000)).unwrap();
+    let common: [&dyn AsRef<OsStr>; 9] = [
+        &"bench",
+        &"priority",
+        &"--file",
+        &"f",
+        &"--seconds",
+        &"0.2",
+        &"--json",
+        &"--backend",
+        &"cpu",
+    ];
+    let mut arguments = common.to_vec();
+    arguments.extend::<[&dyn AsRef<OsStr>; 4]>([&"--bulk-kib", &"16", &"--bulk-depth", &"8"]);
+    let printed = ok(folder.path(), &arguments);
+    if let Some(why) = printed.lines().find(|line| line.starts_with("SKIPPED")) {
+        return println!("{why}");
+    }
+    let value = measured(&printed);
+    for row in ["idle", "low", "high", "realtime"] {
+        assert!(printed.contains(&format!("\n{row}")), "{printed}");
+        assert!(value[format!("{row}_reads")].as_u64() > Some(0), "{value}");
+        let [median, p99] =
+            ["median", "p99"].map(|name| value[format!("{row}_{name}_ns")].as_u64());
+        assert!(median > Some(0) && p99 >= median, "{value}");
+    }
+    assert!(value["bulk_mb_s"].as_f64() > Some(0.0), "{value}");
+    let error = fails(folder.path(), &common);
+    assert!(
+        error.contains("too small") && error.contains("--bulk-depth"),
+        "{error}"
+    );
+}

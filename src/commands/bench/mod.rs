@@ -8,6 +8,7 @@
 mod baseline;
 mod compare;
 mod memory;
+mod priority;
 mod rounds;
 mod source;
 
@@ -61,6 +62,8 @@ enum Mode {
     Stream(memory::Arguments),
     /// Read with one backend and nothing beside it, for a profiler to look at
     Load(compare::alone::Arguments),
+    /// Latency of small reads, urgent or not, behind a bulk load
+    Priority(priority::Arguments),
 }
 
 /// What is asked of the engine.
@@ -123,6 +126,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.mode {
         Some(Mode::Stream(stream)) => memory::run(stream),
         Some(Mode::Load(load)) => compare::alone::run(load),
+        Some(Mode::Priority(priority)) => priority::run(priority),
         None if arguments.compare => compare::run(arguments),
         None => rounds::run(arguments),
     }

@@ -43,14 +43,15 @@ pub(in super::super) struct Load {
     file: File,
 }
 
-/// The engine as a user would start it, but with this backend; `threads` of 0 is what it chooses.
+/// The engine as a user would start it, but with exactly this backend, if it is not auto; `threads` of 0 is
+/// what it chooses.
 pub(in super::super) fn runtime(backend: Backend, threads: u32) -> Result<Runtime> {
     let mut config = ui::config();
     config.backend = backend;
     config.io_threads = threads;
     let runtime = ui::runtime(config)?;
     let choice = runtime.backend();
-    if choice.backend != backend {
+    if backend != Backend::Auto && choice.backend != backend {
         let why = backend.unavailable().unwrap_or(&choice.reason);
         return Err(Error::plain(WHAT, format!("no {backend} here: {why}")));
     }

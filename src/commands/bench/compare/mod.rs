@@ -11,9 +11,9 @@
 
 pub(super) mod alone;
 mod fio;
-mod load;
+pub(super) mod load;
 mod report;
-mod subject;
+pub(super) mod subject;
 mod syscalls;
 
 use std::time::Duration;
@@ -68,11 +68,18 @@ impl Case {
 
 /// What one side did in one round.
 #[derive(Clone, Copy, Debug)]
-struct Round {
+pub(super) struct Round {
     requests: f64,
     seconds: f64,
     /// Of all threads, those of the kernel that work for them included.
     cpu_seconds: f64,
+}
+
+impl Round {
+    /// The rate in 10^6 bytes a second, for requests of this shape.
+    pub(super) fn mb_per_s(self, shape: Shape) -> f64 {
+        self.requests * f64::from(shape.request_bytes) / self.seconds / 1e6
+    }
 }
 
 /// Who is compared.
@@ -207,20 +214,12 @@ fn cases(arguments: &Arguments) -> Result<Vec<Case>> {
 
 /// Where the page cache cannot be emptied (tmpfs, some network file systems), nothing is cold.
 fn leave_out_cold(subject: &Subject, cases: &mut Vec<Case>) -> Result<()> {
-    if cases
+    let any_cold = cases
         .iter()
-        .any(|case| case.temperature == Temperature::Cold)
-    {
-        subject.evict()?;
-        let resident = subject.resident_share()?;
-        if resident > 0.01 {
-            cases.retain(|case| case.temperature == Temperature::Warm);
-            ui::print(&format!(
-                "SKIPPED: cold reads: {:.0} % of the file stays in memory whatever is done; another file \
-                 system may let it go\n",
-                resident * 100.0
-            ))?;
-        }
+        .any(|case| case.temperature == Temperature::Cold);
+    if any_cold && !subject.can_be_cold()? {
+        cases.retain(|case| case.temperature == Temperature::Warm);
+        ui::print(&format!("SKIPPED: cold reads: {}\n", subject::NEVER_COLD))?;
     }
     Ok(())
 }

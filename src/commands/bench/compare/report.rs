@@ -20,10 +20,10 @@ struct Medians {
 impl Medians {
     fn of(case: Case, side: &Side) -> Medians {
         let over = |value: fn(&Round) -> f64| median(side.rounds.iter().map(value));
-        let iops = over(rate);
+        let mb_per_s = side.rounds.iter().map(|round| round.mb_per_s(case.shape));
         Medians {
-            mb_per_s: iops * f64::from(case.shape.request_bytes) / 1e6,
-            iops,
+            mb_per_s: median(mb_per_s),
+            iops: over(rate),
             cpu_ns: over(cpu_ns),
             ns: over(|round| round.seconds / round.requests * 1e9),
         }

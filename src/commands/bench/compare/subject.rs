@@ -21,6 +21,10 @@ const SPAN_BYTES_MAX: u64 = 4 << 30;
 /// Bytes to move at once.
 const STEP_BYTES: usize = 1 << 20;
 
+/// What to say where nothing can be cold.
+pub(in super::super) const NEVER_COLD: &str =
+    "the file stays in memory whatever is done; another file system may let it go";
+
 /// See the file's head.
 pub(in super::super) struct Subject {
     path: PathBuf,
@@ -80,7 +84,13 @@ impl Subject {
     pub(in super::super) fn evict(&self) -> Result<()> {
         // Dirty pages would stay.
         self.file.sync_all().map_err(|error| self.failed(error))?;
-        let advice = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        self.evict_part(0, u64::MAX)
+    }
+
+    /// The same for a part of a file that nobody writes; `u64::MAX` is to its end.
+    pub(in super::super) fn evict_part(&self, offset: u64, bytes: u64) -> Result<()> {
+        let bytes = std::num::NonZeroU64::new(bytes).filter(|bytes| bytes.get() < u64::MAX);
+        let advice = rustix::fs::fadvise(&self.file, offset, bytes, rustix::fs::Advice::DontNeed);
         advice.map_err(|errno| self.failed(errno.into()))
     }
 
@@ -104,11 +114,19 @@ impl Subject {
         Err(Error::new(WHAT, &self.path, why).cure("choose a smaller --file, or free memory"))
     }
 
-    /// How much of the span is in the page cache, 0 to 1: reads that must not wait answer for the same
-    /// pages as mincore(2), with no mapping.
-    pub(in super::super) fn resident_share(&self) -> Result<f64> {
-        let bytes = self.read_all(ReadWriteFlags::NOWAIT)?;
-        Ok(bytes as f64 / self.span_bytes.max(1) as f64)
+    /// Whether evicting works: the file is dropped, and then a little of it must come from the disk. Asking
+    /// for absent pages in a way that does not wait would not do, since that has them read ahead.
+    pub(in super::super) fn can_be_cold(&self) -> Result<bool> {
+        self.evict()?;
+        let before = fetched_bytes();
+        let mut buffer = [0; 4096];
+        let parts = &mut [IoSliceMut::new(&mut buffer)];
+        preadv2(&self.file, parts, 0, ReadWriteFlags::empty())
+            .map_err(|errno| self.failed(errno.into()))?;
+        let after = fetched_bytes();
+        self.evict()?;
+        // A kernel that does not count is believed.
+        Ok(before.is_none() || after > before)
     }
 
     /// Reads the span with `flags`; answers how many bytes there were. Pages that would have to be waited
@@ -146,6 +164,15 @@ impl Subject {
         let path = ds_tool::error::Shown(&self.path);
         format!("{path}, {size}, file system {kind} on {device}")
     }
+}
+
+/// How much this process has had fetched from storage, in bytes, where the kernel counts that.
+fn fetched_bytes() -> Option<u64> {
+    let text = fs::read_to_string("/proc/self/io").ok()?;
+    let number = text
+        .lines()
+        .find_map(|line| line.strip_prefix("read_bytes:"))?;
+    number.trim().parse().ok()
 }
 
 /// Type and device of the file system that `path` is on, from a table of mounts. The last of the longest
@@ -230,11 +257,22 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_as_large_as_asked_and_is_found_in_memory() {
+    fn a_sample_is_as_large_as_asked_and_gets_warm() {
         let subject = Subject::open_sized(None, None, 3 << 20).unwrap();
         assert_eq!(subject.span_bytes(), 3 << 20);
+        subject.evict().unwrap();
         subject.warm().unwrap();
-        assert!((subject.resident_share().unwrap() - 1.0).abs() < 1e-9);
+        let resident_bytes = subject.read_all(ReadWriteFlags::NOWAIT).unwrap();
+        assert_eq!(resident_bytes, subject.span_bytes());
+    }
+
+    #[test]
+    fn memory_is_never_cold() {
+        let memory = Path::new("/dev/shm");
+        let Ok(subject) = Subject::open_sized(None, Some(memory), 1 << 20) else {
+            return println!("SKIPPED: there is no /dev/shm to write to");
+        };
+        assert!(!subject.can_be_cold().unwrap());
     }
 
     #[test]
