@@ -946,6 +946,7 @@ fn a_comparison_refuses_what_makes_no_sense() {
     refuse(&[&"--count", &"5"], 2, "--count");
     refuse(&[&"--backend", &"cpu"], 2, "--backend");
     refuse(&[&"--warm", &"--cold"], 2, "--cold");
+    refuse(&[&"--mode", &"sideways"], 2, "buffered");
     refuse(&[&"--dir", &"."], 2, "--dir");
     refuse(&[&"--request-kib", &"0"], 2, "0 is not in 1..=16384");
     refuse(&[&"--request-kib", &"4096"], 1, "smaller than one request");

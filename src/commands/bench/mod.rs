@@ -90,9 +90,32 @@ struct Load {
     /// I/O threads, and threads of the pread loop; 0 is what the engine chooses
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
+    /// How files are read; without it, what the engine chooses
+    #[arg(long, value_enum)]
+    mode: Option<FileMode>,
     /// Print the numbers as one flat JSON object, as the last line
     #[arg(long)]
     json: bool,
+}
+
+/// The words of the option `file_mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum FileMode {
+    Auto,
+    Buffered,
+    Direct,
+    Dontcache,
+}
+
+impl FileMode {
+    fn name(self) -> &'static str {
+        match self {
+            FileMode::Auto => "auto",
+            FileMode::Buffered => "buffered",
+            FileMode::Direct => "direct",
+            FileMode::Dontcache => "dontcache",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -170,6 +193,10 @@ impl Load {
         }
         if self.threads > 0 {
             config.io_threads = self.threads;
+        }
+        if let Some(mode) = self.mode {
+            let set = config.set("file_mode", mode.name());
+            set.map_err(|why| Error::plain(WHAT, why))?;
         }
         let threads = config.io_thread_count();
         let runtime = ui::runtime(config)?;

@@ -24,9 +24,9 @@ use ds_core::{
 use ds_tool::{Error, Result};
 use serde_json::{Map, Value};
 
-use super::compare::load::{Load, Order, Shape, runtime};
+use super::compare::load::{Load, Order, Setup, Shape, runtime};
 use super::compare::subject::{NEVER_COLD, Subject, machine};
-use super::{WHAT, parse_backend, parse_seconds};
+use super::{FileMode, WHAT, parse_backend, parse_seconds};
 use crate::ui::{self, Table};
 
 /// Bytes of a small read.
@@ -62,6 +62,9 @@ pub(super) struct Arguments {
     /// I/O threads; 0 is what the engine chooses
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
+    /// How files are read; without it, what the engine chooses
+    #[arg(long, value_enum)]
+    mode: Option<FileMode>,
     /// Bytes of a bulk request, in KiB
     #[arg(long, default_value_t = 1024, value_name = "N", value_parser = value_parser!(u32).range(1..=16384))]
     bulk_kib: u32,
@@ -97,7 +100,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     if !subject.can_be_cold()? {
         return ui::print(&format!("SKIPPED: priorities: {NEVER_COLD}\n"));
     }
-    let runtime = runtime(arguments.backend, arguments.threads)?;
+    let runtime = runtime(Setup {
+        backend: arguments.backend,
+        threads: arguments.threads,
+        mode: arguments.mode,
+    })?;
     ui::print(&format!("backend {}\n", runtime.backend().backend))?;
     let places = Mutex::new(Places::new(&subject));
     let mut idle = Probe::new(&runtime, &subject, "idle disk", Priority::High)?;

@@ -10,8 +10,8 @@ use clap::{Args, value_parser};
 use ds_core::{Backend, Priority};
 use ds_tool::{Error, Result};
 
-use super::super::{WHAT, parse_backend};
-use super::load::{Load, Order, Shape, runtime};
+use super::super::{FileMode, WHAT, parse_backend};
+use super::load::{Load, Order, Setup, Shape, runtime};
 use super::subject::Subject;
 use crate::ui;
 
@@ -33,6 +33,9 @@ pub(in super::super) struct Arguments {
     /// I/O threads; 0 is what the engine chooses
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
+    /// How files are read; without it, what the engine chooses
+    #[arg(long, value_enum)]
+    mode: Option<FileMode>,
     /// Requests in all
     #[arg(long, value_name = "N", value_parser = value_parser!(u64).range(1..))]
     count: u64,
@@ -57,7 +60,11 @@ pub(in super::super) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.cold {
         subject.evict()?;
     }
-    let runtime = runtime(arguments.backend, arguments.threads)?;
+    let runtime = runtime(Setup {
+        backend: arguments.backend,
+        threads: arguments.threads,
+        mode: arguments.mode,
+    })?;
     let mut load = Load::new(&runtime, subject.path(), shape, Priority::Normal)?;
     let offsets = order.endless().take(arguments.count as usize);
     let round = load.run(offsets, Duration::MAX)?;
@@ -73,23 +80,25 @@ pub(in super::super) fn run(arguments: &Arguments) -> Result<()> {
 /// The arguments that make this process's own program read `count` requests.
 pub(super) fn command(
     subject: &Subject,
-    backend: Backend,
+    setup: Setup,
     shape: Shape,
-    threads: u32,
     (count, cold): (u64, bool),
 ) -> std::io::Result<std::process::Command> {
     let mut command = std::process::Command::new(std::env::current_exe()?);
     command
         .args(["bench", "load", "--file"])
         .arg(subject.path());
-    command.args(["--backend", backend.name()]);
+    command.args(["--backend", setup.backend.name()]);
     for (name, value) in [
         ("--request-kib", u64::from(shape.request_bytes >> 10)),
         ("--depth", shape.depth.into()),
-        ("--threads", threads.into()),
+        ("--threads", setup.threads.into()),
         ("--count", count),
     ] {
         command.arg(name).arg(value.to_string());
+    }
+    if let Some(mode) = setup.mode {
+        command.args(["--mode", mode.name()]);
     }
     if cold {
         command.arg("--cold");

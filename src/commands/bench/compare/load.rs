@@ -13,8 +13,8 @@ use ds_core::{
 };
 use ds_tool::{Error, Result};
 
-use super::super::WHAT;
 use super::super::rounds::cpu_time;
+use super::super::{FileMode, WHAT};
 use super::Round;
 use crate::ui;
 
@@ -43,17 +43,31 @@ pub(in super::super) struct Load {
     file: File,
 }
 
-/// The engine as a user would start it, but with exactly this backend, if it is not auto; `threads` of 0 is
-/// what it chooses.
-pub(in super::super) fn runtime(backend: Backend, threads: u32) -> Result<Runtime> {
+/// Which engine.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Setup {
+    /// Exactly this one, if it is not auto.
+    pub(in super::super) backend: Backend,
+    /// Threads that read; 0 is what the engine chooses.
+    pub(in super::super) threads: u32,
+    /// How files are read; `None` is what the engine chooses.
+    pub(in super::super) mode: Option<FileMode>,
+}
+
+/// The engine as a user would start it, but for the setup.
+pub(in super::super) fn runtime(setup: Setup) -> Result<Runtime> {
     let mut config = ui::config();
-    config.backend = backend;
-    config.io_threads = threads;
+    config.backend = setup.backend;
+    config.io_threads = setup.threads;
+    if let Some(mode) = setup.mode {
+        let set = config.set("file_mode", mode.name());
+        set.map_err(|why| Error::plain(WHAT, why))?;
+    }
     let runtime = ui::runtime(config)?;
-    let choice = runtime.backend();
-    if backend != Backend::Auto && choice.backend != backend {
-        let why = backend.unavailable().unwrap_or(&choice.reason);
-        return Err(Error::plain(WHAT, format!("no {backend} here: {why}")));
+    let (asked, choice) = (setup.backend, runtime.backend());
+    if asked != Backend::Auto && choice.backend != asked {
+        let why = asked.unavailable().unwrap_or(&choice.reason);
+        return Err(Error::plain(WHAT, format!("no {asked} here: {why}")));
     }
     Ok(runtime)
 }
@@ -209,7 +223,12 @@ mod tests {
     fn a_load_reads_what_it_says() {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(1 << 20).unwrap();
-        let runtime = runtime(Backend::Cpu, 2).unwrap();
+        let setup = Setup {
+            backend: Backend::Cpu,
+            threads: 2,
+            mode: None,
+        };
+        let runtime = runtime(setup).unwrap();
         // A depth that four batches do not divide.
         let shape = Shape {
             request_bytes: 4096,

@@ -7,7 +7,7 @@
 //! the ratios within a round. Starting a process, laying out the file and a ramp are not in any figure.
 //!
 //! Warm means that every page is in the page cache, which is checked. Cold means that none is when a round
-//! begins; fio then reads with O_DIRECT, and the engine as [`cold_reads`] says.
+//! begins; fio then reads with O_DIRECT, and the engine as [`cold_mode`] says.
 
 pub(super) mod alone;
 mod fio;
@@ -18,13 +18,13 @@ mod syscalls;
 
 use std::time::Duration;
 
-use ds_core::{Backend, Priority, Runtime};
+use ds_core::{Backend, Priority};
 use ds_tool::{Error, Result};
 
-use super::{Arguments, WHAT};
+use super::{Arguments, FileMode, WHAT};
 use crate::ui::{self, Progress};
 use fio::{Job, Until};
-use load::{Load, Order, Shape};
+use load::{Load, Order, Setup, Shape};
 use subject::Subject;
 
 /// What is measured in all if nobody says how long, in seconds.
@@ -134,14 +134,16 @@ struct Side<'a> {
 
 enum Kind<'a> {
     Fio(Job<'a>),
-    Engine(Backend, Load),
+    Engine(Setup, Load),
 }
 
 /// Everything that the cases share.
 struct Comparison {
     subject: Subject,
-    /// Of each side: the threads that read, and the engine if it is one.
-    sides: Vec<(Who, u32, Option<Runtime>)>,
+    /// Of each side: the threads that read; 0 is what the engine chooses.
+    sides: Vec<(Who, u32)>,
+    /// How the engine reads, if the user said so.
+    mode: Option<FileMode>,
     rounds: u32,
     round_seconds: f64,
 }
@@ -224,10 +226,13 @@ fn leave_out_cold(subject: &Subject, cases: &mut Vec<Case>) -> Result<()> {
     Ok(())
 }
 
-/// How the engine reads cold files. The one place to say so: it reads through the page cache, which is
-/// emptied before each round.
-fn cold_reads() -> &'static str {
-    "through the page cache, emptied before each round"
+/// How the engine reads cold files if the user does not say: as fio does, past the page cache. An engine that
+/// has no such option reads through the page cache, which is emptied before each round either way.
+fn cold_mode() -> Option<FileMode> {
+    let there = ds_core::OPTIONS
+        .iter()
+        .any(|option| option.key == "file_mode");
+    there.then_some(FileMode::Direct)
 }
 
 impl Comparison {
@@ -245,15 +250,17 @@ impl Comparison {
         for who in Who::ALL {
             match who {
                 Who::Fio | Who::FioFixed if fio.is_err() => {}
-                Who::Fio | Who::FioFixed => sides.push((who, asked.max(1), None)),
+                Who::Fio | Who::FioFixed => sides.push((who, asked.max(1))),
                 Who::Engine(backend) => {
                     // One ring is to be compared with one of fio's.
                     let one = u32::from(backend == Backend::IoUring);
-                    match load::runtime(backend, asked.max(one)) {
-                        Ok(runtime) => {
-                            let threads = runtime.config().io_thread_count() as u32;
-                            sides.push((who, threads, Some(runtime)));
-                        }
+                    let setup = Setup {
+                        backend,
+                        threads: asked.max(one),
+                        mode: arguments.load.mode,
+                    };
+                    match load::runtime(setup) {
+                        Ok(_) => sides.push((who, setup.threads)),
                         Err(why) => ui::print(&format!("SKIPPED: {}: {why}\n", who.title()))?,
                     }
                 }
@@ -264,18 +271,38 @@ impl Comparison {
         Ok(Comparison {
             subject,
             sides,
+            mode: arguments.load.mode,
             rounds: arguments.rounds,
             round_seconds: round_seconds.max(ROUND_SECONDS_MIN),
         })
     }
 
+    /// How the engine is to be set up.
+    fn setup(&self, temperature: Temperature, backend: Backend, threads: u32) -> Setup {
+        let usual = match temperature {
+            Temperature::Warm => None,
+            Temperature::Cold => cold_mode(),
+        };
+        Setup {
+            backend,
+            threads,
+            mode: self.mode.or(usual),
+        }
+    }
+
     fn describe(&self) -> String {
+        let name = |temperature| {
+            let mode = self.setup(temperature, Backend::Auto, 0).mode;
+            mode.map_or("as it chooses", FileMode::name)
+        };
         format!(
-            "{} of {:.2} s for each side; medians. Cold: fio reads with O_DIRECT, the engine {}\n\
+            "{} of {:.2} s for each side; medians. fio reads warm files buffered and cold ones direct, the \
+             engine {} and {}\n\
              CPU: user and system time of all threads, the application's too; fio's as it says itself\n",
             ui::count(self.rounds.into(), "round"),
             self.round_seconds,
-            cold_reads(),
+            name(Temperature::Warm),
+            name(Temperature::Cold),
         )
     }
 
@@ -283,8 +310,8 @@ impl Comparison {
     fn measure(&self, case: Case, progress: &Progress) -> Result<Vec<Side<'_>>> {
         let order = Order::new(self.subject.span_bytes(), case.shape.request_bytes);
         let mut sides = Vec::with_capacity(self.sides.len());
-        for (who, threads, runtime) in &self.sides {
-            sides.push(self.side(case, *who, *threads, runtime.as_ref())?);
+        for &(who, threads) in &self.sides {
+            sides.push(self.side(case, who, threads)?);
         }
         for round in 0..self.rounds as usize {
             for turn in 0..sides.len() {
@@ -302,25 +329,26 @@ impl Comparison {
         Ok(sides)
     }
 
-    fn side(
-        &self,
-        case: Case,
-        who: Who,
-        threads: u32,
-        runtime: Option<&Runtime>,
-    ) -> Result<Side<'_>> {
-        let kind = match runtime {
-            Some(runtime) => Kind::Engine(
-                runtime.backend().backend,
-                Load::new(runtime, self.subject.path(), case.shape, Priority::Normal)?,
-            ),
-            None => Kind::Fio(Job {
-                subject: &self.subject,
-                shape: case.shape,
-                temperature: case.temperature,
-                threads,
-                fixed_buffers: who == Who::FioFixed,
-            }),
+    fn side(&self, case: Case, who: Who, threads: u32) -> Result<Side<'_>> {
+        let (kind, threads) = match who {
+            Who::Engine(backend) => {
+                let setup = self.setup(case.temperature, backend, threads);
+                let runtime = load::runtime(setup)?;
+                let path = self.subject.path();
+                let load = Load::new(&runtime, path, case.shape, Priority::Normal)?;
+                let threads = runtime.config().io_thread_count() as u32;
+                (Kind::Engine(setup, load), threads)
+            }
+            Who::Fio | Who::FioFixed => {
+                let job = Job {
+                    subject: &self.subject,
+                    shape: case.shape,
+                    temperature: case.temperature,
+                    threads,
+                    fixed_buffers: who == Who::FioFixed,
+                };
+                (Kind::Fio(job), threads)
+            }
         };
         Ok(Side {
             who,
@@ -382,9 +410,9 @@ impl Comparison {
                     let each = Until::Requests(requests.div_ceil(threads));
                     syscalls::count(&job.command(each))
                 }
-                Kind::Engine(backend, _) => {
+                Kind::Engine(setup, _) => {
                     let how = (requests, case.temperature == Temperature::Cold);
-                    let command = alone::command(&self.subject, *backend, shape, side.threads, how);
+                    let command = alone::command(&self.subject, *setup, shape, how);
                     syscalls::count(&command.map_err(|error| error.to_string())?)
                 }
             })
