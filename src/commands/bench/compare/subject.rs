@@ -23,7 +23,7 @@ const STEP_BYTES: usize = 1 << 20;
 
 /// What to say where nothing can be cold.
 pub(in super::super) const NEVER_COLD: &str =
-    "the file stays in memory whatever is done; another file system may let it go";
+    "the file stays in memory whatever is done; one on a disk would go (--dir, --file)";
 
 /// See the file's head.
 pub(in super::super) struct Subject {
