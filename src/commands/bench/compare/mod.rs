@@ -296,9 +296,11 @@ impl Comparison {
             mode.map_or("as it chooses", FileMode::name)
         };
         format!(
-            "{} of {:.2} s for each side; medians. fio reads warm files buffered and cold ones direct, the \
-             engine {} and {}\n\
-             CPU: user and system time of all threads, the application's too; fio's as it says itself\n",
+            "{} of {:.2} s for each side; medians. fio reads warm files buffered and cold ones direct, \
+             the engine {} and {}\n\
+             CPU: user and system time of all threads, the application's and the kernel's workers too; \
+             fio's as it says itself, without such workers (tmpfs and others that cannot read at once need \
+             them)\n",
             ui::count(self.rounds.into(), "round"),
             self.round_seconds,
             name(Temperature::Warm),
