@@ -8,7 +8,7 @@
 use crate::json;
 use crate::paths;
 use crate::report::Report;
-use crate::sh::Cmd;
+use crate::sh::{self, Cmd};
 use std::io::Write;
 use std::path::Path;
 
@@ -18,10 +18,16 @@ use std::path::Path;
 struct Benchmark {
     name: &'static str,
     command: &'static str,
+    /// A program that it compares with: the Debian package's name is the program's.
+    needs: Option<&'static str>,
 }
 
 const fn benchmark(name: &'static str, command: &'static str) -> Benchmark {
-    Benchmark { name, command }
+    Benchmark {
+        name,
+        command,
+        needs: None,
+    }
 }
 
 /// Every benchmark. Reads are warm: a machine's disk is not ours to compare.
@@ -34,6 +40,13 @@ const BENCHMARKS: &[Benchmark] = &[
         "read_warm_4k",
         "ds bench --warm --request-kib 4 --depth 1024 --seconds 8 --json",
     ),
+    Benchmark {
+        needs: Some("fio"),
+        ..benchmark(
+            "compare",
+            "ds bench --compare --warm --seconds 15 --rounds 5 --json",
+        )
+    },
     benchmark(
         "pipeline_warm_gdeflate_512k",
         "ds bench --warm --codec gdeflate --request-kib 512 --depth 64 --seconds 8 --json",
@@ -76,12 +89,20 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         .run()?;
     let mut metrics = sizes(report);
     for benchmark in BENCHMARKS {
+        let name = format!("bench: {}", benchmark.name);
+        if let Some(program) = benchmark.needs.filter(|program| !sh::have(program)) {
+            report.skip(
+                &name,
+                &format!("{program} is not installed; apt install {program}"),
+            );
+            continue;
+        }
         match measure(benchmark) {
             Ok(found) => {
                 metrics.extend(found);
-                report.pass(&format!("bench: {}", benchmark.name));
+                report.pass(&name);
             }
-            Err(why) => report.fail(&format!("bench: {}", benchmark.name), &why),
+            Err(why) => report.fail(&name, &why),
         }
     }
     metrics

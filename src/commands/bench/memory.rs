@@ -53,7 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let mut engine = load.engine()?;
     ui::print(&load.describe(&engine, &source))?;
     // Once around, so that buffers and staging are there.
-    engine.stream(&source, 0, source.len().max(u64::from(load.depth) * 2))?;
+    engine.stream(&source, 0, source.len().max(u64::from(load.depth()) * 2))?;
     let before = Memory::look()?;
 
     let request_bytes = u64::from(load.request_bytes());

@@ -3,11 +3,13 @@
 //!
 //! Engine and baseline take turns, round by round, and medians are reported, so that both see the same moods
 //! of the machine. Both write the same amount of memory: a baseline that stays in the cache would be another
-//! experiment.
+//! experiment. `--compare` does the same with fio and the engine's backends, over several kinds of reads.
 
 mod baseline;
+mod compare;
 mod gdeflate;
 mod memory;
+mod priority;
 mod rounds;
 mod source;
 
@@ -31,9 +33,9 @@ pub(crate) struct Arguments {
     mode: Option<Mode>,
     #[command(flatten)]
     load: Load,
-    /// How long to measure in all, roughly
-    #[arg(long, default_value_t = 4.0, value_name = "S")]
-    seconds: f64,
+    /// How long to measure in all, roughly; 4, or 60 with --compare
+    #[arg(long, value_name = "S", value_parser = parse_seconds)]
+    seconds: Option<f64>,
     /// Rounds of each side
     #[arg(long, default_value_t = 5, value_name = "N", value_parser = value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -46,6 +48,13 @@ pub(crate) struct Arguments {
     /// Read from the page cache (the default)
     #[arg(long)]
     warm: bool,
+    /// fio and the engine's backends side by side: 4 KiB, 64 KiB and 1 MiB, warm and cold, unless
+    /// --request-kib, --depth, --warm or --cold say what
+    #[arg(long, conflicts_with_all = ["count", "batch", "codec", "backend"])]
+    compare: bool,
+    /// With --compare, where to put the sample of 1 GiB; without it, the folder for temporary files
+    #[arg(long, value_name = "D", requires = "compare", conflicts_with = "file")]
+    dir: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -54,6 +63,10 @@ enum Mode {
     Stream(memory::Arguments),
     /// The codec over many kinds of data, beside other codecs
     Gdeflate(gdeflate::Arguments),
+    /// Read with one backend and nothing beside it, for a profiler to look at
+    Load(compare::alone::Arguments),
+    /// Latency of small reads, urgent or not, behind a bulk load
+    Priority(priority::Arguments),
 }
 
 /// What is asked of the engine.
@@ -62,12 +75,12 @@ struct Load {
     /// The file to read; a sample of our own if there is none
     #[arg(long, value_name = "F")]
     file: Option<PathBuf>,
-    /// Bytes of a request (after decompression), in KiB
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u32).range(1..=16384))]
-    request_kib: u32,
-    /// Requests in flight
-    #[arg(long, default_value_t = 64, value_name = "N", value_parser = value_parser!(u32).range(1..=4096))]
-    depth: u32,
+    /// Bytes of a request (after decompression), in KiB; 64
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=16384))]
+    request_kib: Option<u32>,
+    /// Requests in flight; 64
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=4096))]
+    depth: Option<u32>,
     /// Requests that share a status; 0 is a quarter of the depth
     #[arg(long, default_value_t = 0, value_name = "N")]
     batch: u32,
@@ -80,9 +93,32 @@ struct Load {
     /// I/O threads, and threads of the pread loop; 0 is what the engine chooses
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = value_parser!(u32).range(0..=64))]
     threads: u32,
+    /// How files are read; without it, what the engine chooses
+    #[arg(long, value_enum)]
+    mode: Option<FileMode>,
     /// Print the numbers as one flat JSON object, as the last line
     #[arg(long)]
     json: bool,
+}
+
+/// The words of the option `file_mode`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum FileMode {
+    Auto,
+    Buffered,
+    Direct,
+    Dontcache,
+}
+
+impl FileMode {
+    fn name(self) -> &'static str {
+        match self {
+            FileMode::Auto => "auto",
+            FileMode::Buffered => "buffered",
+            FileMode::Direct => "direct",
+            FileMode::Dontcache => "dontcache",
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -105,11 +141,20 @@ fn parse_backend(name: &str) -> std::result::Result<Backend, String> {
     backend.ok_or_else(|| "it is auto, cpu, io_uring or vulkan".to_owned())
 }
 
+fn parse_seconds(text: &str) -> std::result::Result<f64, String> {
+    let seconds: Option<f64> = text.parse().ok();
+    let seconds = seconds.filter(|seconds| (0.01..=1e6).contains(seconds));
+    seconds.ok_or_else(|| "it is a number of seconds, 0.01 to 1000000".to_owned())
+}
+
 /// Measures.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.mode {
         Some(Mode::Stream(stream)) => memory::run(stream),
         Some(Mode::Gdeflate(arguments)) => gdeflate::run(arguments),
+        Some(Mode::Load(load)) => compare::alone::run(load),
+        Some(Mode::Priority(priority)) => priority::run(priority),
+        None if arguments.compare => compare::run(arguments),
         None => rounds::run(arguments),
     }
 }
@@ -123,12 +168,17 @@ struct Engine {
 
 impl Load {
     fn request_bytes(&self) -> u32 {
-        self.request_kib << 10
+        self.request_kib.unwrap_or(64) << 10
+    }
+
+    /// Requests in flight.
+    fn depth(&self) -> u32 {
+        self.depth.unwrap_or(64)
     }
 
     /// Bytes that are in flight: the memory that both sides write to.
     fn window_bytes(&self) -> usize {
-        self.depth as usize * self.request_bytes() as usize
+        self.depth() as usize * self.request_bytes() as usize
     }
 
     fn engine(&self) -> Result<Engine> {
@@ -148,19 +198,23 @@ impl Load {
         if self.threads > 0 {
             config.io_threads = self.threads;
         }
+        if let Some(mode) = self.mode {
+            let set = config.set("file_mode", mode.name());
+            set.map_err(|why| Error::plain(WHAT, why))?;
+        }
         let runtime = ui::runtime(config)?;
         let threads = runtime.io_thread_count();
         self.check_backend(&runtime)?;
         let batch_pieces = match self.batch {
             // Four statuses in flight: rarely enough that waiting costs little, and three quarters of the
             // depth at least.
-            0 => self.depth.div_ceil(4),
-            batch => batch.min(self.depth),
+            0 => self.depth().div_ceil(4),
+            batch => batch.min(self.depth()),
         } as usize;
         let window = Window {
             batch_bytes: batch_pieces * self.request_bytes() as usize,
             batch_pieces,
-            batches: (self.depth as usize).div_ceil(batch_pieces),
+            batches: (self.depth() as usize).div_ceil(batch_pieces),
         };
         let stream = Stream::new(&runtime, window).map_err(|error| Error::plain(WHAT, error))?;
         Ok(Engine {
@@ -193,7 +247,7 @@ impl Load {
         format!(
             "{} requests, depth {}, codec {}, {}\nbackend {} ({}), {}, {} decoding\n",
             ui::bytes(self.request_bytes().into()),
-            self.depth,
+            self.depth(),
             self.codec.name(),
             source.describe(),
             choice.backend,

@@ -99,9 +99,9 @@ fn requests_in_round(arguments: &Arguments, engine: &mut Engine, source: &Source
     let wanted = match arguments.count {
         Some(count) => count,
         None => {
-            let share = arguments.seconds.clamp(0.01, 1e6) / f64::from(2 * arguments.rounds);
+            let share = arguments.seconds.unwrap_or(4.0) / f64::from(2 * arguments.rounds);
             ((once as f64 * share / round.seconds.max(1e-9)) as u64)
-                .max(arguments.load.depth.into())
+                .max(arguments.load.depth().into())
         }
     };
     // A cold round must not meet its own pages again.
@@ -112,7 +112,7 @@ fn requests_in_round(arguments: &Arguments, engine: &mut Engine, source: &Source
     })
 }
 
-fn cpu_time() -> Duration {
+pub(super) fn cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ProcessCPUTime);
     Duration::new(
         time.tv_sec.unsigned_abs(),
@@ -129,7 +129,7 @@ fn timed(work: impl FnOnce() -> Result<()>) -> Result<Round> {
     })
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -282,7 +282,7 @@ impl Report {
         let load = &arguments.load;
         let mut line = json!({
             "request_bytes": load.request_bytes(),
-            "depth": load.depth,
+            "depth": load.depth(),
             "batch": load.batch,
             "cold": u32::from(arguments.cold),
             "io_threads": engine.threads,
