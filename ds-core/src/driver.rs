@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::config::cores;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
+use crate::notify::Aftermath;
 use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::scheduler::Woken;
@@ -51,6 +52,10 @@ const PORTION_CACHED: Portion = Portion {
     requests: 16,
     bytes: 256 << 10,
 };
+/// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
+/// portion to go on with after the next, those who wait are woken for several portions at once, but never
+/// later than this.
+const OWED_MAX: Duration = Duration::from_micros(50);
 
 /// How much requests of one priority may have in flight.
 #[derive(Clone, Copy, Debug)]
@@ -99,6 +104,11 @@ pub(crate) struct Driver {
     started: Vec<Started>,
     completions: Vec<Completion>,
     finished: Finished,
+    /// Who is to be woken for what completed, and since when.
+    owed: Aftermath,
+    owed_since: Option<Instant>,
+    /// Requests that could have started when this thread last took some.
+    left: usize,
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
@@ -125,6 +135,9 @@ impl Driver {
                 queue: None,
                 outcomes: Vec::with_capacity(room),
             },
+            owed: Aftermath::default(),
+            owed_since: None,
+            left: 0,
             cancel_epoch: 0,
             threads,
             cached: !blocking,
@@ -158,6 +171,7 @@ impl Driver {
         while !shared.scheduler.is_stopped() || self.io.in_flight() > 0 {
             while self.portion_left() && self.take(shared) {}
             self.pass_on_cancels(shared);
+            self.wake_owed_in_time();
             let wait = self.portion_left() && self.falls_asleep(shared, index);
             let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_memory();
             let timeout = idle.then_some(IDLE_RELEASE);
@@ -169,6 +183,7 @@ impl Driver {
             if self.io.is_over() {
                 self.io = Io::Threads(Threads::new());
                 self.complete(shared);
+                self.wake_owed();
                 return true;
             }
             self.complete(shared);
@@ -178,8 +193,27 @@ impl Driver {
                 shared.staging.release_idle();
             }
         }
+        self.wake_owed();
         self.io.release_buffers(&shared.staging);
         false
+    }
+
+    /// Wakes those who wait for what completed, now or, where that is soon enough, later.
+    fn wake_owed_in_time(&mut self) {
+        if self.owed.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let since = *self.owed_since.get_or_insert(now);
+        let busy = self.cached && !self.portion_left() && self.left > 0;
+        if !busy || now.duration_since(since) >= OWED_MAX {
+            self.wake_owed();
+        }
+    }
+
+    fn wake_owed(&mut self) {
+        self.owed_since = None;
+        std::mem::take(&mut self.owed).run();
     }
 
     /// Whether more may be pushed before the next submit.
@@ -236,6 +270,7 @@ impl Driver {
             self.move_bytes(shared);
         }
         self.complete(shared);
+        self.wake_owed();
         shared.count_io(self.io.take_stats());
         took || moving
     }
@@ -245,7 +280,7 @@ impl Driver {
         while let Some(completion) = self.completions.pop() {
             self.on_completion(shared, completion);
         }
-        self.finished.flush();
+        self.finished.flush(&mut self.owed);
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
@@ -280,13 +315,12 @@ impl Driver {
         };
         let budget = self.budget(queue.priority_index());
         let mut started = std::mem::take(&mut self.started);
-        queue.start(budget, &mut started);
+        self.left = queue.start(budget, &mut started);
         for Started { token, work } in started.drain(..) {
             self.begin(shared, &queue, token, work);
         }
         self.started = started;
-        // What ended without any I/O must be told now: a ring may wait next.
-        self.finished.flush();
+        self.finished.flush(&mut self.owed);
         true
     }
 
@@ -387,7 +421,8 @@ impl Driver {
         load.requests -= 1;
         load.bytes -= transfer.bytes();
         if let Some(outcome) = transfer.finish(shared, outcome) {
-            self.finished.add(&transfer.queue, transfer.entry, outcome);
+            self.finished
+                .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
         }
         self.active.free(token);
     }
@@ -401,23 +436,29 @@ struct Finished {
 }
 
 impl Finished {
-    fn add(&mut self, queue: &Arc<QueueCore>, entry: Token, outcome: Outcome) {
+    fn add(
+        &mut self,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        outcome: Outcome,
+        owed: &mut Aftermath,
+    ) {
         if self
             .queue
             .as_ref()
             .is_none_or(|other| !Arc::ptr_eq(other, queue))
         {
-            self.flush();
+            self.flush(owed);
             self.queue = Some(Arc::clone(queue));
         }
         self.outcomes.push((entry, outcome));
     }
 
     /// Completes them.
-    fn flush(&mut self) {
+    fn flush(&mut self, owed: &mut Aftermath) {
         // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
         if let Some(queue) = self.queue.take() {
-            queue.complete(self.outcomes.drain(..));
+            owed.absorb(queue.complete_and_owe(self.outcomes.drain(..)));
         }
     }
 }

@@ -380,6 +380,32 @@ pub(crate) struct Aftermath {
 }
 
 impl Aftermath {
+    /// Whether there is nothing to do.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.status.is_none() && self.fence.is_none() && self.requests.is_empty()
+    }
+
+    /// Takes over what follows from something else.
+    pub(crate) fn absorb(&mut self, other: Aftermath) {
+        if let Some(array) = other.status
+            && self
+                .status
+                .as_ref()
+                .is_none_or(|mine| !Arc::ptr_eq(&mine.0, &array.0))
+        {
+            self.wake_status(array);
+        }
+        if let Some(fence) = other.fence
+            && self
+                .fence
+                .as_ref()
+                .is_none_or(|mine| !Arc::ptr_eq(&mine.0, &fence.0))
+        {
+            self.wake_fence(&fence);
+        }
+        self.requests.extend(other.requests);
+    }
+
     /// Lets the requests go and wakes the waiters. The caller holds no queue's lock.
     pub(crate) fn run(self) {
         if let Some(array) = self.status {

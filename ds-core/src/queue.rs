@@ -511,17 +511,27 @@ impl QueueCore {
         result
     }
 
-    /// Takes requests to start, within `budget`, into `started`.
-    pub(crate) fn start(self: &Arc<Self>, budget: Budget, started: &mut Vec<Started>) {
+    /// Takes requests to start, within `budget`, into `started`. Answers how many more could start.
+    pub(crate) fn start(self: &Arc<Self>, budget: Budget, started: &mut Vec<Started>) -> usize {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
         state.start(self, budget, started, &mut deferred);
+        let left = state.startable_len();
         self.wake_waiting(&state);
         self.after(state, deferred);
+        left
     }
 
     /// Requests came to their end.
     pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
+        self.complete_and_owe(outcomes).run();
+    }
+
+    /// The same; waking those who wait is left to the caller.
+    pub(crate) fn complete_and_owe(
+        self: &Arc<Self>,
+        outcomes: impl IntoIterator<Item = (Token, Outcome)>,
+    ) -> Aftermath {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
         for (token, outcome) in outcomes {
@@ -529,7 +539,9 @@ impl QueueCore {
         }
         state.fire_markers(&mut deferred);
         self.wake_waiting(&state);
+        let owed = std::mem::take(&mut deferred.aftermath);
         self.after(state, deferred);
+        owed
     }
 
     fn wake_waiting(&self, state: &State) {

@@ -378,7 +378,7 @@ impl State {
     }
 
     /// How many requests could start now.
-    fn startable_len(&self) -> usize {
+    pub(crate) fn startable_len(&self) -> usize {
         self.pending_submitted + self.released.len()
     }
 
