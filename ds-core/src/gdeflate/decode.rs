@@ -11,17 +11,24 @@
 //!   and a batch that does not fit into the output ends the tile.
 #![forbid(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::huffman::{
     DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
 };
 use super::lanes::{Lane, WINDOW_WORDS, Window, Words};
+use super::path::Path;
 use super::sequences::{BATCH_ROUNDS, Batch, Counts, Output};
 use super::stream::{HeaderPolicy, TileStream};
 use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MIN};
 
 /// Decodes tiles, one at a time. Holds only scratch: tables and lists that are worth reusing.
-pub struct Decoder {
-    scratch: Box<Scratch>,
+pub struct Decoder(Inner);
+
+enum Inner {
+    Portable(Box<Scratch>),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Box<avx512::Scratch>),
 }
 
 /// All that the hot loop uses, in one place: one register addresses it.
@@ -34,13 +41,18 @@ struct Scratch {
 impl Decoder {
     /// A decoder; the only place where decoding allocates.
     pub fn new() -> Self {
-        Self {
-            scratch: Box::new(Scratch {
-                lanes: [Lane::EMPTY; LANES],
-                tables: Tables::EMPTY,
-                batch: Batch::EMPTY,
-            }),
-        }
+        Self::with_path(Path::best()).expect("the best path is there")
+    }
+
+    /// A decoder that takes this path, if the machine can.
+    pub fn with_path(path: Path) -> Option<Self> {
+        let inner = match path {
+            Path::Portable => Inner::Portable(Box::new(Scratch::EMPTY)),
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => Inner::Avx512(avx512::Scratch::new()?),
+            _ => return None,
+        };
+        Some(Self(inner))
     }
 
     /// Decodes one raw tile, without any header, into `output`, whose length (1..=65,536) must be
@@ -55,21 +67,42 @@ impl Decoder {
         if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
             return Err(DecodeError::TileBytes);
         }
-        self.scratch.batch.counts = Default::default();
-        let mut tile = Tile {
-            words: Words::new(words),
-            scratch: &mut self.scratch,
-            tables_are_static: false,
-            output: Output::new(output),
-        };
-        let result = tile.blocks();
-        if tile.words.overrun() {
-            // Whatever went wrong, it was read from beyond the end.
-            return Err(DecodeError::TileTruncated);
+        match &mut self.0 {
+            Inner::Portable(scratch) => decode_tile(scratch, words, output),
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx512(scratch) => scratch.decode(words, output),
         }
-        result?;
-        tile.output.finish()
     }
+}
+
+impl Scratch {
+    const EMPTY: Self = Self {
+        lanes: [Lane::EMPTY; LANES],
+        tables: Tables::EMPTY,
+        batch: Batch::EMPTY,
+    };
+}
+
+/// The portable path.
+fn decode_tile(
+    scratch: &mut Scratch,
+    words: &[[u8; 4]],
+    output: &mut [u8],
+) -> Result<(), DecodeError> {
+    scratch.batch.counts = Default::default();
+    let mut tile = Tile {
+        words: Words::new(words),
+        scratch,
+        tables_are_static: false,
+        output: Output::new(output),
+    };
+    let result = tile.blocks();
+    if tile.words.overrun() {
+        // Whatever went wrong, it was read from beyond the end.
+        return Err(DecodeError::TileTruncated);
+    }
+    result?;
+    tile.output.finish()
 }
 
 impl Default for Decoder {

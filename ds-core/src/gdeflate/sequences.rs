@@ -134,6 +134,13 @@ impl<'a> Output<'a> {
         self.written += bytes;
     }
 
+    /// The output, and how much of it is written.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&mut [u8], &mut usize) {
+        (self.bytes, &mut self.written)
+    }
+
     /// Executes everything up to the first match without a distance and keeps the rest in `batch`.
     pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
         let counts = batch.counts;
@@ -207,12 +214,15 @@ impl<'a> Output<'a> {
 
     /// The same where copies must be exact, because the output ends.
     #[cold]
-    fn sequence_at_end(
+    pub(super) fn sequence_at_end(
         &mut self,
         literals: &[u8],
         length: usize,
         distance: usize,
     ) -> Result<(), DecodeError> {
+        if distance > self.written + literals.len() {
+            return Err(DecodeError::Distance);
+        }
         self.literals(literals)?;
         if length > self.bytes.len() - self.written {
             return Err(DecodeError::OutputOverflow);
@@ -228,7 +238,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn literals(&mut self, literals: &[u8]) -> Result<(), DecodeError> {
+    pub(super) fn literals(&mut self, literals: &[u8]) -> Result<(), DecodeError> {
         let rest = self.rest();
         rest.get_mut(..literals.len())
             .ok_or(DecodeError::OutputOverflow)?

@@ -1,0 +1,57 @@
+//! Loads and stores: the only place of the vector decoder that touches memory through pointers.
+//!
+//! Each takes a reference to an array of exactly the bytes that it moves, so that the compiler has
+//! checked the bounds before the pointer exists. Wherever the caller masks its index, that check
+//! costs nothing.
+
+use std::arch::x86_64::{
+    __m256i, __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
+    _mm512_storeu_si512,
+};
+
+/// Bytes of a whole register.
+pub(super) const BYTES: usize = 64;
+/// 16-bit elements of a whole register: one for each lane of a tile.
+pub(super) const HALVES: usize = 32;
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn load(from: &[u8; BYTES]) -> __m512i {
+    // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn store(to: &mut [u8; BYTES], value: __m512i) {
+    // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+}
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn load_halves(from: &[u16; HALVES]) -> __m512i {
+    // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn store_halves(to: &mut [u16; HALVES], value: __m512i) {
+    // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+}
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn load_32(from: &[u8; 32]) -> __m256i {
+    // SAFETY: the 32 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm256_loadu_si256(from.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn store_32(to: &mut [u8; 32], value: __m256i) {
+    // SAFETY: the 32 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
+}
