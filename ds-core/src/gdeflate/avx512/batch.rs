@@ -20,15 +20,18 @@ pub(super) const BATCH_ROUNDS: usize = super::super::sequences::BATCH_ROUNDS;
 
 /// Elements of each list: a power of two, so that masked indices need no bounds check.
 pub(super) const LIST_LEN: usize = 2048;
-// A batch, the two partial rounds at the end of a block, and what the batch before left.
-const _: () = assert!((BATCH_ROUNDS + 3) * LANES <= LIST_LEN);
+// A batch, the partial round behind its last whole one, and what the batch before left; one more
+// place than matches.
+const _: () = assert!((BATCH_ROUNDS + 2) * LANES < LIST_LEN);
 
 /// The lists, each with room for a whole store behind its end.
 pub(super) struct Batch {
     /// Indices of literals in [`Codes::literals`], which [`Batch::translate`] turns to literals.
     pub(super) symbols: [u8; LIST_LEN + 2 * BYTES],
-    /// The places of the matches in the list of symbols.
-    pub(super) places: [u16; LIST_LEN + HALVES],
+    /// The places of the matches in the list of symbols, from index 1 on. Before them stands the
+    /// place before the first symbol, so that two neighbours always say how many literals are
+    /// between them.
+    pub(super) places: [u16; LIST_LEN + 2 * HALVES],
     /// Lengths of the matches, less three.
     pub(super) lengths: [u16; LIST_LEN + HALVES],
     /// Distances of the matches, less one.
@@ -49,7 +52,11 @@ pub(super) struct Counts {
 impl Batch {
     pub(super) const EMPTY: Self = Self {
         symbols: [0; LIST_LEN + 2 * BYTES],
-        places: [0; LIST_LEN + HALVES],
+        places: {
+            let mut places = [0; LIST_LEN + 2 * HALVES];
+            places[0] = u16::MAX;
+            places
+        },
         lengths: [0; LIST_LEN + HALVES],
         distances: [0; LIST_LEN + HALVES],
         counts: Counts {
@@ -82,7 +89,7 @@ impl Batch {
         lengths: __m512i,
         mask: __mmask32,
     ) {
-        store_halves(room(&mut self.places, counts.matches), places);
+        store_halves(room(&mut self.places, counts.matches + 1), places);
         store_halves(room(&mut self.lengths, counts.matches), lengths);
         counts.matches += mask.count_ones() as usize;
     }
@@ -124,13 +131,13 @@ impl Batch {
         } = self.counts;
         self.symbols.copy_within(symbols..all, 0);
         self.lengths.copy_within(distances..matches, 0);
-        self.places.copy_within(distances..matches, 0);
+        self.places.copy_within(distances + 1..matches + 1, 1);
         self.counts = Counts {
             symbols: all - symbols,
             matches: matches - distances,
             distances: 0,
         };
-        for place in &mut self.places[..matches - distances] {
+        for place in &mut self.places[1..][..matches - distances] {
             *place -= symbols as u16;
         }
         self.translated = self.counts.symbols;

@@ -8,6 +8,7 @@ mod codes;
 mod header;
 mod lanes;
 mod output;
+mod plan;
 mod simd;
 mod stored;
 mod symbols;

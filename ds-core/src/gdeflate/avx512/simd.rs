@@ -55,3 +55,33 @@ pub(super) fn store_32(to: &mut [u8; 32], value: __m256i) {
     // SAFETY: the 32 bytes are those of the array; no alignment is asked for.
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
 }
+
+/// Loads a register from index `at` on.
+///
+/// # Safety
+///
+/// The slice must have 64 bytes from there on.
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) unsafe fn load_unchecked(from: &[u8], at: usize) -> __m512i {
+    debug_assert!(at + BYTES <= from.len());
+    // SAFETY: the caller promises that the index is within the slice.
+    let from = unsafe { from.as_ptr().add(at) };
+    // SAFETY: the caller promises 64 bytes from there on; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(from.cast()) }
+}
+
+/// Stores a register from index `at` on.
+///
+/// # Safety
+///
+/// The slice must have 64 bytes from there on.
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) unsafe fn store_unchecked(to: &mut [u8], at: usize, value: __m512i) {
+    debug_assert!(at + BYTES <= to.len());
+    // SAFETY: the caller promises that the index is within the slice.
+    let to = unsafe { to.as_mut_ptr().add(at) };
+    // SAFETY: the caller promises 64 bytes from there on; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(to.cast(), value) }
+}
