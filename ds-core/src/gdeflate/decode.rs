@@ -12,6 +12,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::huffman::{
     DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
@@ -27,6 +29,8 @@ pub struct Decoder(Inner);
 
 enum Inner {
     Portable(Box<Scratch>),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Box<Scratch>, Avx2),
     #[cfg(target_arch = "x86_64")]
     Avx512(Box<avx512::Scratch>),
 }
@@ -49,8 +53,11 @@ impl Decoder {
         let inner = match path {
             Path::Portable => Inner::Portable(Box::new(Scratch::EMPTY)),
             #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => Inner::Avx2(Box::new(Scratch::EMPTY), Avx2::new()?),
+            #[cfg(target_arch = "x86_64")]
             Path::Avx512 => Inner::Avx512(avx512::Scratch::new()?),
-            _ => return None,
+            #[cfg(not(target_arch = "x86_64"))]
+            Path::Avx2 | Path::Avx512 => return None,
         };
         Some(Self(inner))
     }
@@ -68,7 +75,9 @@ impl Decoder {
             return Err(DecodeError::TileBytes);
         }
         match &mut self.0 {
-            Inner::Portable(scratch) => decode_tile(scratch, words, output),
+            Inner::Portable(scratch) => decode_tile(scratch, Plain, words, output),
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx2(scratch, avx2) => decode_tile(scratch, *avx2, words, output),
             #[cfg(target_arch = "x86_64")]
             Inner::Avx512(scratch) => scratch.decode(words, output),
         }
@@ -83,9 +92,32 @@ impl Scratch {
     };
 }
 
-/// The portable path.
-fn decode_tile(
+/// How the two hot loops are compiled.
+pub(super) trait Hot: Copy {
+    /// Calls [`Tile::fill_batch_inline`].
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd;
+    /// Calls [`Output::execute_inline`].
+    fn execute(self, output: &mut Output<'_>, batch: &mut Batch) -> Result<(), DecodeError>;
+}
+
+/// For any processor of the architecture.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl Hot for Plain {
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd {
+        tile.fill_batch_inline::<LITERAL_RUNS>()
+    }
+
+    fn execute(self, output: &mut Output<'_>, batch: &mut Batch) -> Result<(), DecodeError> {
+        output.execute_inline(batch)
+    }
+}
+
+/// The portable path, and the one of the same code for newer processors.
+fn decode_tile<H: Hot>(
     scratch: &mut Scratch,
+    hot: H,
     words: &[[u8; 4]],
     output: &mut [u8],
 ) -> Result<(), DecodeError> {
@@ -93,6 +125,7 @@ fn decode_tile(
     let mut tile = Tile {
         words: Words::new(words),
         scratch,
+        hot,
         tables_are_static: false,
         output: Output::new(output),
     };
@@ -130,9 +163,10 @@ pub fn decompress(
 }
 
 /// A tile being decoded.
-struct Tile<'a> {
+pub(super) struct Tile<'a, H> {
     words: Words<'a>,
     scratch: &'a mut Scratch,
+    hot: H,
     /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
     tables_are_static: bool,
@@ -140,14 +174,14 @@ struct Tile<'a> {
 }
 
 /// Why a batch ended.
-enum BatchEnd {
+pub(super) enum BatchEnd {
     /// It is full.
     Full,
     /// This lane came upon this entry, which is not a value, and has not used it up yet.
     Special(usize, Entry),
 }
 
-impl Tile<'_> {
+impl<H: Hot> Tile<'_, H> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
         self.words.fill(&mut self.scratch.lanes);
         loop {
@@ -281,22 +315,23 @@ impl Tile<'_> {
     fn compressed_block(&mut self) -> Result<(), DecodeError> {
         loop {
             let end = match self.scratch.batch.mostly_literals() {
-                true => self.fill_batch::<true>(),
-                false => self.fill_batch::<false>(),
+                true => self.hot.fill_batch::<true>(self),
+                false => self.hot.fill_batch::<false>(self),
             };
             match end {
                 BatchEnd::Full => {}
                 BatchEnd::Special(lane, entry) if entry.is(Entry::END) => {
                     self.words.finish(&mut self.scratch.lanes[lane], entry);
                     self.end_of_block(lane)?;
-                    return self.output.execute(&mut self.scratch.batch);
+                    return self.hot.execute(&mut self.output, &mut self.scratch.batch);
                 }
                 BatchEnd::Special(..) => return Err(DecodeError::Symbol),
             }
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
-            self.output.execute(&mut self.scratch.batch)?;
+            self.hot
+                .execute(&mut self.output, &mut self.scratch.batch)?;
         }
     }
 
@@ -305,7 +340,8 @@ impl Tile<'_> {
     /// With `LITERAL_RUNS`, lanes are tried four at a time as literals. That halves the work where
     /// it succeeds, and costs a misprediction where it does not: only for data that is nearly all
     /// literals.
-    fn fill_batch<const LITERAL_RUNS: bool>(&mut self) -> BatchEnd {
+    #[inline(always)]
+    pub(super) fn fill_batch_inline<const LITERAL_RUNS: bool>(&mut self) -> BatchEnd {
         let Self { words, scratch, .. } = self;
         let Scratch {
             lanes,

@@ -14,6 +14,8 @@
 //! The format has no checksum: damage that still decodes to the right size goes unnoticed here.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 pub mod codec;
 pub mod decode;

@@ -22,6 +22,10 @@ impl Path {
         if super::avx512::available() {
             return Self::Avx512;
         }
+        #[cfg(all(target_arch = "x86_64", not(miri)))]
+        if super::avx2::Avx2::new().is_some() {
+            return Self::Avx2;
+        }
         Self::Portable
     }
 

@@ -1,7 +1,7 @@
 //! The second half of decoding: literals and matches, once known, become output.
 //!
 //! A tile is decoded in batches. The symbol phase appends literals, matches and distances to the
-//! three lists of a [`Batch`]; [`Output::execute`] then walks them strictly in output order, which
+//! three lists of a [`Batch`]; [`Output::execute_inline`] then walks them strictly in output order, which
 //! makes every byte before a match final by the time it is copied. Distances arrive a round after
 //! their matches but in the same order, so the lists line up by index; what still waits for its
 //! distance is carried into the next batch.
@@ -142,7 +142,8 @@ impl<'a> Output<'a> {
     }
 
     /// Executes everything up to the first match without a distance and keeps the rest in `batch`.
-    pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub(super) fn execute_inline(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
         let counts = batch.counts;
         let mut literals_done = 0;
         let known = batch.matches[..counts.distances]
