@@ -38,10 +38,14 @@ const LENGTHS_MAX: usize = LITERAL_SYMBOLS_MAX + DISTANCE_SYMBOLS_MAX;
 /// Bytes written at once for a run, of which all but the longest are shorter.
 const RUN_BYTES: usize = 8;
 
+/// The most words that a header takes: an operation takes one at most, and there is one for the
+/// counts, one for each length of the precode, and one for each length.
+const HEADER_WORDS_MAX: usize = 1 + PRECODE_SYMBOLS + LENGTHS_MAX;
+
 /// Reads the header behind the block's first three bits.
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn read(lanes: &mut Lanes, words: &mut Words) -> Result<Lengths, DecodeError> {
-    words.ensure();
+    words.ensure(HEADER_WORDS_MAX);
     let counts = lanes.take_first(words, 14) as usize;
     let literal_count = 257 + (counts & 31);
     let distance_count = 1 + (counts >> 5 & 31);

@@ -13,6 +13,7 @@ use std::arch::x86_64::{
     _mm512_testn_epi16_mask,
 };
 
+use super::LANES;
 use super::words::Words;
 
 /// All lanes. Words are bit-reversed: a lane's next bit is the highest.
@@ -36,9 +37,9 @@ impl Lanes {
     #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn new(words: &mut Words) -> Self {
         let zero = _mm512_setzero_si512();
-        words.ensure();
+        words.ensure(LANES);
         let next = words.peek(words.next());
-        words.set_next(words.next() + 32);
+        words.set_next(words.next() + LANES);
         Self {
             current: (zero, zero),
             next,

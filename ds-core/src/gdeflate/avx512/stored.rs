@@ -15,6 +15,9 @@ use super::{LANES, REVERSE_BYTE_BITS};
 
 /// Bytes of four rounds: one word of each lane.
 const ROUNDS_BYTES: usize = 4 * LANES;
+/// How far ahead words are brought into the buffer: far enough for the stores to have reached memory
+/// when the words are looked at, since a look covers parts of two stores.
+const AHEAD_WORDS: usize = 512;
 
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn copy(
@@ -22,7 +25,7 @@ pub(super) fn copy(
     words: &mut Words,
     output: &mut Output<'_>,
 ) -> Result<(), DecodeError> {
-    words.ensure();
+    words.ensure(LANES);
     let bytes = lanes.take_first(words, 16) as usize;
     let target = output
         .rest()
@@ -30,21 +33,23 @@ pub(super) fn copy(
         .ok_or(DecodeError::OutputOverflow)?;
     let order = load_halves(&order(lanes));
     let (blocks, rest) = target.as_chunks_mut::<ROUNDS_BYTES>();
-    for block in blocks {
+    for blocks in blocks.chunks_mut(AHEAD_WORDS / LANES / 2) {
         if words.overrun() {
             return Err(DecodeError::TileTruncated);
         }
-        words.ensure();
-        four_rounds(lanes.whole_window(), block);
-        let next = words.next();
-        let (first, second) = words.peek(next);
-        words.set_next(next + LANES);
-        lanes.shift_in((
-            _mm512_permutexvar_epi16(order, first),
-            _mm512_permutexvar_epi16(order, second),
-        ));
+        words.ensure(AHEAD_WORDS);
+        for block in blocks {
+            four_rounds(lanes.whole_window(), block);
+            let next = words.next();
+            let (first, second) = words.peek(next);
+            words.set_next(next + LANES);
+            lanes.shift_in((
+                _mm512_permutexvar_epi16(order, first),
+                _mm512_permutexvar_epi16(order, second),
+            ));
+        }
     }
-    words.ensure();
+    words.ensure(4 * LANES);
     let mut last = [0; ROUNDS_BYTES];
     four_rounds(lanes.whole_window(), &mut last);
     for (round, bytes) in rest.chunks_mut(LANES).enumerate() {

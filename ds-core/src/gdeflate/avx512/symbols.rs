@@ -14,12 +14,12 @@ use std::arch::x86_64::{
     _mm512_sllv_epi16, _mm512_srai_epi16, _mm512_sub_epi16, _mm512_test_epi16_mask,
 };
 
-use super::REVERSE_BYTE_BITS;
 use super::batch::{BATCH_ROUNDS, Batch, Counts};
 use super::codes::{Codes, IOTA, entry};
 use super::lanes::{Lanes, Window};
 use super::simd::{load, load_halves};
 use super::words::Words;
+use super::{LANES, REVERSE_BYTE_BITS};
 
 /// The tables that every round needs, in registers as far as there are.
 #[derive(Clone, Copy)]
@@ -59,6 +59,10 @@ struct Step {
     /// Flags and extra bits: 0 for a literal.
     entry: __m512i,
 }
+
+/// The most words that a batch takes: a word a lane in each round, and in the round behind the last
+/// whole one, in which a lane is looked at twice at most.
+pub(super) const BATCH_WORDS_MAX: usize = (BATCH_ROUNDS + 2) * LANES;
 
 /// A round: which code each lane uses, and what it finds.
 #[derive(Clone, Copy)]

@@ -7,9 +7,9 @@ use super::super::sequences::Output;
 use super::batch::Batch;
 use super::codes::{Codes, Lengths};
 use super::lanes::Lanes;
-use super::symbols::{BatchEnd, Rounds};
+use super::symbols::{BATCH_WORDS_MAX, BatchEnd, Rounds};
 use super::words::Words;
-use super::{Scratch, header, output, stored};
+use super::{LANES, Scratch, header, output, stored};
 
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 pub(super) fn decode(
@@ -55,7 +55,7 @@ impl Tile<'_> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
         let mut lanes = Lanes::new(&mut self.words);
         loop {
-            self.words.ensure();
+            self.words.ensure(LANES);
             let header = lanes.take_first(&mut self.words, 3);
             match header >> 1 {
                 0 => stored::copy(&mut lanes, &mut self.words, &mut self.output)?,
@@ -97,7 +97,7 @@ impl Tile<'_> {
     fn compressed_block(&mut self, lanes: Lanes) -> Result<Lanes, DecodeError> {
         let mut rounds = Rounds::new(lanes);
         loop {
-            self.words.ensure();
+            self.words.ensure(BATCH_WORDS_MAX);
             let end = rounds.fill(&mut self.words, self.codes, self.batch);
             match end {
                 BatchEnd::Symbol => return Err(DecodeError::Symbol),

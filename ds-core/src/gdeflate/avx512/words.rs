@@ -19,8 +19,8 @@ use super::{LANES, REVERSE_BYTE_BITS};
 /// cache.
 const BUFFER_WORDS: usize = 4096;
 
-/// The most words that may be taken after one [`Words::ensure`].
-pub(super) const ENSURED_WORDS: usize = 2048;
+/// The most words that can be ensured.
+pub(super) const ENSURED_WORDS_MAX: usize = BUFFER_WORDS - 2 * LANES;
 
 /// The halves of the words in the buffer, each reversed. Behind the last there is room for a whole
 /// load.
@@ -88,40 +88,41 @@ impl<'a> Words<'a> {
         (load_halves(first), load_halves(second))
     }
 
-    /// Sees to it that [`ENSURED_WORDS`] words can be taken.
+    /// Sees to it that `count` words can be taken, at most [`ENSURED_WORDS_MAX`].
     #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
     #[inline]
-    pub(super) fn ensure(&mut self) {
-        if self.filled - self.next < ENSURED_WORDS + LANES {
-            self.fill();
+    pub(super) fn ensure(&mut self, count: usize) {
+        debug_assert!(count <= ENSURED_WORDS_MAX);
+        // A look at the words that may be next shows a whole round.
+        let count = count + LANES;
+        if self.filled - self.next < count {
+            self.fill(count);
         }
     }
 
     #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
     #[inline(never)]
-    fn fill(&mut self) {
-        let (next, filled) = (self.next, self.filled);
-        self.buffer.first.copy_within(next..filled, 0);
-        self.buffer.second.copy_within(next..filled, 0);
-        // Behind the end of the tile this saturates: it was passed, and stays passed.
-        self.end = match self.end.checked_sub(next) {
-            Some(end) => end,
-            None => return self.fill_overrun(),
-        };
-        self.next = 0;
-        self.filled = filled - next;
-        while self.filled + LANES <= BUFFER_WORDS {
-            let (whole, _) = self.rest.as_chunks::<LANES>();
-            let Some(words) = whole.first() else { break };
-            self.append(words);
-            self.rest = &self.rest[LANES..];
+    fn fill(&mut self, count: usize) {
+        if self.next + count + LANES > BUFFER_WORDS {
+            let (next, filled) = (self.next, self.filled);
+            // Behind the end of the tile there is nothing to keep.
+            let Some(end) = self.end.checked_sub(next) else {
+                return self.fill_overrun();
+            };
+            self.buffer.first.copy_within(next..filled, 0);
+            self.buffer.second.copy_within(next..filled, 0);
+            (self.next, self.filled, self.end) = (0, filled - next, end);
         }
-        while self.filled < ENSURED_WORDS + 2 * LANES {
-            let mut words = [[0; 4]; LANES];
-            let some = self.rest.len().min(LANES);
-            words[..some].copy_from_slice(&self.rest[..some]);
-            self.append(&words);
-            self.rest = &self.rest[some..];
+        while self.filled - self.next < count {
+            if let Some((words, rest)) = self.rest.split_first_chunk::<LANES>() {
+                self.append(words);
+                self.rest = rest;
+            } else {
+                let mut words = [[0; 4]; LANES];
+                words[..self.rest.len()].copy_from_slice(self.rest);
+                self.append(&words);
+                self.rest = &[];
+            }
         }
     }
 
