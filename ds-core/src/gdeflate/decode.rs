@@ -43,13 +43,16 @@ struct Scratch {
 }
 
 impl Decoder {
-    /// A decoder; the only place where decoding allocates.
+    /// A decoder on the path that is [`Path::chosen`]. The only place where decoding allocates.
     pub fn new() -> Self {
-        Self::with_path(Path::best()).expect("the best path is there")
+        Self::with_path(Path::chosen()).expect("a path that is not there is not chosen")
     }
 
-    /// A decoder that takes this path, if the machine can.
+    /// A decoder on this path, if the machine can take it.
     pub fn with_path(path: Path) -> Option<Self> {
+        if !path.is_available() {
+            return None;
+        }
         let inner = match path {
             Path::Portable => Inner::Portable(Box::new(Scratch::EMPTY)),
             #[cfg(target_arch = "x86_64")]

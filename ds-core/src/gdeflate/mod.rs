@@ -21,6 +21,7 @@ pub mod codec;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod handout;
 mod huffman;
 mod lanes;
 mod path;
