@@ -2,7 +2,7 @@
 //! or on data of its own.
 //!
 //!     cargo run --release --example bench_decode -- [--path portable|avx2|avx512] [--level N] [--reps N]
-//!         [--tile-bytes N] [--json] [FILE_OR_FOLDER...]
+//!         [--tile-bytes N] [--threads N] [--json] [FILE_OR_FOLDER...]
 //!
 //! Each file (a folder counts as one: its files, sorted, end to end, up to 4 MiB) is cut into tiles, of 64
 //! KiB unless told otherwise, and compressed by the reference. All decoders then run in turn within one
@@ -10,6 +10,8 @@
 //! output; the ratio to the reference is taken within a repetition, and its median is printed. The last line
 //! is the geometric mean of those; with `--json` it is what `bench/README.md` asks of a benchmark, with
 //! geometric means over the corpora and of the last path.
+//!
+//! With `--threads N` the codec object decodes a tile stream of 16 MiB instead, on one thread and on N.
 
 #[path = "../tests/reference/mod.rs"]
 mod reference;
@@ -20,15 +22,19 @@ use std::path::PathBuf;
 use std::time::Instant;
 use std::{env, fs};
 
-use ds_core::gdeflate::{Decoder, Path, TILE_BYTES};
+use ds_core::gdeflate::{Codec, Decoder, Path, TILE_BYTES, write_header};
 
 /// Bytes taken of each file or folder.
 const CORPUS_BYTES_MAX: usize = 4 << 20;
+
+/// Tiles of the stream that several threads decode.
+const STREAM_TILES: usize = 256;
 
 struct Options {
     level: i32,
     repetitions: usize,
     tile_bytes: usize,
+    threads: Option<usize>,
     json: bool,
     path: Option<Path>,
     files: Vec<PathBuf>,
@@ -40,6 +46,7 @@ impl Options {
             level: 9,
             repetitions: 15,
             tile_bytes: TILE_BYTES,
+            threads: None,
             json: false,
             path: None,
             files: Vec::new(),
@@ -51,10 +58,10 @@ impl Options {
                 "--level" => options.level = value().parse().expect("a level"),
                 "--reps" => options.repetitions = value().parse().expect("a number"),
                 "--tile-bytes" => options.tile_bytes = value().parse().expect("a number"),
+                "--threads" => options.threads = Some(value().parse().expect("a number")),
                 "--path" => {
                     let name = value();
-                    let path = Path::ALL.into_iter().find(|path| path.name() == name);
-                    options.path = Some(path.expect("a path"));
+                    options.path = Some(Path::from_name(&name).expect("a path"));
                 }
                 "--json" => options.json = true,
                 _ => options.files.push(PathBuf::from(argument)),
@@ -87,6 +94,17 @@ fn main() {
             .map(|path| Corpus::load(path, &options))
             .collect(),
     };
+    if let Some(threads) = options.threads {
+        Path::prefer(options.path);
+        println!(
+            "{}: corpus, GB/s on one thread, ratio on {threads}",
+            Path::chosen().name()
+        );
+        for corpus in &corpora {
+            corpus.measure_threads(threads, options.repetitions);
+        }
+        return;
+    }
     let mut decoders = options.decoders();
     print!("corpus                  MB  ratio  copy GB/s  reference");
     decoders
@@ -242,6 +260,33 @@ impl Corpus {
         }
         println!();
         figures
+    }
+
+    /// Prints what threads gain for a stream of whole tiles.
+    fn measure_threads(&self, threads: usize, repetitions: usize) {
+        let whole = self
+            .tiles
+            .iter()
+            .filter(|(_, content)| content.len() == TILE_BYTES);
+        let tiles: Vec<_> = whole.cycle().take(STREAM_TILES).collect();
+        let sizes: Vec<u32> = tiles.iter().map(|(tile, _)| tile.len() as u32).collect();
+        let bytes = tiles.len() * TILE_BYTES;
+        let mut stream = write_header(&sizes, bytes as u64).expect("a stream of few tiles");
+        tiles.iter().for_each(|(tile, _)| stream.extend(tile));
+        let mut output = vec![0; bytes];
+        let (mut one, mut ratios) = (Vec::new(), Vec::new());
+        for _ in 0..repetitions {
+            let [of_one, of_many] = [1, threads].map(|threads| {
+                let start = Instant::now();
+                let result = Codec::new(threads).decompress(&stream, &mut output);
+                assert_eq!(result, Ok(bytes));
+                start.elapsed().as_secs_f64()
+            });
+            one.push(of_one);
+            ratios.push(of_one / of_many);
+        }
+        let gb_s = bytes as f64 / 1e9 / median(one);
+        println!("{:<20} {gb_s:>10.3} {:>7.2}x", self.name, median(ratios));
     }
 
     /// Seconds that `work` takes for all `inputs`, one a tile.
