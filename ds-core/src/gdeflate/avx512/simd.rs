@@ -5,8 +5,8 @@
 //! costs nothing.
 
 use std::arch::x86_64::{
-    __m256i, __m512i, _mm256_loadu_si256, _mm256_storeu_si256, _mm512_loadu_si512,
-    _mm512_storeu_si512,
+    __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm256_storeu_si256,
+    _mm512_loadu_si512, _mm512_storeu_si512,
 };
 
 /// Bytes of a whole register.
@@ -54,6 +54,18 @@ pub(super) fn load_32(from: &[u8; 32]) -> __m256i {
 pub(super) fn store_32(to: &mut [u8; 32], value: __m256i) {
     // SAFETY: the 32 bytes are those of the array; no alignment is asked for.
     unsafe { _mm256_storeu_si256(to.as_mut_ptr().cast(), value) }
+}
+
+/// Asks for memory to be brought near; that it exists is all the reference is for.
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+#[allow(
+    unused_unsafe,
+    reason = "newer standard libraries have made the intrinsic safe"
+)]
+pub(super) fn prefetch(bytes: &[u8; 4]) {
+    // SAFETY: any address may be asked for; nothing is read.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(bytes.as_ptr().cast()) }
 }
 
 /// Loads a register from index `at` on.

@@ -12,12 +12,15 @@ use std::arch::x86_64::{
     __m512i, _mm512_gf2p8affine_epi64_epi8, _mm512_permutex2var_epi8, _mm512_set1_epi64,
 };
 
-use super::simd::{BYTES, HALVES, load, load_halves, store_halves};
+use super::simd::{BYTES, HALVES, load, load_halves, prefetch, store_halves};
 use super::{LANES, REVERSE_BYTE_BITS};
 
 /// Words in the buffer: two batches of the symbol phase and more, few enough for the first-level
 /// cache.
 const BUFFER_WORDS: usize = 4096;
+
+/// How far ahead of the buffer a tile's words are asked for: about what one batch takes of dense data.
+const PREFETCH_WORDS: usize = 1024;
 
 /// The most words that can be ensured.
 pub(super) const ENSURED_WORDS_MAX: usize = BUFFER_WORDS - 2 * LANES;
@@ -116,6 +119,10 @@ impl<'a> Words<'a> {
         while self.filled - self.next < count {
             if let Some((words, rest)) = self.rest.split_first_chunk::<LANES>() {
                 self.append(words);
+                if let Some(ahead) = rest.get(PREFETCH_WORDS..PREFETCH_WORDS + LANES) {
+                    prefetch(&ahead[0]);
+                    prefetch(&ahead[LANES / 2]);
+                }
                 self.rest = rest;
             } else {
                 let mut words = [[0; 4]; LANES];
