@@ -9,6 +9,7 @@
 use std::sync::OnceLock;
 
 use crate::backend::Backend;
+use crate::gdeflate;
 use crate::open_file::FileMode;
 use crate::staging::STAGING_BYTES_DEFAULT;
 
@@ -23,6 +24,9 @@ pub struct Config {
     /// Threads that decompress; 0 chooses; -1 for none: the application takes every compressed
     /// request from the custom decompression queue.
     pub decode_threads: i32,
+    /// The path of the GDeflate decoder in the whole process; `None` for the best this machine can take,
+    /// which is taken as well if it cannot take this one.
+    pub decoder: Option<gdeflate::Path>,
     /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
     pub staging_bytes: u32,
     /// How files are read.
@@ -76,6 +80,7 @@ impl Default for Config {
             backend: Backend::Auto,
             io_threads: 0,
             decode_threads: 0,
+            decoder: None,
             staging_bytes: STAGING_BYTES_DEFAULT,
             file_mode: FileMode::Auto,
             force_file_buffering: false,
@@ -128,6 +133,24 @@ pub const OPTIONS: &[OptionSpec] = &[
         set: |config, value| {
             let threads: i32 = value.parse().ok()?;
             config.decode_threads = threads.clamp(-1, THREADS_MAX as i32);
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "decoder",
+        values: "auto, portable, avx2, avx512",
+        help: "the GDeflate decoder of the process; what the machine cannot take falls back to auto",
+        get: |config| {
+            config
+                .decoder
+                .map_or("auto", gdeflate::Path::name)
+                .to_owned()
+        },
+        set: |config, value| {
+            config.decoder = match value {
+                "auto" => None,
+                name => Some(gdeflate::Path::from_name(name)?),
+            };
             Some(())
         },
     },

@@ -20,6 +20,7 @@ use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
+use crate::gdeflate;
 use crate::host::{Host, Worker};
 use crate::io::{Faulty, Io, sim, threads, uring};
 use crate::memory::Span;
@@ -102,6 +103,7 @@ impl Runtime {
             Backend::IoUring => Scheduler::for_rings(ring_events(&config)?),
             backend => Scheduler::new(config.io_thread_count(backend)),
         };
+        gdeflate::Path::prefer(config.decoder);
         let shared = Arc::new(Shared {
             file_mode: config.effective_file_mode(),
             choice,

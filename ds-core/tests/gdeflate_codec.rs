@@ -5,7 +5,9 @@ mod synthetic;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ds_core::gdeflate::encode::Level;
-use ds_core::gdeflate::{Codec, CodecError, DecodeError, HeaderPolicy, TILE_BYTES, TileStream};
+use ds_core::gdeflate::{
+    Codec, CodecError, DecodeError, Decoder, HeaderPolicy, Path, TILE_BYTES, TileStream,
+};
 use synthetic::{Kind, data};
 
 #[test]
@@ -129,4 +131,30 @@ fn progress_reaches_the_end() {
         .compress_to_vec(&source, Level::FASTEST, Some(&progress))
         .unwrap();
     assert_eq!((calls.into_inner(), furthest.into_inner()), (5, 300_000));
+}
+
+#[test]
+fn a_preferred_path_is_taken_if_the_machine_can() {
+    for path in Path::ALL {
+        Path::prefer(Some(path));
+        assert_eq!(Path::from_name(path.name()), Some(path));
+        if path.is_available() {
+            assert_eq!(Path::chosen(), path);
+        } else {
+            assert_eq!(Path::chosen(), Path::best());
+            assert!(Decoder::with_path(path).is_none());
+            println!("SKIPPED: this machine cannot take the path {}", path.name());
+        }
+        let source = data(Kind::Words, 100_000, 1);
+        let codec = Codec::new(2);
+        let stream = codec
+            .compress_to_vec(&source, Level::FASTEST, None)
+            .unwrap();
+        let mut output = vec![0; source.len()];
+        assert_eq!(codec.decompress(&stream, &mut output), Ok(source.len()));
+        assert!(output == source);
+    }
+    Path::prefer(None);
+    assert_eq!(Path::chosen(), Path::best());
+    assert_eq!(Path::from_name("fast"), None);
 }

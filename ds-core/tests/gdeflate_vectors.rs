@@ -5,11 +5,15 @@
 
 #![forbid(unsafe_code)]
 
+mod paths;
+
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use ds_core::gdeflate::{Codec, CodecError, HeaderPolicy, TileStream, decompress};
+use paths::Decoders;
 use sha2::{Digest, Sha256};
 
 const GUARD_BYTES: usize = 64;
@@ -42,7 +46,8 @@ fn sha256(bytes: &[u8]) -> String {
         })
 }
 
-/// Decodes with one thread and with several; both must agree, and leave the guards alone.
+/// Decodes with one thread and with several, and each tile on every path; all must agree, and leave
+/// the guards alone.
 fn decode(stream: &[u8], policy: HeaderPolicy) -> Result<Vec<u8>, String> {
     let stream: Box<[u8]> = stream.into();
     let bytes = TileStream::parse(&stream, policy).map_err(|error| error.to_string())?;
@@ -55,6 +60,15 @@ fn decode(stream: &[u8], policy: HeaderPolicy) -> Result<Vec<u8>, String> {
         before.iter().chain(behind).all(|byte| *byte == 0xA5),
         "a write outside the output"
     );
+
+    let parsed = TileStream::parse(&stream, policy).map_err(|error| error.to_string())?;
+    let tiles = (0..parsed.tile_count()).map(|index| {
+        let Range { start, end } = parsed.tile_output(index);
+        Decoders::new().decode(parsed.tile(index)?, (end - start) as usize)
+    });
+    let tiles: Result<Vec<_>, _> = tiles.collect();
+    assert_eq!(tiles.as_ref().err(), result.as_ref().err());
+    assert!(tiles.is_err() || tiles.unwrap().concat() == output);
 
     if policy == HeaderPolicy::AnyId {
         let mut larger = vec![0xA5; bytes + GUARD_BYTES];

@@ -12,12 +12,12 @@
 
 use std::fmt;
 use std::num::NonZero;
-use std::slice::ChunksMut;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::{iter, thread};
 
 use super::encode::{Encoder, Level, TILE_BOUND};
+use super::handout::Handout;
 use super::stream::{HeaderPolicy, TileStream, header_bytes, write_header};
 use super::{DecodeError, Decoder, TILE_BYTES, TILE_COUNT_MAX};
 
@@ -183,18 +183,15 @@ impl Codec {
 /// Tiles to decode, and the first of them that failed.
 struct DecodeQueue<'a> {
     stream: &'a TileStream<'a>,
-    /// The tiles' parts of the output, handed out in order. A lock, and not a counter, because it
-    /// is what lets two threads write to one slice; it is taken once a tile.
-    outputs: Mutex<iter::Enumerate<ChunksMut<'a, u8>>>,
+    outputs: Handout<'a>,
     failed: Mutex<Option<(usize, DecodeError)>>,
 }
 
 impl<'a> DecodeQueue<'a> {
     fn new(stream: &'a TileStream<'a>, output: &'a mut [u8]) -> Self {
-        let outputs = Mutex::new(output.chunks_mut(TILE_BYTES).enumerate());
         Self {
             stream,
-            outputs,
+            outputs: Handout::new(output),
             failed: Mutex::new(None),
         }
     }
@@ -202,13 +199,7 @@ impl<'a> DecodeQueue<'a> {
     /// Decodes tiles until there are none, or one fails.
     fn work(&self) {
         let mut decoder = Decoder::new();
-        loop {
-            let next = self
-                .outputs
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .next();
-            let Some((index, output)) = next else { return };
+        while let Some((index, output)) = self.outputs.take() {
             let result = self
                 .stream
                 .tile(index)
@@ -224,8 +215,7 @@ impl<'a> DecodeQueue<'a> {
     /// Tiles before this one were all begun earlier and are still finished, so that the first error
     /// is found whoever finds it.
     fn fail(&self, index: usize, error: DecodeError) {
-        *self.outputs.lock().unwrap_or_else(PoisonError::into_inner) =
-            [].chunks_mut(TILE_BYTES).enumerate();
+        self.outputs.stop();
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         if failed.is_none_or(|(first, _)| index < first) {
             *failed = Some((index, error));

@@ -11,17 +11,28 @@
 //!   and a batch that does not fit into the output ends the tile.
 #![forbid(unsafe_code)]
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::huffman::{
     DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
 };
 use super::lanes::{Lane, WINDOW_WORDS, Window, Words};
+use super::path::Path;
 use super::sequences::{BATCH_ROUNDS, Batch, Counts, Output};
 use super::stream::{HeaderPolicy, TileStream};
 use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MIN};
 
 /// Decodes tiles, one at a time. Holds only scratch: tables and lists that are worth reusing.
-pub struct Decoder {
-    scratch: Box<Scratch>,
+pub struct Decoder(Inner);
+
+enum Inner {
+    Portable(Box<Scratch>),
+    #[cfg(target_arch = "x86_64")]
+    Avx2(Box<Scratch>, Avx2),
+    #[cfg(target_arch = "x86_64")]
+    Avx512(Box<avx512::Scratch>),
 }
 
 /// All that the hot loop uses, in one place: one register addresses it.
@@ -32,15 +43,26 @@ struct Scratch {
 }
 
 impl Decoder {
-    /// A decoder; the only place where decoding allocates.
+    /// A decoder on the path that is [`Path::chosen`]. The only place where decoding allocates.
     pub fn new() -> Self {
-        Self {
-            scratch: Box::new(Scratch {
-                lanes: [Lane::EMPTY; LANES],
-                tables: Tables::EMPTY,
-                batch: Batch::EMPTY,
-            }),
+        Self::with_path(Path::chosen()).expect("a path that is not there is not chosen")
+    }
+
+    /// A decoder on this path, if the machine can take it.
+    pub fn with_path(path: Path) -> Option<Self> {
+        if !path.is_available() {
+            return None;
         }
+        let inner = match path {
+            Path::Portable => Inner::Portable(Box::new(Scratch::EMPTY)),
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2 => Inner::Avx2(Box::new(Scratch::EMPTY), Avx2::new()?),
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512 => Inner::Avx512(avx512::Scratch::new()?),
+            #[cfg(not(target_arch = "x86_64"))]
+            Path::Avx2 | Path::Avx512 => return None,
+        };
+        Some(Self(inner))
     }
 
     /// Decodes one raw tile, without any header, into `output`, whose length (1..=65,536) must be
@@ -55,21 +77,68 @@ impl Decoder {
         if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
             return Err(DecodeError::TileBytes);
         }
-        self.scratch.batch.counts = Default::default();
-        let mut tile = Tile {
-            words: Words::new(words),
-            scratch: &mut self.scratch,
-            tables_are_static: false,
-            output: Output::new(output),
-        };
-        let result = tile.blocks();
-        if tile.words.overrun() {
-            // Whatever went wrong, it was read from beyond the end.
-            return Err(DecodeError::TileTruncated);
+        match &mut self.0 {
+            Inner::Portable(scratch) => decode_tile(scratch, Plain, words, output),
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx2(scratch, avx2) => decode_tile(scratch, *avx2, words, output),
+            #[cfg(target_arch = "x86_64")]
+            Inner::Avx512(scratch) => scratch.decode(words, output),
         }
-        result?;
-        tile.output.finish()
     }
+}
+
+impl Scratch {
+    const EMPTY: Self = Self {
+        lanes: [Lane::EMPTY; LANES],
+        tables: Tables::EMPTY,
+        batch: Batch::EMPTY,
+    };
+}
+
+/// How the two hot loops are compiled.
+pub(super) trait Hot: Copy {
+    /// Calls [`Tile::fill_batch_inline`].
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd;
+    /// Calls [`Output::execute_inline`].
+    fn execute(self, output: &mut Output<'_>, batch: &mut Batch) -> Result<(), DecodeError>;
+}
+
+/// For any processor of the architecture.
+#[derive(Clone, Copy)]
+struct Plain;
+
+impl Hot for Plain {
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd {
+        tile.fill_batch_inline::<LITERAL_RUNS>()
+    }
+
+    fn execute(self, output: &mut Output<'_>, batch: &mut Batch) -> Result<(), DecodeError> {
+        output.execute_inline(batch)
+    }
+}
+
+/// The portable path, and the one of the same code for newer processors.
+fn decode_tile<H: Hot>(
+    scratch: &mut Scratch,
+    hot: H,
+    words: &[[u8; 4]],
+    output: &mut [u8],
+) -> Result<(), DecodeError> {
+    scratch.batch.counts = Default::default();
+    let mut tile = Tile {
+        words: Words::new(words),
+        scratch,
+        hot,
+        tables_are_static: false,
+        output: Output::new(output),
+    };
+    let result = tile.blocks();
+    if tile.words.overrun() {
+        // Whatever went wrong, it was read from beyond the end.
+        return Err(DecodeError::TileTruncated);
+    }
+    result?;
+    tile.output.finish()
 }
 
 impl Default for Decoder {
@@ -97,9 +166,10 @@ pub fn decompress(
 }
 
 /// A tile being decoded.
-struct Tile<'a> {
+pub(super) struct Tile<'a, H> {
     words: Words<'a>,
     scratch: &'a mut Scratch,
+    hot: H,
     /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
     tables_are_static: bool,
@@ -107,14 +177,14 @@ struct Tile<'a> {
 }
 
 /// Why a batch ended.
-enum BatchEnd {
+pub(super) enum BatchEnd {
     /// It is full.
     Full,
     /// This lane came upon this entry, which is not a value, and has not used it up yet.
     Special(usize, Entry),
 }
 
-impl Tile<'_> {
+impl<H: Hot> Tile<'_, H> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
         self.words.fill(&mut self.scratch.lanes);
         loop {
@@ -248,22 +318,23 @@ impl Tile<'_> {
     fn compressed_block(&mut self) -> Result<(), DecodeError> {
         loop {
             let end = match self.scratch.batch.mostly_literals() {
-                true => self.fill_batch::<true>(),
-                false => self.fill_batch::<false>(),
+                true => self.hot.fill_batch::<true>(self),
+                false => self.hot.fill_batch::<false>(self),
             };
             match end {
                 BatchEnd::Full => {}
                 BatchEnd::Special(lane, entry) if entry.is(Entry::END) => {
                     self.words.finish(&mut self.scratch.lanes[lane], entry);
                     self.end_of_block(lane)?;
-                    return self.output.execute(&mut self.scratch.batch);
+                    return self.hot.execute(&mut self.output, &mut self.scratch.batch);
                 }
                 BatchEnd::Special(..) => return Err(DecodeError::Symbol),
             }
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
-            self.output.execute(&mut self.scratch.batch)?;
+            self.hot
+                .execute(&mut self.output, &mut self.scratch.batch)?;
         }
     }
 
@@ -272,7 +343,8 @@ impl Tile<'_> {
     /// With `LITERAL_RUNS`, lanes are tried four at a time as literals. That halves the work where
     /// it succeeds, and costs a misprediction where it does not: only for data that is nearly all
     /// literals.
-    fn fill_batch<const LITERAL_RUNS: bool>(&mut self) -> BatchEnd {
+    #[inline(always)]
+    pub(super) fn fill_batch_inline<const LITERAL_RUNS: bool>(&mut self) -> BatchEnd {
         let Self { words, scratch, .. } = self;
         let Scratch {
             lanes,

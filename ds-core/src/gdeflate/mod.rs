@@ -13,18 +13,25 @@
 //!
 //! The format has no checksum: damage that still decodes to the right size goes unnoticed here.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 pub mod codec;
 pub mod decode;
 pub mod encode;
 pub mod error;
+mod handout;
 mod huffman;
 mod lanes;
+mod path;
 mod sequences;
 pub mod stream;
 
 pub use codec::{Codec, CodecError};
 pub use decode::{Decoder, decompress};
 pub use error::DecodeError;
+pub use path::Path;
 pub use stream::{HeaderPolicy, TileStream, header_bytes, write_header};
 
 /// Output bytes of a full tile; only the last tile of a stream may have fewer.

@@ -1,7 +1,7 @@
 //! The second half of decoding: literals and matches, once known, become output.
 //!
 //! A tile is decoded in batches. The symbol phase appends literals, matches and distances to the
-//! three lists of a [`Batch`]; [`Output::execute`] then walks them strictly in output order, which
+//! three lists of a [`Batch`]; [`Output::execute_inline`] then walks them strictly in output order, which
 //! makes every byte before a match final by the time it is copied. Distances arrive a round after
 //! their matches but in the same order, so the lists line up by index; what still waits for its
 //! distance is carried into the next batch.
@@ -134,8 +134,16 @@ impl<'a> Output<'a> {
         self.written += bytes;
     }
 
+    /// The output, and how much of it is written.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub(super) fn parts(&mut self) -> (&mut [u8], &mut usize) {
+        (self.bytes, &mut self.written)
+    }
+
     /// Executes everything up to the first match without a distance and keeps the rest in `batch`.
-    pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
+    #[inline(always)]
+    pub(super) fn execute_inline(&mut self, batch: &mut Batch) -> Result<(), DecodeError> {
         let counts = batch.counts;
         let mut literals_done = 0;
         let known = batch.matches[..counts.distances]
@@ -207,12 +215,15 @@ impl<'a> Output<'a> {
 
     /// The same where copies must be exact, because the output ends.
     #[cold]
-    fn sequence_at_end(
+    pub(super) fn sequence_at_end(
         &mut self,
         literals: &[u8],
         length: usize,
         distance: usize,
     ) -> Result<(), DecodeError> {
+        if distance > self.written + literals.len() {
+            return Err(DecodeError::Distance);
+        }
         self.literals(literals)?;
         if length > self.bytes.len() - self.written {
             return Err(DecodeError::OutputOverflow);
@@ -228,7 +239,7 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    fn literals(&mut self, literals: &[u8]) -> Result<(), DecodeError> {
+    pub(super) fn literals(&mut self, literals: &[u8]) -> Result<(), DecodeError> {
         let rest = self.rest();
         rest.get_mut(..literals.len())
             .ok_or(DecodeError::OutputOverflow)?
