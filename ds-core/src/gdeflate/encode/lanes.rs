@@ -32,7 +32,7 @@ impl Op {
     /// `count` bits, the first one lowest.
     #[inline(always)]
     pub(super) const fn new(bits: u32, count: u32) -> Op {
-        debug_assert!(count <= 31 && (bits as u64) < 1 << count);
+        debug_assert!(count <= 31);
         Op(bits as u64 | (count as u64) << 32)
     }
 
@@ -42,8 +42,9 @@ impl Op {
         Op::new(self.bits() | extra << self.count(), self.count() + count)
     }
 
+    /// Its bits.
     #[inline(always)]
-    const fn bits(self) -> u32 {
+    pub(super) const fn bits(self) -> u32 {
         self.0 as u32
     }
 
