@@ -17,6 +17,7 @@
 
 mod alphabet;
 mod block;
+mod borders;
 mod chains;
 mod code;
 mod hash;
@@ -154,11 +155,11 @@ impl Parser {
             5 => Parser::LazyChains(Chains::new(), effort(12, 32)),
             6 => Parser::LazyChains(Chains::new(), effort(16, 48)),
             7 => Parser::LazyChains(Chains::new(), effort(24, 80)),
-            8 => optimal(effort(12, 30), 1, Estimate::Entropy),
-            9 => optimal(effort(24, 60), 2, Estimate::Entropy),
-            10 => optimal(effort(35, 100), 2, Estimate::Exact),
-            11 => optimal(effort(80, 180), 3, Estimate::Exact),
-            _ => optimal(effort(150, 258), 4, Estimate::Exact),
+            8 => optimal(effort(6, 20), 1, Estimate::Entropy),
+            9 => optimal(effort(10, 40), 2, Estimate::Entropy),
+            10 => optimal(effort(16, 64), 2, Estimate::Exact),
+            11 => optimal(effort(32, 128), 2, Estimate::Exact),
+            _ => optimal(effort(40, 160), 3, Estimate::Exact),
         }
     }
 
@@ -238,7 +239,11 @@ fn stored_words(bytes: usize) -> usize {
 /// In what portions a tile is looked at to find the borders of its blocks: small ones find better borders,
 /// and take longer.
 fn segment_bytes(level: Level) -> usize {
-    if level.get() < 10 { 4096 } else { 2048 }
+    match level.get() {
+        ..10 => 4096,
+        10 | 11 => 1024,
+        _ => 512,
+    }
 }
 
 /// A large array on the heap that never was on the stack.

@@ -93,7 +93,11 @@ const DISTANCE_SYMBOL: [u8; DISTANCE_ROWS] = {
     let mut table = [0; DISTANCE_ROWS];
     let mut row = 0;
     while row < DISTANCE_ROWS {
-        let value: usize = if row < 256 { row } else { (row - 256) << DISTANCE_ROW_LOG2 };
+        let value: usize = if row < 256 {
+            row
+        } else {
+            (row - 256) << DISTANCE_ROW_LOG2
+        };
         table[row] = if value < 2 {
             value as u8
         } else {

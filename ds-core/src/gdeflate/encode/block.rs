@@ -1,8 +1,9 @@
 //! One block: chooses its type by exact cost, writes it.
 
 use super::alphabet::{
-    DISTANCE_COUNT, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT,
-    DISTANCE_ROWS, DISTANCE_ROW_LOG2, distance_base, distance_extra_bits, distance_row, distance_row_symbol, length_extra, length_symbol, litlen_extra_bits,
+    DISTANCE_COUNT, DISTANCE_ROW_LOG2, DISTANCE_ROWS, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN,
+    LENGTH_SHORT_MAX, LITLEN_COUNT, distance_base, distance_extra_bits, distance_row,
+    distance_row_symbol, length_extra, length_symbol, litlen_extra_bits,
 };
 use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
 use super::header::Header;
@@ -251,11 +252,17 @@ impl Rounds {
 
     fn fill_rows(&mut self, codes: &Codes) {
         for row in 0..DISTANCE_ROWS {
-            let value = if row < 256 { row & !((1 << DISTANCE_ROW_LOG2) - 1) } else { (row - 256) << DISTANCE_ROW_LOG2 };
+            let value = if row < 256 {
+                row & !((1 << DISTANCE_ROW_LOG2) - 1)
+            } else {
+                (row - 256) << DISTANCE_ROW_LOG2
+            };
             let symbol = distance_row_symbol(row);
             let word = codes.distance.words[symbol];
             self.distances[row] = DistanceOp {
-                bits: word.bits().wrapping_add((value as u32).wrapping_sub(distance_base(symbol)) << word.count()),
+                bits: word.bits().wrapping_add(
+                    (value as u32).wrapping_sub(distance_base(symbol)) << word.count(),
+                ),
                 count: (word.count() + distance_extra_bits(symbol)) as u16,
                 codeword_count: word.count() as u16,
             };
@@ -282,7 +289,8 @@ impl Rounds {
         let free = place.free();
         self.ops[free % BUFFER_OPS] = op;
         let value = item.distance().wrapping_sub(1);
-        self.ops[(free + LANES) % BUFFER_OPS] = self.distances[distance_row(item.distance())].at(value);
+        self.ops[(free + LANES) % BUFFER_OPS] =
+            self.distances[distance_row(item.distance())].at(value);
         let is_match = item.distance() != 0;
         place.after(is_match)
     }
