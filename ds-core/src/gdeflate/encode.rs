@@ -149,12 +149,12 @@ impl Parser {
             |effort, passes, last| Parser::Optimal(Box::new(Optimal::new(effort, passes, last)));
         match level.get() {
             1 => Parser::Fast(Pairs::new()),
-            2 => Parser::GreedyQuads(Quads::new(), effort(4, 32)),
-            3 => Parser::LazyQuads(Quads::new(), effort(4, 16)),
-            4 => Parser::LazyQuads(Quads::new(), effort(4, 32)),
-            5 => Parser::LazyChains(Chains::new(), effort(12, 32)),
-            6 => Parser::LazyChains(Chains::new(), effort(16, 48)),
-            7 => Parser::LazyChains(Chains::new(), effort(24, 80)),
+            2 => Parser::GreedyQuads(Quads::new(), effort(4, 20)),
+            3 => Parser::LazyQuads(Quads::new(), effort(3, 8)),
+            4 => Parser::LazyQuads(Quads::new(), effort(3, 32)),
+            5 => Parser::LazyChains(Chains::new(), effort(8, 20)),
+            6 => Parser::LazyChains(Chains::new(), effort(10, 32)),
+            7 => Parser::LazyChains(Chains::new(), effort(12, 40)),
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(10, 40), 2, Estimate::Entropy),
             10 => optimal(effort(16, 64), 2, Estimate::Exact),
@@ -240,7 +240,8 @@ fn stored_words(bytes: usize) -> usize {
 /// and take longer.
 fn segment_bytes(level: Level) -> usize {
     match level.get() {
-        ..10 => 4096,
+        ..8 => 8192,
+        8 | 9 => 4096,
         10 | 11 => 1024,
         _ => 512,
     }
