@@ -13,10 +13,14 @@ use super::borders::refine;
 use super::chains::Effort;
 use super::items::Items;
 use super::prices::Prices;
-use super::split::{Estimate, is_better_stored, join};
+use super::split::{Estimate, is_better_stored, join, merge_to};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
+/// By how much a match is shortened, at most: where much less of it is wanted, another begins in its place.
+const SHORTENED_MAX: usize = 31;
+/// Bytes of a segment while prices are still being refined, at least.
+const COARSE_BYTES: usize = 2048;
 /// Inside a match of at least this length no others are looked for, and it is not shortened.
 const SKIPPED_FROM: usize = 4096;
 /// Positions inserted at each end of a match longer than twice this.
@@ -66,6 +70,7 @@ impl Optimal {
         self.find_steps(tile, std::iter::once((0..tile.len(), Prices::guess(tile))));
         self.take_steps(tile, items);
         for _ in 1..self.passes {
+            merge_to(items.parts_mut(), COARSE_BYTES);
             join(items.parts_mut(), Estimate::Entropy);
             refine(items);
             if items.parts().iter().all(is_better_stored) {
@@ -191,6 +196,11 @@ fn cheapest_step(prices: &Prices, matches: &[Found], ways: &[u32], literal: u32)
     let mut shortest = LENGTH_MIN;
     for &Found { length, distance } in matches {
         let longest = usize::from(length);
+        shortest = shortest.max(
+            longest
+                .min(LENGTH_SHORT_MAX + 1)
+                .saturating_sub(SHORTENED_MAX),
+        );
         let short = if longest < SKIPPED_FROM {
             longest.min(LENGTH_SHORT_MAX)
         } else {

@@ -92,6 +92,18 @@ fn join_above(parts: &mut Vec<Part>, estimate: Estimate, gain_min: f32) {
     }
 }
 
+/// Merges neighbours, whatever they hold, until each part but the last has so many bytes.
+pub(super) fn merge_to(parts: &mut Vec<Part>, bytes_min: usize) {
+    parts.dedup_by(|next, part| {
+        let merge = part.input.len() < bytes_min;
+        if merge {
+            part.histogram = part.histogram.joined(&next.histogram);
+            (part.items.end, part.input.end) = (next.items.end, next.input.end);
+        }
+        merge
+    });
+}
+
 /// Whether a part is likely to end as a stored block.
 pub(super) fn is_better_stored(part: &Part) -> bool {
     entropy_bits(&part.histogram) >= stored_bits(part.input.len()) as f32
