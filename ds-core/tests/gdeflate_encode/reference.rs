@@ -6,13 +6,11 @@ use gdeflate_sys as sys;
 const TILE_ROOM: usize = 65_536 + 4096;
 
 /// The reference encoder at one level.
-#[allow(dead_code, reason = "the tests do not encode with it")]
 pub(crate) struct Compressor {
     handle: *mut sys::libdeflate_gdeflate_compressor,
     room: Vec<u8>,
 }
 
-#[allow(dead_code, reason = "the tests do not encode with it")]
 impl Compressor {
     pub(crate) fn new(level: u8) -> Compressor {
         // SAFETY: takes any number; NULL says that it is none.

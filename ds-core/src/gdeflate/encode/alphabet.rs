@@ -68,18 +68,67 @@ pub(super) fn length_extra(length: usize) -> u32 {
     length as u32 - u32::from(base)
 }
 
-/// The symbol of a distance, 1..=65,535.
+/// Rows of a table by distance: see [`distance_row`].
+pub(super) const DISTANCE_ROWS: usize = 256 + 512;
+
+/// Where a table has what there is to know about a distance, 1..=65,535: near ones have a row each, of the
+/// others 128 share one, which no symbol border parts.
 ///
-/// Two symbols share each power of two, told apart by the bit below the highest. In a floating-point number
-/// these are the exponent and the first bit of the mantissa, side by side; read from there they cost neither
-/// a table nor a branch that no processor could predict. Distances 1 and 2 do not follow the rule.
+/// Anything else gets some row too, for callers that cannot afford to ask first.
+#[inline(always)]
+pub(super) const fn distance_row(distance: u16) -> usize {
+    let value = distance.wrapping_sub(1) as usize;
+    if value < 256 {
+        value
+    } else {
+        256 + (value >> DISTANCE_ROW_LOG2)
+    }
+}
+
+/// The distances of a shared row, less one, differ only in so many bits.
+pub(super) const DISTANCE_ROW_LOG2: u32 = 7;
+
+/// Row to distance symbol: two symbols share each power of two, told apart by the bit below the highest.
+const DISTANCE_SYMBOL: [u8; DISTANCE_ROWS] = {
+    let mut table = [0; DISTANCE_ROWS];
+    let mut row = 0;
+    while row < DISTANCE_ROWS {
+        let value: usize = if row < 256 {
+            row
+        } else {
+            (row - 256) << DISTANCE_ROW_LOG2
+        };
+        table[row] = if value < 2 {
+            value as u8
+        } else {
+            let bits = value.ilog2();
+            (2 * bits) as u8 + (value >> (bits - 1) & 1) as u8
+        };
+        row += 1;
+    }
+    table
+};
+
+/// The symbol of a distance, 1..=65,535.
 #[inline(always)]
 pub(super) fn distance_symbol(distance: u16) -> usize {
-    /// What 2.0 has there, less the symbol of distance 3.
-    const OFFSET: i32 = 254;
-    let value = i32::from(distance.wrapping_sub(1));
-    let symbol = ((value as f32).to_bits() >> 22) as i32 - OFFSET;
-    symbol.max(value.min(1)) as usize
+    distance_row_symbol(distance_row(distance))
+}
+
+/// The symbol of the distances of a row.
+#[inline(always)]
+pub(super) fn distance_row_symbol(row: usize) -> usize {
+    usize::from(DISTANCE_SYMBOL[row])
+}
+
+/// The smallest distance of a symbol, less one.
+pub(super) const fn distance_base(symbol: usize) -> u32 {
+    let symbol = symbol as u32;
+    if symbol < 4 {
+        symbol
+    } else {
+        (2 + symbol % 2) << (symbol / 2 - 1)
+    }
 }
 
 /// How many extra bits a distance symbol carries.
@@ -114,11 +163,7 @@ mod tests {
         for distance in 1..=u16::MAX {
             let symbol = distance_symbol(distance);
             let bits = distance_extra_bits(symbol);
-            let base = if symbol < 4 {
-                symbol as u32 + 1
-            } else {
-                1 + ((2 + (symbol as u32 & 1)) << bits)
-            };
+            let base = 1 + distance_base(symbol);
             let extra = u32::from(distance - 1) & ((1 << bits) - 1);
             assert_eq!(base + extra, u32::from(distance), "distance {distance}");
         }

@@ -1,8 +1,9 @@
 //! One block: chooses its type by exact cost, writes it.
 
 use super::alphabet::{
-    DISTANCE_COUNT, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT,
-    distance_extra_bits, distance_symbol, length_extra, length_symbol, litlen_extra_bits,
+    DISTANCE_COUNT, DISTANCE_ROW_LOG2, DISTANCE_ROWS, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN,
+    LENGTH_SHORT_MAX, LITLEN_COUNT, distance_base, distance_extra_bits, distance_row,
+    distance_row_symbol, length_extra, length_symbol, litlen_extra_bits,
 };
 use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
 use super::header::Header;
@@ -159,6 +160,29 @@ struct Rounds {
     ops: Box<[Op; BUFFER_OPS]>,
     /// What each literal and each length sends.
     rows: [Op; ROW_COUNT],
+    /// What each row of distances sends.
+    distances: [DistanceOp; DISTANCE_ROWS],
+}
+
+/// An operation for the distances of one row.
+#[derive(Clone, Copy, Default)]
+struct DistanceOp {
+    /// The bits for the row's first distance. Where the symbol begins above that, in the middle of the row,
+    /// this wraps below zero, and what is added brings it back.
+    bits: u32,
+    count: u16,
+    /// By how much to shift what is added.
+    codeword_count: u16,
+}
+
+impl DistanceOp {
+    /// `value` is the distance less one.
+    #[inline(always)]
+    fn at(self, value: u16) -> Op {
+        let low = u32::from(value) % (1 << DISTANCE_ROW_LOG2);
+        let bits = self.bits.wrapping_add(low << self.codeword_count);
+        Op::new(bits, u32::from(self.count))
+    }
 }
 
 /// Where the next operation goes.
@@ -207,6 +231,7 @@ impl Rounds {
         Rounds {
             ops,
             rows: [Op::NONE; ROW_COUNT],
+            distances: [DistanceOp::default(); DISTANCE_ROWS],
         }
     }
 
@@ -226,6 +251,22 @@ impl Rounds {
     }
 
     fn fill_rows(&mut self, codes: &Codes) {
+        for row in 0..DISTANCE_ROWS {
+            let value = if row < 256 {
+                row & !((1 << DISTANCE_ROW_LOG2) - 1)
+            } else {
+                (row - 256) << DISTANCE_ROW_LOG2
+            };
+            let symbol = distance_row_symbol(row);
+            let word = codes.distance.words[symbol];
+            self.distances[row] = DistanceOp {
+                bits: word.bits().wrapping_add(
+                    (value as u32).wrapping_sub(distance_base(symbol)) << word.count(),
+                ),
+                count: (word.count() + distance_extra_bits(symbol)) as u16,
+                codeword_count: word.count() as u16,
+            };
+        }
         self.rows[..256].copy_from_slice(&codes.litlen.words[..256]);
         for length in LENGTH_MIN..=LENGTH_SHORT_MAX {
             let symbol = length_symbol(length);
@@ -247,12 +288,10 @@ impl Rounds {
         };
         let free = place.free();
         self.ops[free % BUFFER_OPS] = op;
+        let value = item.distance().wrapping_sub(1);
+        self.ops[(free + LANES) % BUFFER_OPS] =
+            self.distances[distance_row(item.distance())].at(value);
         let is_match = item.distance() != 0;
-        let symbol = distance_symbol(item.distance());
-        let count = distance_extra_bits(symbol);
-        let extra = u32::from(item.distance().wrapping_sub(1)) & ((1 << count) - 1);
-        let distance = codes.distance.words[symbol].then(extra, count);
-        self.ops[(free + LANES) % BUFFER_OPS] = if is_match { distance } else { Op::NONE };
         place.after(is_match)
     }
 

@@ -38,6 +38,35 @@ impl Item {
         (self.0 >> 16) as usize
     }
 
+    /// How many bytes it stands for.
+    #[inline(always)]
+    pub(super) const fn bytes(self) -> usize {
+        if self.distance() == 0 {
+            1
+        } else {
+            self.length()
+        }
+    }
+
+    /// The byte of a literal.
+    #[inline(always)]
+    pub(super) const fn byte(self) -> usize {
+        (self.0 >> 16 & 0xff) as usize
+    }
+
+    /// What it sends: a literal, or a length and a distance.
+    #[inline(always)]
+    fn symbols(self) -> (usize, Option<usize>) {
+        if self.distance() == 0 {
+            (self.byte(), None)
+        } else {
+            (
+                length_symbol(self.length()),
+                Some(distance_symbol(self.distance())),
+            )
+        }
+    }
+
     /// Its row in a table of [`ROW_COUNT`] rows; beyond that, it is a match that only symbol 285 can express.
     #[inline(always)]
     pub(super) const fn row(self) -> usize {
@@ -142,6 +171,11 @@ impl Items {
         &self.parts
     }
 
+    /// All items, and the parts they make, whose borders may move.
+    pub(super) fn list_and_parts_mut(&mut self) -> (&[Item], &mut [Part]) {
+        (&self.list[..self.len], &mut self.parts)
+    }
+
     /// The same, to be joined.
     pub(super) fn parts_mut(&mut self) -> &mut Vec<Part> {
         &mut self.parts
@@ -163,6 +197,26 @@ impl Histogram {
         litlen: [0; LITLEN_COUNT],
         distance: [0; DISTANCE_COUNT],
     };
+
+    /// Counts an item.
+    #[inline(always)]
+    pub(super) fn add(&mut self, item: Item) {
+        let (litlen, distance) = item.symbols();
+        self.litlen[litlen] += 1;
+        if let Some(distance) = distance {
+            self.distance[distance] += 1;
+        }
+    }
+
+    /// Undoes [`Self::add`].
+    #[inline(always)]
+    pub(super) fn remove(&mut self, item: Item) {
+        let (litlen, distance) = item.symbols();
+        self.litlen[litlen] -= 1;
+        if let Some(distance) = distance {
+            self.distance[distance] -= 1;
+        }
+    }
 
     /// The counts of two neighbours that become one block: one end of block is saved.
     pub(super) fn joined(&self, next: &Histogram) -> Histogram {

@@ -8,6 +8,8 @@
 //! first free word of the tile. A fresh lane has a full, imaginary current word (`filled` = 32) and its
 //! initial word as the next one.
 
+use std::hint::select_unpredictable;
+
 /// Lanes in a tile.
 pub(super) const LANES: usize = 32;
 
@@ -32,7 +34,7 @@ impl Op {
     /// `count` bits, the first one lowest.
     #[inline(always)]
     pub(super) const fn new(bits: u32, count: u32) -> Op {
-        debug_assert!(count <= 31 && (bits as u64) < 1 << count);
+        debug_assert!(count <= 31);
         Op(bits as u64 | (count as u64) << 32)
     }
 
@@ -42,8 +44,9 @@ impl Op {
         Op::new(self.bits() | extra << self.count(), self.count() + count)
     }
 
+    /// Its bits.
     #[inline(always)]
-    const fn bits(self) -> u32 {
+    pub(super) const fn bits(self) -> u32 {
         self.0 as u32
     }
 
@@ -65,6 +68,27 @@ struct Lane {
     current: u16,
     /// Index of the word after it.
     next: u16,
+}
+
+impl Lane {
+    /// One operation; `words_used` is the first word that no lane has claimed, before and after.
+    #[inline(always)]
+    fn put(&mut self, op: Op, words_used: u16, words: &mut [u32; WORDS_ROOM]) -> u16 {
+        let bits = self.bits | u64::from(op.bits()) << self.filled;
+        let filled = self.filled + op.count();
+        // Stored every time: whether a word is finished is unpredictable, and a later store to the same word
+        // corrects this one.
+        words[usize::from(self.current) % WORDS_ROOM] = bits as u32;
+        let full = filled > 32;
+        let (current, next) = (self.current, self.next);
+        *self = Lane {
+            bits: select_unpredictable(full, bits >> 32, bits),
+            filled: select_unpredictable(full, filled.wrapping_sub(32), filled),
+            current: select_unpredictable(full, next, current),
+            next: select_unpredictable(full, words_used, next),
+        };
+        words_used + u16::from(full)
+    }
 }
 
 /// The words of one tile under construction.
@@ -106,36 +130,20 @@ impl Lanes {
     /// One operation of one lane.
     #[inline(always)]
     pub(super) fn put(&mut self, lane: usize, op: Op) {
-        let Lanes {
-            lanes,
-            words,
-            words_used,
-        } = self;
-        let lane = &mut lanes[lane % LANES];
-        let bits = lane.bits | u64::from(op.bits()) << lane.filled;
-        let filled = lane.filled + op.count();
-        // Stored every time: whether a word is finished is unpredictable, and a later store to the same word
-        // corrects this one.
-        words[usize::from(lane.current) % WORDS_ROOM] = bits as u32;
-        let full = filled > 32;
-        let shift = u32::from(full) * 32;
-        *lane = Lane {
-            bits: bits >> shift,
-            filled: filled - shift,
-            current: if full { lane.next } else { lane.current },
-            next: if full { *words_used } else { lane.next },
-        };
-        *words_used += u16::from(full);
+        let lane = &mut self.lanes[lane % LANES];
+        self.words_used = lane.put(op, self.words_used, &mut self.words);
     }
 
     /// Operations of whole rounds: lane 0 first.
     #[inline(always)]
     pub(super) fn put_rounds(&mut self, ops: &[Op]) {
+        let mut words_used = self.words_used;
         for round in ops.chunks(LANES) {
-            for (lane, &op) in round.iter().enumerate() {
-                self.put(lane, op);
+            for (lane, &op) in self.lanes.iter_mut().zip(round) {
+                words_used = lane.put(op, words_used, &mut self.words);
             }
         }
+        self.words_used = words_used;
     }
 
     /// How many words the tile has so far; final once the last operation is in.

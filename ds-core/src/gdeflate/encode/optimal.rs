@@ -5,16 +5,24 @@
 //! symbol frequencies give the next pass its prices. A match may reach into the next block; the border then
 //! moves to the match's end.
 
+use std::hint::select_unpredictable;
 use std::ops::Range;
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
+use super::borders::refine;
 use super::chains::Effort;
 use super::items::Items;
 use super::prices::Prices;
-use super::split::{Estimate, is_better_stored, join};
+use super::split::{Estimate, is_better_stored, join, merge_to};
 use super::tile::Tile;
 use super::trees::{Found, HASHED_BYTES, Trees};
 
+/// By how much a match is shortened, at most: where much less of it is wanted, another begins in its place.
+const SHORTENED_MAX: usize = 31;
+/// Bytes of a segment while prices are still being refined, at least.
+const COARSE_BYTES: usize = 2048;
+/// Inside a match of at least this length no others are looked for, and it is not shortened.
+const SKIPPED_FROM: usize = 4096;
 /// Positions inserted at each end of a match longer than twice this.
 const INSERTED_MAX: usize = 256;
 
@@ -62,7 +70,9 @@ impl Optimal {
         self.find_steps(tile, std::iter::once((0..tile.len(), Prices::guess(tile))));
         self.take_steps(tile, items);
         for _ in 1..self.passes {
+            merge_to(items.parts_mut(), COARSE_BYTES);
             join(items.parts_mut(), Estimate::Entropy);
+            refine(items);
             if items.parts().iter().all(is_better_stored) {
                 // Noise: no prices will make anything of it.
                 break;
@@ -75,6 +85,7 @@ impl Optimal {
             self.take_steps(tile, items);
         }
         join(items.parts_mut(), self.last_estimate);
+        refine(items);
     }
 
     /// Fills `matches`.
@@ -94,7 +105,7 @@ impl Optimal {
             let longest = self.matches[first..]
                 .last()
                 .map_or(0, |found| usize::from(found.length));
-            if longest >= self.effort.nice_length {
+            if longest >= SKIPPED_FROM {
                 at = self.skip(tile, at, (at - 1 + longest).min(searched));
             }
         }
@@ -102,11 +113,20 @@ impl Optimal {
             .resize(tile.len(), self.matches.len() as u32);
     }
 
-    /// Inserts the positions inside a long match; nothing is to be gained by looking for matches there.
+    /// Inserts the positions inside a long match and gives each the rest of it, for a way that comes there
+    /// from elsewhere; little is to be gained by looking for others.
     fn skip(&mut self, tile: &Tile, from: usize, to: usize) -> usize {
+        let Found { length, distance } = *self.matches.last().expect("the long match");
+        let end = from - 1 + usize::from(length);
         for at in from..to {
             if at < from + INSERTED_MAX || at + INSERTED_MAX >= to {
                 self.trees.insert(tile, at as u16, self.effort);
+            }
+            if end - at >= LENGTH_MIN {
+                self.matches.push(Found {
+                    length: (end - at) as u16,
+                    distance,
+                });
             }
             self.match_ends.push(self.matches.len() as u32);
         }
@@ -165,30 +185,53 @@ fn take(tile: &Tile, items: &mut Items, step_at: impl Fn(usize) -> Found) {
 }
 
 /// The cheapest of a literal, whose way is priced `literal`, and every length of the given matches.
+///
+/// Which of them wins cannot be predicted, so nothing branches on it: what a length gains over the literal
+/// and the length itself are compared as one number. The gain of a length that has a row of its own is less
+/// than 258 literals of 15 bits, which leaves room for the length below it.
 #[inline(always)]
 fn cheapest_step(prices: &Prices, matches: &[Found], ways: &[u32], literal: u32) -> (u32, Found) {
-    let (mut cheapest, mut step) = (literal, LITERAL);
+    const LENGTH_BITS: u32 = 9;
+    let (mut best, mut step) = (0, LITERAL);
     let mut shortest = LENGTH_MIN;
     for &Found { length, distance } in matches {
         let longest = usize::from(length);
-        let short = longest.min(LENGTH_SHORT_MAX);
-        let distance_price = prices.distance[distance_symbol(distance)];
-        let lengths = ways[shortest..=short]
+        shortest = shortest.max(
+            longest
+                .min(LENGTH_SHORT_MAX + 1)
+                .saturating_sub(SHORTENED_MAX),
+        );
+        let short = if longest < SKIPPED_FROM {
+            longest.min(LENGTH_SHORT_MAX)
+        } else {
+            shortest - 1
+        };
+        let base = prices.distance[distance_symbol(distance)].wrapping_sub(literal);
+        let ways_and_prices = ways[shortest..=short]
             .iter()
             .zip(&prices.length[shortest..=short]);
-        for (length, (way, price)) in (shortest as u16..).zip(lengths) {
-            let total = distance_price + way + price;
-            if total < cheapest {
-                (cheapest, step) = (total, Found { length, distance });
-            }
+        let mut key = i32::MAX;
+        for (length, (way, price)) in (shortest as i32..).zip(ways_and_prices) {
+            let loss = base.wrapping_add(way + price) as i32;
+            key = key.min(loss << LENGTH_BITS | length);
         }
+        let mut loss = key >> LENGTH_BITS;
+        let mut length = key & ((1 << LENGTH_BITS) - 1);
         if longest > short {
-            let total = distance_price + ways[longest] + prices.length_long;
-            if total < cheapest {
-                (cheapest, step) = (total, Found { length, distance });
-            }
+            let long = base.wrapping_add(ways[longest] + prices.length_long) as i32;
+            (loss, length) = if long < loss {
+                (long, longest as i32)
+            } else {
+                (loss, length)
+            };
         }
+        let found = Found {
+            length: length as u16,
+            distance,
+        };
+        step = select_unpredictable(loss < best, found, step);
+        best = best.min(loss);
         shortest = short + 1;
     }
-    (cheapest, step)
+    (literal.wrapping_add_signed(best), step)
 }

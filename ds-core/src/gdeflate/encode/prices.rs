@@ -2,9 +2,9 @@
 
 use super::alphabet::{
     DISTANCE_COUNT, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT, distance_extra_bits,
-    length_symbol, litlen_extra_bits,
+    distance_symbol, length_symbol, litlen_extra_bits,
 };
-use super::items::Histogram;
+use super::items::{Histogram, Item};
 use super::log2::log2;
 use super::tile::Tile;
 
@@ -31,6 +31,16 @@ impl Prices {
             &symbol_prices(&histogram.litlen),
             &symbol_prices(&histogram.distance),
         )
+    }
+
+    /// Of an item, whatever it is.
+    #[inline(always)]
+    pub(super) fn of(&self, item: Item) -> u32 {
+        if item.distance() == 0 {
+            return self.literal[item.byte()];
+        }
+        let length = self.length.get(item.length());
+        length.unwrap_or(&self.length_long) + self.distance[distance_symbol(item.distance())]
     }
 
     /// Prices to begin with: literals by how often a tile has each byte, all length and all distance symbols

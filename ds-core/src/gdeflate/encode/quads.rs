@@ -9,7 +9,7 @@ use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 12;
-const HASH4_BITS: u32 = 14;
+const HASH4_BITS: u32 = 15;
 /// Positions of one hash.
 const WAYS: u32 = 4;
 

@@ -43,8 +43,20 @@ impl Estimate {
     }
 }
 
+/// A gain that entropy foresees and that exact costs hardly ever deny.
+const CERTAIN_BITS: f32 = 100.0;
+
 /// Joins the pair of neighbours that gains most, again and again.
 pub(super) fn join(parts: &mut Vec<Part>, estimate: Estimate) {
+    if estimate == Estimate::Exact {
+        // Most segments join their neighbours in any case; exact costs are for the borders in doubt.
+        join_above(parts, Estimate::Entropy, CERTAIN_BITS);
+    }
+    join_above(parts, estimate, 0.0);
+}
+
+/// Joins only where more than so many bits are gained.
+fn join_above(parts: &mut Vec<Part>, estimate: Estimate, gain_min: f32) {
     let mut bits: Vec<f32> = parts
         .iter()
         .map(|part| estimate.bits(&part.histogram, part.input.len()))
@@ -61,7 +73,7 @@ pub(super) fn join(parts: &mut Vec<Part>, estimate: Estimate) {
         let Some((best, gain)) = gains.max_by(|a, b| a.1.total_cmp(&b.1)) else {
             return;
         };
-        if gain <= 0.0 {
+        if gain <= gain_min {
             return;
         }
         let pair = pairs.remove(best);
@@ -78,6 +90,18 @@ pub(super) fn join(parts: &mut Vec<Part>, estimate: Estimate) {
             pairs[best] = Pair::new(&parts[best..], estimate);
         }
     }
+}
+
+/// Merges neighbours, whatever they hold, until each part but the last has so many bytes.
+pub(super) fn merge_to(parts: &mut Vec<Part>, bytes_min: usize) {
+    parts.dedup_by(|next, part| {
+        let merge = part.input.len() < bytes_min;
+        if merge {
+            part.histogram = part.histogram.joined(&next.histogram);
+            (part.items.end, part.input.end) = (next.items.end, next.input.end);
+        }
+        merge
+    });
 }
 
 /// Whether a part is likely to end as a stored block.

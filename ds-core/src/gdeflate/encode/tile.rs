@@ -46,17 +46,15 @@ impl Tile {
     /// The four bytes at a position, the first one lowest.
     #[inline(always)]
     pub(super) fn word(&self, position: usize) -> u32 {
-        let bytes = &self.bytes[position..position + 4];
-        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+        let bytes = self.bytes[position..].first_chunk();
+        u32::from_le_bytes(*bytes.expect("there is slack"))
     }
 
     /// The eight bytes at a position, the first one lowest.
     #[inline(always)]
     pub(super) fn long(&self, position: usize) -> u64 {
-        let bytes = &self.bytes[position..position + 8];
-        u64::from_le_bytes([
-            bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
-        ])
+        let bytes = self.bytes[position..].first_chunk();
+        u64::from_le_bytes(*bytes.expect("there is slack"))
     }
 
     /// How many bytes at `earlier` and `position` agree, if the first `known` do; at most `length_max`.
