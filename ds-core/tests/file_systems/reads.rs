@@ -20,10 +20,19 @@ use crate::support::kernel::forget_cached;
 pub(crate) struct Expected {
     /// Reads past the page cache.
     direct: bool,
+    /// No reads that the page cache forgets, and so they must not be promised.
+    no_dontcache: bool,
 }
 
 impl Expected {
-    pub(crate) const DIRECT: Expected = Expected { direct: true };
+    pub(crate) const DIRECT: Expected = Expected {
+        direct: true,
+        no_dontcache: false,
+    };
+    pub(crate) const NO_DONTCACHE: Expected = Expected {
+        direct: false,
+        no_dontcache: true,
+    };
 }
 
 /// Sizes around every boundary there is.
@@ -174,6 +183,11 @@ fn say_how(files: &[Known], name: &str, expected: Expected) {
     assert!(
         !expected.direct || direct.starts_with("direct:"),
         "{name}: {direct}"
+    );
+    let dontcache = file.explain_mode(FileMode::DontCache).expect("it is open");
+    assert!(
+        !expected.no_dontcache || dontcache.starts_with("buffered:"),
+        "{name}: {dontcache}"
     );
 }
 
