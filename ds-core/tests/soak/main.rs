@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use ds_core::{Backend, Config, FileMode, Runtime};
 
 use support::contents::{Random, wait_until};
+use support::kernel::keep_no_freed_memory;
 use work::{Counts, Files, Worker};
 
 const THREADS: u64 = 4;
@@ -27,7 +28,7 @@ const SECONDS_DEFAULT: u64 = 4;
 /// From here on, memory is expected to be flat: caches are warm by then.
 const SECONDS_FOR_MEMORY: u64 = 30;
 /// How much memory may grow between the first third and the end.
-const GROWTH_KIB_MAX: u64 = 48 << 10;
+const GROWTH_KIB_MAX: u64 = 24 << 10;
 
 fn number_from(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
@@ -89,6 +90,7 @@ fn soak() {
     let seconds = number_from("DS_SOAK_SECONDS").unwrap_or(SECONDS_DEFAULT);
     let seed = number_from("DS_SEED").unwrap_or(1);
     println!("soak: {seconds} s, seed {seed}");
+    keep_no_freed_memory();
     let files = Files::new();
     let before = Held::now();
     let total = Counts::default();

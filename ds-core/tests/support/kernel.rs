@@ -19,6 +19,19 @@ pub(crate) fn forget_cached(path: &Path) {
     unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
 }
 
+/// Makes the allocator give freed memory back at once, so that what a process has is what it uses.
+pub(crate) fn keep_no_freed_memory() {
+    #[cfg(target_env = "gnu")]
+    for (option, value) in [
+        (libc::M_MMAP_THRESHOLD, 32 << 10),
+        (libc::M_TRIM_THRESHOLD, 64 << 10),
+        (libc::M_ARENA_MAX, 2),
+    ] {
+        // SAFETY: numbers only; where an option is unknown nothing happens.
+        unsafe { libc::mallopt(option, value) };
+    }
+}
+
 fn check(result: impl Into<i64>, what: &str) {
     if result.into() < 0 {
         panic!("{what}: {}", io::Error::last_os_error());
