@@ -735,6 +735,59 @@ fn info_names_every_option_and_backend() {
 }
 
 #[test]
+fn info_says_how_a_file_is_read_and_why() {
+    let folder = folder();
+    fs::write(folder.path().join("f"), content(1, 100_000)).unwrap();
+    let file = |config: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ds"))
+            .current_dir(folder.path())
+            .args(["info", "--file", "f", "--json"])
+            .env("DS_CONFIG", config)
+            .output()
+            .unwrap();
+        json(&text(&output.stdout))["file"].clone()
+    };
+    for mode in ds_core::FileMode::ALL {
+        let facts = file(&format!("file_mode={}", mode.name()));
+        assert_eq!(facts["mode"], mode.name());
+        assert_eq!(facts["read"], facts[format!("if {}", mode.name())]);
+        let read = facts["read"].as_str().unwrap();
+        assert!(!read.is_empty() && read.contains(": "), "{read}");
+    }
+    // What the file system allows is for it to say; the words are the engine's own.
+    let opened = ds_core::File::open(folder.path().join("f")).unwrap();
+    let direct = opened.explain_mode(ds_core::FileMode::Direct).unwrap();
+    assert_eq!(file("file_mode=direct")["read"], direct);
+    let forced = file("file_mode=direct,force_file_buffering=1");
+    assert_eq!(
+        (&forced["mode"], &forced["read"]),
+        (&"buffered".into(), &"buffered: asked for".into())
+    );
+    let printed = ok(folder.path(), &[&"info", &"--file", &"f"]);
+    assert!(
+        printed.contains("if direct") && printed.contains(&direct),
+        "{printed}"
+    );
+    assert_ne!(forced["file system"], "unknown", "/proc says it");
+    if let Some(alignment) = forced["direct offset alignment"].as_u64() {
+        assert!(alignment.is_power_of_two());
+        assert!(
+            !direct.starts_with("direct") || direct.contains(&format!("aligned to {alignment},"))
+        );
+    }
+}
+
+#[test]
+fn info_does_not_wait_for_a_pipe() {
+    let folder = folder();
+    let made = Command::new("mkfifo").arg(folder.path().join("p")).status();
+    assert!(made.unwrap().success());
+    let line = fails(folder.path(), &[&"info", &"--file", &"p"]);
+    assert!(line.contains("not a regular file"), "{line}");
+    assert!(fails(folder.path(), &[&"info", &"--file", &"."]).contains("not a regular file"));
+}
+
+#[test]
 fn the_environment_reaches_the_engine() {
     let run = |config: &str| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ds"));

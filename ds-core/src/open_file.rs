@@ -287,7 +287,7 @@ impl OpenFile {
         match mode {
             FileMode::Buffered => "buffered: asked for".to_owned(),
             FileMode::Direct => past("asked for"),
-            FileMode::DontCache if self.may_forget() => "dontcache: asked for".to_owned(),
+            FileMode::DontCache if self.try_to_forget() => "dontcache: asked for".to_owned(),
             FileMode::DontCache => {
                 "buffered: dontcache was asked for, but the file system refused it".to_owned()
             }
@@ -304,6 +304,20 @@ impl OpenFile {
 
     fn may_forget(&self) -> bool {
         !self.dontcache_refused.load(Ordering::Relaxed)
+    }
+
+    /// The same, after a first read.
+    fn try_to_forget(&self) -> bool {
+        if let Ok(page) = Mapping::new(PAGE_BYTES) {
+            let flags = Way::DontCache.rw_flags();
+            let read = sys::preadv2(self.fd.as_fd(), page.span(0, PAGE_BYTES), 0, flags);
+            if let Err(errno @ (libc::EOPNOTSUPP | libc::EINVAL | libc::ENOSYS)) =
+                read.map_err(|error| error.raw_os_error().unwrap_or(0))
+            {
+                self.refuse(Way::DontCache, errno);
+            }
+        }
+        self.may_forget()
     }
 
     fn direct(&self) -> Result<&Direct, &str> {

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
@@ -259,6 +259,101 @@ pub(crate) fn wait_readable(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bo
 
 /// The memory-management page size, in bytes.
 pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// A ring's place in its thread's table of rings: a name for it that outlives its descriptor.
+///
+/// For that thread alone. The table has the ring until this is dropped, on the same thread.
+#[derive(Debug)]
+pub(crate) struct RingIndex(u32);
+
+/// `struct io_uring_rsrc_update` of the kernel's interface.
+#[repr(C)]
+struct RingUpdate {
+    offset: u32,
+    reserved: u32,
+    data: u64,
+}
+
+impl RingIndex {
+    /// `IORING_REGISTER_RING_FDS`, `IORING_UNREGISTER_RING_FDS`.
+    const REGISTER: u32 = 20;
+    const UNREGISTER: u32 = 21;
+    /// `IORING_REGISTER_USE_REGISTERED_RING`: the call's first argument is an index (Linux 6.3).
+    const BY_INDEX: u32 = 1 << 31;
+
+    /// Enters the ring into the calling thread's table (Linux 5.18).
+    pub(crate) fn of(ring: RawFd) -> io::Result<RingIndex> {
+        let mut update = RingUpdate {
+            offset: u32::MAX, // any place
+            reserved: 0,
+            data: ring as u64,
+        };
+        Self::register(ring as u32, Self::REGISTER, &mut update)?;
+        Ok(RingIndex(update.offset))
+    }
+
+    /// Lets the kernel put what has completed into the completion queue; submits nothing, waits for
+    /// nothing.
+    pub(crate) fn run_completions(&self) {
+        /// `IORING_ENTER_GETEVENTS` and `IORING_ENTER_REGISTERED_RING`.
+        const FLAGS: u32 = 1 | 1 << 4;
+        // SAFETY: numbers only. What else it could answer than success shows in the queue, too.
+        unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_enter,
+                self.0,
+                0,
+                0,
+                FLAGS,
+                0usize,
+                0usize,
+            )
+        };
+    }
+
+    fn register(on: u32, operation: u32, update: &mut RingUpdate) -> io::Result<()> {
+        // SAFETY: one struct of the kernel's layout, alive during the call.
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_io_uring_register,
+                on,
+                operation,
+                std::ptr::from_mut(update),
+                1,
+            )
+        };
+        check(result as libc::c_int).map(drop)
+    }
+}
+
+impl Drop for RingIndex {
+    fn drop(&mut self) {
+        let mut update = RingUpdate {
+            offset: self.0,
+            reserved: 0,
+            data: 0,
+        };
+        // A kernel that cannot, forgets it when the thread ends.
+        let _ = Self::register(self.0, Self::UNREGISTER | Self::BY_INDEX, &mut update);
+    }
+}
+
+/// Opens something harmless under a number that somebody has closed, so that its owner can close it
+/// without harm; `false` if it is in use again.
+pub(crate) fn occupy(number: RawFd) -> bool {
+    let Ok(event) = eventfd() else { return false };
+    // SAFETY: numbers only; the call answers the lowest free number from `number` on.
+    let taken = unsafe { libc::fcntl(event.as_raw_fd(), libc::F_DUPFD_CLOEXEC, number) };
+    if taken >= 0 && taken != number {
+        // SAFETY: just made, not wanted, nobody else's.
+        drop(unsafe { OwnedFd::from_raw_fd(taken) });
+    }
+    taken == number
+        || event.as_raw_fd() == number && {
+            std::mem::forget(event);
+            true
+        }
+}
 
 /// Asks the kernel to make `span` present for writing (`true`) or reading.
 ///

@@ -1,13 +1,14 @@
 //! `ds info`: what this machine offers, which path the engine takes and why, and every option.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use ds_core::{Backend, CAPACITY_MAX, CAPACITY_MIN, Config, OPTIONS, choose};
+use ds_core::{Backend, CAPACITY_MAX, CAPACITY_MIN, Config, File, FileMode, OPTIONS, choose};
 use ds_tool::error::Shown;
 use ds_tool::{Error, Result};
+use rustix::fs::{AtFlags, StatxFlags};
 use serde_json::{Map, Value, json};
 
 use crate::ui::{self, Table};
@@ -15,7 +16,7 @@ use crate::ui::{self, Table};
 /// See the file's head.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Also tell what can be said of reading this file
+    /// Also tell how this file would be read, and why
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// Print one JSON object
@@ -26,7 +27,8 @@ pub(crate) struct Arguments {
 /// Informs.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let config = Config::default().overruled_by_environment();
-    let file = arguments.file.as_deref().map(file_facts).transpose()?;
+    let file = arguments.file.as_deref();
+    let file = file.map(|path| file_facts(&config, path)).transpose()?;
     let text = if arguments.json {
         format!("{}\n", as_json(&config, file))
     } else {
@@ -246,44 +248,75 @@ struct Facts {
     facts: Vec<(&'static str, Value)>,
 }
 
-fn file_facts(path: &Path) -> Result<Facts> {
-    let metadata = fs::metadata(path).map_err(|error| Error::new("info", path, error))?;
-    if !metadata.is_file() {
+fn file_facts(config: &Config, path: &Path) -> Result<Facts> {
+    let failed = |error: std::io::Error| Error::new("info", path, error);
+    // Before anything is opened: opening a pipe would wait for its other end.
+    if !fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Error::new("info", path, "not a regular file"));
     }
+    let file = fs::File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
     let (file_system, device) =
-        mounted_from(metadata.dev()).unwrap_or_else(|| ("unknown".into(), "unknown".into()));
-    let unbuffered = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(path);
-    let unbuffered = match unbuffered {
-        Ok(_) => "possible".to_owned(),
-        Err(error) => format!("not possible: {error}"),
-    };
+        mounted_from(&file).unwrap_or_else(|| ("unknown".into(), "unknown".into()));
+    let alignment = direct_alignment(&file);
+    let engine = |error: ds_core::Error| Error::new("info", path, error);
+    let file = File::from_fd(file.into(), path, false).map_err(engine)?;
+    let mode = config.effective_file_mode();
+    let mut facts = vec![
+        ("bytes", bytes.into()),
+        ("file system", file_system.into()),
+        ("device", device.into()),
+        ("mode", mode.name().into()),
+        ("read", file.explain_mode(mode).map_err(engine)?.into()),
+    ];
+    if let Some((offset, memory)) = alignment {
+        facts.push(("direct offset alignment", offset.into()));
+        facts.push(("direct memory alignment", memory.into()));
+    }
+    for mode in FileMode::ALL {
+        let explained = file.explain_mode(mode).map_err(engine)?;
+        facts.push((if_asked_for(mode), explained.into()));
+    }
     Ok(Facts {
         name: Shown(path).to_string(),
-        facts: vec![
-            ("bytes", metadata.len().into()),
-            ("file system", file_system.into()),
-            ("device", device.into()),
-            ("O_DIRECT", unbuffered.into()),
-        ],
+        facts,
     })
 }
 
-/// File system type and source of the mount that has this device number, from the kernel's own
-/// list.
-fn mounted_from(device: u64) -> Option<(String, String)> {
-    let wanted = format!(
-        "{}:{}",
-        rustix::fs::major(device),
-        rustix::fs::minor(device)
-    );
+/// What direct reads of the file must be aligned to, in bytes: offsets and memory. Where the kernel (6.1) and
+/// the file system say so.
+fn direct_alignment(file: &fs::File) -> Option<(u32, u32)> {
+    let (flags, wanted) = (AtFlags::EMPTY_PATH, StatxFlags::DIOALIGN);
+    let said = rustix::fs::statx(file, c"", flags, wanted).ok()?;
+    let (offset, memory) = (said.stx_dio_offset_align, said.stx_dio_mem_align);
+    let answered = said.stx_mask & wanted.bits() != 0 && offset > 0 && memory > 0;
+    answered.then_some((offset, memory))
+}
+
+/// The name of the fact how a file would be read in that mode.
+fn if_asked_for(mode: FileMode) -> &'static str {
+    match mode {
+        FileMode::Auto => "if auto",
+        FileMode::Buffered => "if buffered",
+        FileMode::Direct => "if direct",
+        FileMode::DontCache => "if dontcache",
+    }
+}
+
+/// File system type and source of the mount that the file was opened through, from the kernel's own lists.
+///
+/// By the number of the mount: that of the device is another one on file systems with subvolumes.
+fn mounted_from(file: &fs::File) -> Option<(String, String)> {
+    let opened = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
+    let opened = fs::read_to_string(opened).ok()?;
+    let mount = opened
+        .lines()
+        .find_map(|line| line.strip_prefix("mnt_id:"))?
+        .trim();
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mount = mounts
         .lines()
-        .find(|line| line.split(' ').nth(2) == Some(&wanted))?;
+        .find(|line| line.split(' ').next() == Some(mount))?;
     let mut fields = mount.split_once(" - ")?.1.split(' ');
     Some((fields.next()?.to_owned(), fields.next()?.to_owned()))
 }

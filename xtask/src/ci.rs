@@ -8,7 +8,7 @@
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd};
-use crate::{dist, fuzz, header, readme, sanitize, setup, test_c, test_rust, tidy};
+use crate::{dist, fuzz, header, readme, sanitize, setup, soak, test_c, test_rust, tidy};
 use std::time::{Duration, Instant};
 
 /// A step: its name, and what it does.
@@ -29,6 +29,9 @@ const STEPS: &[Step] = &[
     step("clippy", clippy),
     step("msrv", msrv),
     step("test", |report| test_rust::run(&[], report)),
+    step("soak", |report| {
+        soak::run(&["--seconds".into(), "10".into()], report)
+    }),
     step("fuzz tests", fuzz_tests),
     step("doc", doc),
     step("test-c", |report| test_c::run(&[], report)),

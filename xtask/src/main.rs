@@ -19,6 +19,7 @@ mod report;
 mod sanitize;
 mod setup;
 mod sh;
+mod soak;
 mod symbols;
 mod test_c;
 mod test_rust;
@@ -102,6 +103,12 @@ const COMMANDS: &[Command] = &[
         options: "",
         summary: "tests under valgrind",
         run: sanitize::valgrind,
+    },
+    Command {
+        name: "soak",
+        options: "[--seconds N] [--seed S]",
+        summary: "random work of every kind, every byte checked",
+        run: soak::run,
     },
     Command {
         name: "bench",

@@ -44,6 +44,12 @@ const PACKAGES: &[Package] = &[
         false,
     ),
     package("pkg-config", Present::Program("pkg-config"), false),
+    // File systems for the engine's tests to read from.
+    package("e2fsprogs", Present::Program("mkfs.ext4"), false),
+    package("btrfs-progs", Present::Program("mkfs.btrfs"), false),
+    package("xfsprogs", Present::Program("mkfs.xfs"), false),
+    package("fuse3", Present::Program("fusermount3"), false),
+    package("bindfs", Present::Program("bindfs"), false),
 ];
 
 /// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.

@@ -71,9 +71,11 @@ impl Faulty {
         // What is withheld here wakes nobody, so nobody may sleep for it.
         let wait = wait && self.late.is_empty();
         let waited = self.inner.submit_and_reap(wait, timeout, &mut self.late);
+        // A ring that is over is replaced as soon as nothing is withheld.
+        let over = self.inner.is_over();
         let mut index = 0;
         while index < self.late.len() {
-            if self.random.chance(self.config.delay_per_mille) {
+            if !over && self.random.chance(self.config.delay_per_mille) {
                 index += 1;
                 continue;
             }

@@ -159,6 +159,11 @@ impl Runs {
         }
     }
 
+    /// How many operations a closed run has.
+    pub(super) fn operations(&self, number: u32) -> usize {
+        self.in_flight[number as usize].len
+    }
+
     /// A run's result becomes its members'. Answers how many there were.
     pub(super) fn land(
         &mut self,

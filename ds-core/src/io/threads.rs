@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Completion, Op, run};
+use crate::open_file::Way;
 use crate::slots::Token;
 use crate::stats::IoStats;
 
@@ -47,6 +48,7 @@ impl Threads {
         self.stats.operations += self.pushed.len() as u64;
         self.stats.system_calls += self.pushed.len() as u64;
         for op in self.pushed.drain(..) {
+            self.stats.direct += u64::from(op.way == Way::Direct);
             self.done.push(Completion {
                 token: op.token,
                 result: run(&op),

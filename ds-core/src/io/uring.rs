@@ -13,6 +13,7 @@
 //! One of the few files that hold `unsafe`: pushing an operation promises that its memory stays.
 
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -30,6 +31,7 @@ use crate::queue::{PRIORITY_COUNT, Priority};
 use crate::slots::Token;
 use crate::staging::{Place, Staging};
 use crate::stats::IoStats;
+use crate::sys::RingIndex;
 
 /// How many operations a ring keeps in flight.
 pub(crate) const DEPTH: u32 = 256;
@@ -51,7 +53,8 @@ const _: () = assert!((DEPTH as u64) < RUN);
 
 /// One thread's ring.
 pub(crate) struct Uring {
-    ring: IoUring,
+    /// Dropped unless its descriptor's number has become somebody else's.
+    ring: ManuallyDrop<IoUring>,
     /// Signalled by whoever has work for this thread while it sleeps in the ring.
     wake: Arc<OwnedFd>,
     wake_armed: bool,
@@ -62,6 +65,8 @@ pub(crate) struct Uring {
     pushed: Vec<u64>,
     /// The kernel does not know the ring any more: its descriptor was closed by somebody else.
     lost: bool,
+    /// The ring's other name, which nobody can close by mistake; `None` before Linux 5.18.
+    index: Option<RingIndex>,
     files: FileTable,
     runs: Runs,
     buffer: Registered,
@@ -106,8 +111,10 @@ impl Uring {
             if registers_files { FILES_MAX } else { 0 },
             Arc::clone(&wake),
         );
+        let index = RingIndex::of(ring.as_raw_fd()).ok();
         Ok(Uring {
-            ring,
+            ring: ManuallyDrop::new(ring),
+            index,
             wake,
             wake_armed: false,
             in_flight: 0,
@@ -143,7 +150,8 @@ impl Uring {
     }
 
     pub(super) fn push(&mut self, op: &Op) {
-        assert!(self.room() > 0, "pushed without room");
+        // Not `room`: what a lost ring has answered is pushed once more, and answered again.
+        assert!(self.in_flight < DEPTH as usize, "pushed without room");
         self.stats.operations += 1;
         self.stats.direct += u64::from(op.way == Way::Direct);
         self.in_flight += 1;
@@ -329,7 +337,7 @@ impl Uring {
     }
 
     fn push_entry(&mut self, entry: squeue::Entry) {
-        loop {
+        while !self.lost {
             // SAFETY: the memory of a read or write is its request's, which completes after this
             // operation does (`Drop` waits for those left); polls and cancellations have none. The parts of
             // a vectored read lie still until the kernel has taken it. The descriptor, or its
@@ -343,6 +351,8 @@ impl Uring {
                 self.rest(&error);
             }
         }
+        // As what the kernel did not take.
+        self.pushed.push(entry.get_user_data());
     }
 
     pub(super) fn cancel(&mut self, token: Token) {
@@ -451,17 +461,33 @@ impl Uring {
         std::thread::sleep(REST);
     }
 
-    /// What the kernel took still completes; what it did not take is to be done again, elsewhere.
+    /// What the kernel took still completes; after that, what it did not take is to be done again,
+    /// elsewhere.
     fn reap_lost(&mut self, done: &mut Vec<Completion>) -> Waited {
+        if let Some(index) = &self.index {
+            // Otherwise completions would wait for ever for a thread to enter the ring.
+            index.run_completions();
+        }
         self.collect(done);
         self.push_run();
+        if self.in_flight > self.untaken() {
+            std::thread::sleep(REST);
+            return Waited::Woken;
+        }
         for number in self.pushed.drain(..).filter(|&n| n != WAKE && n != CANCEL) {
             self.in_flight -= land(&mut self.runs, number, Err(libc::EAGAIN), done);
         }
-        if self.in_flight > 0 {
-            std::thread::sleep(REST);
-        }
         Waited::Woken
+    }
+
+    /// How many operations were pushed and not taken by the kernel.
+    fn untaken(&self) -> usize {
+        let operations = |number: &u64| match *number {
+            WAKE | CANCEL => 0,
+            run if run & RUN != 0 => self.runs.operations(run as u32 & !(RUN as u32)),
+            _ => 1,
+        };
+        self.pushed.iter().map(operations).sum()
     }
 }
 
@@ -534,6 +560,14 @@ impl Drop for Uring {
         while self.in_flight > 0 {
             self.reap(true, None, &mut done);
         }
+        // It would keep the ring as long as its thread lives.
+        self.index = None;
+        if self.lost && !crate::sys::occupy(self.ring.as_raw_fd()) {
+            // The number is another descriptor by now, which must stay open.
+            return;
+        }
+        // SAFETY: dropped here, once, and not used after.
+        unsafe { ManuallyDrop::drop(&mut self.ring) };
     }
 }
 
