@@ -144,16 +144,16 @@ fn files_say_what_was_measured() {
 /// That a class has a row for each codec, with the figures that codec can have.
 fn check_rows(class: &Value) {
     let rows = class["rows"].as_array().expect("rows");
-    let named: Vec<&str> = rows
-        .iter()
-        .filter_map(|row| row["codec"].as_str())
-        .collect();
+    // Which of the engine's other paths there are is the machine's business.
+    let is_path = |codec: Option<&str>| codec.is_some_and(|codec| codec.starts_with("ds-core-"));
+    let named = rows.iter().map(|row| row["codec"].as_str());
+    let named: Vec<&str> = named.filter(|&codec| !is_path(codec)).flatten().collect();
     assert_eq!(named, codecs());
     for row in rows {
         let compressed = row["compressed_bytes"].as_f64().expect("a size");
         let ratio = class["bytes"].as_f64().expect("a size") / compressed;
         assert!((row["ratio"].as_f64().expect("a ratio") - ratio).abs() < 1e-4);
-        let copies = row["codec"] == "memcpy";
+        let copies = row["codec"] == "memcpy" || is_path(row["codec"].as_str());
         assert_eq!(copies, !positive(row, "encode_mb_s"), "{row}");
         assert_eq!(copies, !positive(row, "encode_threads_mb_s"), "{row}");
         assert!(positive(row, "decode_mb_s") && positive(row, "decode_threads_mb_s"));

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use ds_core::gdeflate::encode::{Encoder, Level, TILE_BOUND};
-use ds_core::gdeflate::{Decoder, TILE_BYTES};
+use ds_core::gdeflate::{Decoder, Path, TILE_BYTES};
 use ds_tool::{Error, Result};
 
 use super::WHAT;
@@ -15,10 +15,6 @@ pub(super) enum Reads {
     /// Those of its own encoder.
     Own,
     /// Those of the engine's encoder, so that all decoders of the format have the same work.
-    #[cfg_attr(
-        not(feature = "bench-peers"),
-        expect(dead_code, reason = "no peer reads them")
-    )]
     Engine,
     /// The data as it is.
     Content,
@@ -147,6 +143,15 @@ pub(super) const REFERENCE: &str = "reference";
 /// Everything there is to measure: the engine, the codecs that were linked in, and as a limit a plain copy.
 pub(super) fn all() -> Vec<Box<dyn Codec>> {
     let mut codecs: Vec<Box<dyn Codec>> = vec![Box::new(Engine)];
+    // The engine takes the best of its paths by itself; here are the others that this machine can take.
+    for path in Path::ALL {
+        if path != Path::best() && Decoder::with_path(path).is_some() {
+            codecs.push(Box::new(OtherPath(
+                path,
+                format!("{ENGINE}-{}", path.name()),
+            )));
+        }
+    }
     #[cfg(feature = "bench-peers")]
     codecs.extend(super::peers::all());
     codecs.push(Box::new(Copy));
@@ -182,6 +187,37 @@ impl Codec for Engine {
 
     fn decoder(&self, packed: &Arc<Packed>) -> Result<Box<dyn Decode>> {
         Ok(Box::new((Decoder::new(), Arc::clone(packed))))
+    }
+}
+
+/// The engine's decoder on a path that is not the best, and its name.
+struct OtherPath(Path, String);
+
+impl Codec for OtherPath {
+    fn name(&self) -> &str {
+        &self.1
+    }
+
+    fn reads(&self) -> Reads {
+        Reads::Engine
+    }
+
+    fn levels(&self) -> Option<RangeInclusive<u8>> {
+        None
+    }
+
+    fn level_like(&self, level: u8) -> u8 {
+        level
+    }
+
+    fn encoder(&self, _: u8) -> Result<Box<dyn Encode>> {
+        Err(Error::plain(WHAT, "a decoder's path compresses nothing"))
+    }
+
+    fn decoder(&self, packed: &Arc<Packed>) -> Result<Box<dyn Decode>> {
+        let decoder = Decoder::with_path(self.0);
+        let decoder = decoder.ok_or_else(|| Error::plain(WHAT, "this machine lacks the path"))?;
+        Ok(Box::new((decoder, Arc::clone(packed))))
     }
 }
 
