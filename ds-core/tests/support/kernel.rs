@@ -81,6 +81,16 @@ pub(crate) fn put_back(number: RawFd) {
 
 /// Makes the kernel answer these system calls with that errno, for this thread and those it starts.
 pub(crate) fn refuse_calls(calls: &[libc::c_long], errno: i32) {
+    filter_calls(calls, libc::SECCOMP_RET_ERRNO | errno as u32);
+}
+
+/// Makes the kernel end whoever makes one of these system calls.
+pub(crate) fn end_at_calls(calls: &[libc::c_long]) {
+    filter_calls(calls, libc::SECCOMP_RET_KILL_PROCESS);
+}
+
+/// Installs a filter with that answer to these calls.
+fn filter_calls(calls: &[libc::c_long], answer: u32) {
     /// Where `struct seccomp_data` has the number of the call.
     const NUMBER: u32 = 0;
     let op = |code: u32, k: u32, jump: u8| libc::sock_filter {
@@ -97,7 +107,6 @@ pub(crate) fn refuse_calls(calls: &[libc::c_long], errno: i32) {
             call as u32,
             1,
         ));
-        let answer = libc::SECCOMP_RET_ERRNO | errno as u32;
         program.push(op(libc::BPF_RET | libc::BPF_K, answer, 0));
     }
     program.push(op(libc::BPF_RET | libc::BPF_K, libc::SECCOMP_RET_ALLOW, 0));

@@ -8,7 +8,7 @@ use ds_core::{Backend, Compression, Config, Error, File, FileMode, QueueDesc, Re
 use crate::rig::{Known, Part};
 use crate::support::child::{self, Start};
 use crate::support::contents::{Guarded, Random, contents, finish_well, stream_of};
-use crate::support::kernel::{become_nobody, limit, refuse_calls};
+use crate::support::kernel::{become_nobody, end_at_calls, limit, refuse_calls};
 
 /// With all that a person could read.
 const LOGGED: Start = Start {
@@ -127,6 +127,24 @@ fn a_filter_that_hides_rings() {
         "a sandbox hides it",
         "without a filter has it",
     );
+}
+
+/// Some sandboxes end a program that asks for a ring. A game must not find out that way.
+#[test]
+fn a_filter_that_ends_who_asks() {
+    child::run("fallback::a_filter_that_ends_who_asks", LOGGED, || {
+        ds_core::logger::init_from_environment();
+        end_at_calls(&[libc::SYS_io_uring_setup]);
+        let files = Files::new();
+        for backend in [Backend::Auto, Backend::IoUring] {
+            let runtime = Runtime::new(config(backend, FileMode::Auto)).unwrap();
+            let choice = runtime.backend();
+            assert_eq!(choice.backend, Backend::Cpu);
+            let why = "a seccomp filter ends processes that call io_uring_setup";
+            assert!(choice.reason.contains(why), "{}", choice.reason);
+            files.read(&runtime, "in a strict sandbox");
+        }
+    });
 }
 
 /// Whether there are rings here; if not, says that the test was skipped.
