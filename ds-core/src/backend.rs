@@ -94,7 +94,7 @@ pub struct Choice {
 /// Chooses the backend for what was asked.
 pub fn choose(asked: Backend) -> Choice {
     let (backend, reason) = match (asked, asked.unavailable()) {
-        (Backend::Auto, _) => match under_valgrind().or(Backend::IoUring.unavailable()) {
+        (Backend::Auto, _) => match under_valgrind().or_else(|| Backend::IoUring.unavailable()) {
             None => (
                 Backend::IoUring,
                 "automatic: io_uring works here, and keeps deep queues with few system calls"

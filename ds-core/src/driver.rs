@@ -34,6 +34,10 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
 
+/// How often a ring's thread takes from queues before it looks at what has completed: some requests need
+/// no I/O and would keep it from that for ever.
+const TAKES_MAX: usize = 16;
+
 /// How much a ring is handed at once.
 #[derive(Clone, Copy, Debug)]
 struct Portion {
@@ -53,8 +57,8 @@ const PORTION_CACHED: Portion = Portion {
     bytes: 256 << 10,
 };
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
-/// portion to go on with after the next, those who wait are woken for several portions at once, but never
-/// later than this.
+/// portion to go on with after the next, those who wait are woken for several portions at once, and not
+/// much later than this.
 const OWED_MAX: Duration = Duration::from_micros(50);
 
 /// How much requests of one priority may have in flight.
@@ -64,9 +68,10 @@ struct Share {
     bytes: usize,
 }
 
-/// What each priority may have in flight on one ring, lowest first. More urgent requests find room in
-/// the ring and a short line at the disk, however much of the others there is. The bytes are many times
-/// what keeps a fast disk busy (7 GB/s at 100 us are 0.7 MB); one request is always allowed.
+/// What may be in flight, lowest priority first: requests of that priority and those below on each ring, and
+/// bytes of that priority on all rings. More urgent requests find room in the ring and a short line at the
+/// disk, however much of the others there is. The bytes are many times what keeps a fast disk busy (7 GB/s at
+/// 100 us are 0.7 MB); one request a ring is always allowed.
 const SHARES: [Share; PRIORITY_COUNT] = [
     Share {
         requests: 64,
@@ -169,7 +174,10 @@ impl Driver {
     /// whether the ring was lost, and threads' ways are to be used from now on.
     fn run_ring(&mut self, shared: &Shared, index: usize) -> bool {
         while !shared.scheduler.is_stopped() || self.io.in_flight() > 0 {
-            while self.portion_left() && self.take(shared) {}
+            let mut takes = 0;
+            while takes < TAKES_MAX && self.portion_left() && self.take(shared) {
+                takes += 1;
+            }
             self.pass_on_cancels(shared);
             self.wake_owed_in_time();
             let wait = self.portion_left() && self.falls_asleep(shared, index);
@@ -181,6 +189,7 @@ impl Driver {
             shared.scheduler.awake(index);
             self.look_whether_cached();
             if self.io.is_over() {
+                self.io.release_buffers(&shared.staging);
                 self.io = Io::Threads(Threads::new());
                 self.complete(shared);
                 self.wake_owed();
@@ -205,7 +214,8 @@ impl Driver {
         }
         let now = Instant::now();
         let since = *self.owed_since.get_or_insert(now);
-        let busy = self.cached && !self.portion_left() && self.left > 0;
+        let short = self.pushed.bytes < 2 * PORTION_CACHED.bytes;
+        let busy = self.cached && !self.portion_left() && self.left > 0 && short;
         if !busy || now.duration_since(since) >= OWED_MAX {
             self.wake_owed();
         }
@@ -256,9 +266,31 @@ impl Driver {
             .fall_asleep(index, |priority| self.has_room(priority))
     }
 
+    fn is_below_share(&self, priority: usize) -> bool {
+        let share = self.share(priority);
+        self.requests_up_to(priority) < share.requests && self.loads[priority].bytes < share.bytes
+    }
+
+    /// Requests in flight of that priority and those below: what must leave room for the ones above.
+    fn requests_up_to(&self, priority: usize) -> usize {
+        self.loads[..=priority]
+            .iter()
+            .map(|load| load.requests)
+            .sum()
+    }
+
+    /// This ring's share of what a priority may have in flight.
+    fn share(&self, priority: usize) -> Share {
+        let all = SHARES[priority];
+        Share {
+            bytes: (all.bytes / self.threads).max(1),
+            ..all
+        }
+    }
+
     /// Whether another request of that priority may start.
     fn has_room(&self, priority: usize) -> bool {
-        self.io.room() > 0 && (!self.io.waits() || self.loads[priority].is_below(SHARES[priority]))
+        self.io.room() > 0 && (!self.io.waits() || self.is_below_share(priority))
     }
 
     /// One round: take, push, submit, reap, complete. Says whether anything happened.
@@ -327,9 +359,9 @@ impl Driver {
     /// How much to take from a queue of that priority.
     fn budget(&self, priority: usize) -> Budget {
         if self.io.waits() {
-            let (share, load) = (SHARES[priority], self.loads[priority]);
+            let (share, load) = (self.share(priority), self.loads[priority]);
             let portion = self.portion();
-            let requests = (share.requests - load.requests)
+            let requests = (share.requests - self.requests_up_to(priority))
                 .min(portion.requests.saturating_sub(self.pushed.requests));
             return Budget {
                 requests: requests.min(self.io.room()),
@@ -376,8 +408,6 @@ impl Driver {
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests += 1;
         load.bytes += transfer.bytes();
-        self.pushed.requests += 1;
-        self.pushed.bytes += transfer.bytes();
         let token = self
             .active
             .insert(transfer)
@@ -388,6 +418,8 @@ impl Driver {
     fn push(&mut self, shared: &Shared, token: Token) {
         let transfer = self.active.get_mut(token).expect("pushed while it lives");
         let op = transfer.operation(token);
+        self.pushed.requests += 1;
+        self.pushed.bytes += op.span.bytes();
         if op.staged.is_some() {
             self.io.register_buffers(op, &shared.staging);
         }
@@ -460,11 +492,5 @@ impl Finished {
         if let Some(queue) = self.queue.take() {
             owed.absorb(queue.complete_and_owe(self.outcomes.drain(..)));
         }
-    }
-}
-
-impl Load {
-    fn is_below(self, share: Share) -> bool {
-        self.requests < share.requests && self.bytes < share.bytes
     }
 }

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,8 +79,7 @@ impl File {
         let opened = if path.as_os_str().is_empty() {
             Err(Error::PathNotFound)
         } else {
-            // O_NONBLOCK: opening a pipe must not wait for its other end. It means nothing for
-            // regular files.
+            // O_NONBLOCK: opening a pipe must not wait for its other end.
             let file = options
                 .custom_flags(libc::O_NONBLOCK)
                 .open(path)
@@ -98,6 +97,7 @@ impl File {
         if !metadata.is_file() {
             return Err(Error::NotAFile);
         }
+        sys::set_blocking(file.as_fd());
         let path: Arc<Path> = path.into();
         let open = OpenFile::new(file.into(), Arc::clone(&path));
         Ok(File(Arc::new(FileCore {
@@ -220,6 +220,17 @@ mod tests {
         assert_eq!(code(""), 0x8007_0003, "O-13");
         assert_eq!(code(dir), 0x8007_0005, "O-14");
         assert_eq!(code("/dev/null"), 0x8007_0005, "not a file");
+    }
+
+    #[test]
+    fn operations_on_an_opened_file_wait() {
+        use std::os::fd::AsRawFd;
+        let file = File::open("/proc/self/exe").unwrap();
+        let fd = file.opened().unwrap().fd(Way::Buffered).as_raw_fd();
+        let info = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = i32::from_str_radix(flags.unwrap().trim(), 8).unwrap();
+        assert_eq!(flags & libc::O_NONBLOCK, 0);
     }
 
     #[test]

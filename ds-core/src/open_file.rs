@@ -382,6 +382,7 @@ fn open_direct(fd: BorrowedFd<'_>) -> Result<Direct, String> {
         .custom_flags(libc::O_DIRECT | libc::O_NONBLOCK)
         .open(path)
         .map_err(|error| format!("it cannot be opened with O_DIRECT: {error}"))?;
+    sys::set_blocking(again.as_fd());
     // File systems that say nothing take what a page is aligned to, if they take anything.
     let alignment = sys::direct_alignment(again.as_fd()).unwrap_or(Alignment {
         memory: PAGE_BYTES,

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
@@ -31,7 +31,8 @@ struct Ready {
 /// A thread that sleeps in its ring, and how to wake it.
 #[derive(Debug)]
 struct RingSleeper {
-    asleep: AtomicBool,
+    /// The priorities of which it could start something, one bit each, while it sleeps; 0 otherwise.
+    asleep: AtomicU8,
     event: Arc<OwnedFd>,
 }
 
@@ -77,6 +78,19 @@ pub(crate) enum Woken {
 /// would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
 
+impl RingSleeper {
+    /// Whether it slept and could start something of that priority; then it is the caller's to wake.
+    fn stop_sleep(&self, priority: usize) -> bool {
+        let could = |mask: u8| mask & 1 << priority != 0;
+        let woken = self
+            .asleep
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |mask| {
+                could(mask).then_some(0)
+            });
+        woken.is_ok()
+    }
+}
+
 impl Scheduler {
     /// The scheduler of `threads` I/O threads that sleep here.
     pub(crate) fn new(threads: usize) -> Scheduler {
@@ -89,7 +103,7 @@ impl Scheduler {
     /// A scheduler for threads that sleep in rings, each woken by its event.
     pub(crate) fn for_rings(events: Vec<Arc<OwnedFd>>) -> Scheduler {
         let sleeper = |event| RingSleeper {
-            asleep: AtomicBool::new(false),
+            asleep: AtomicU8::new(0),
             event,
         };
         Scheduler {
@@ -120,15 +134,15 @@ impl Scheduler {
         self.len[priority].fetch_add(1, Ordering::SeqCst);
         let awake = self.threads.saturating_sub(ready.sleeping);
         // Reads from the page cache need cores, not threads; those awake look here before they sleep.
-        let enough = self.cached.load(Ordering::Relaxed) && awake >= cores();
+        let enough =
+            self.cached.load(Ordering::Relaxed) && awake >= cores() && self.rings.is_empty();
         let sleeping = ready.sleeping > 0 && wake == Wake::Yes && !enough;
         drop(ready);
         if sleeping {
             self.wake.notify_one();
         }
-        let asleep = |ring: &&RingSleeper| ring.asleep.swap(false, Ordering::SeqCst);
         if wake == Wake::Yes
-            && let Some(ring) = self.rings.iter().find(asleep)
+            && let Some(ring) = self.rings.iter().find(|ring| ring.stop_sleep(priority))
         {
             self.wakes.fetch_add(1, Ordering::Relaxed);
             sys::eventfd_set(ring.event.as_fd());
@@ -149,7 +163,9 @@ impl Scheduler {
     /// Says that a ring's thread is about to sleep; `false` if it must not, because there is work that
     /// `may_start`.
     pub(crate) fn fall_asleep(&self, index: usize, may_start: impl Fn(usize) -> bool) -> bool {
-        self.rings[index].asleep.store(true, Ordering::SeqCst);
+        let could = (0..PRIORITY_COUNT).filter(|&priority| may_start(priority));
+        let mask = could.fold(0, |mask, priority| mask | 1 << priority);
+        self.rings[index].asleep.store(mask, Ordering::SeqCst);
         let nothing = !self.has_work(may_start) && !self.is_stopped();
         if !nothing {
             self.awake(index);
@@ -159,7 +175,7 @@ impl Scheduler {
 
     /// A ring's thread is up.
     pub(crate) fn awake(&self, index: usize) {
-        self.rings[index].asleep.store(false, Ordering::SeqCst);
+        self.rings[index].asleep.store(0, Ordering::SeqCst);
     }
 
     /// Makes every ring's thread look around, asleep or about to be.
@@ -229,5 +245,28 @@ impl Scheduler {
     /// Whether [`Scheduler::stop`] was called.
     pub(crate) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_is_woken_only_for_what_it_could_start() {
+        let events: Vec<_> = (0..2).map(|_| Arc::new(sys::eventfd().unwrap())).collect();
+        let scheduler = Scheduler::for_rings(events);
+        assert!(scheduler.fall_asleep(0, |priority| priority > 1));
+        assert!(scheduler.fall_asleep(1, |_| true));
+        let wake = |priority| {
+            scheduler
+                .rings
+                .iter()
+                .position(|ring| ring.stop_sleep(priority))
+        };
+        assert_eq!(wake(0), Some(1), "the first has no room for it");
+        assert_eq!(wake(0), None, "nobody else could");
+        assert_eq!(wake(2), Some(0));
+        assert_eq!(wake(2), None, "both are up");
     }
 }

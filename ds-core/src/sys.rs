@@ -134,7 +134,7 @@ pub(crate) fn is_filtered() -> bool {
 /// Whether a process may make the three calls of io_uring and live; some filters end it. A child of this
 /// one makes them, with arguments that do nothing, and is looked at.
 pub(crate) fn survives_ring_calls() -> bool {
-    extern "C" fn child(_: *mut libc::c_void) -> libc::c_int {
+    fn child() -> ! {
         let none = std::ptr::null::<libc::c_void>();
         // SAFETY: no entries and no parameters: an error, if the filter lets it get that far.
         unsafe { libc::syscall(libc::SYS_io_uring_setup, 0, none) };
@@ -142,19 +142,20 @@ pub(crate) fn survives_ring_calls() -> bool {
         unsafe { libc::syscall(libc::SYS_io_uring_enter, -1, 0, 0, 0, none, 0) };
         // SAFETY: no such descriptor: an error.
         unsafe { libc::syscall(libc::SYS_io_uring_register, -1, 0, none, 0) };
-        0
+        loop {
+            // SAFETY: ends this process, without what a program does at its end.
+            unsafe { libc::syscall(libc::SYS_exit_group, 0) };
+        }
     }
-    const STACK_BYTES: usize = 64 << 10;
-    let Ok(stack) = Mapping::new(STACK_BYTES) else {
-        return false;
-    };
-    let top = stack.span(STACK_BYTES, 0).as_ptr();
-    // This thread waits until the child has ended, and no signal tells the program of that. The memory is
-    // not shared (CLONE_VM): before Linux 5.16, who is ended takes everybody along who has the same.
-    let flags = libc::CLONE_VFORK;
-    // SAFETY: the stack is the child's alone and lies there as long as it lives; `child` allocates nothing,
-    // takes no lock and returns.
-    let pid = unsafe { libc::clone(child, top.cast(), flags, std::ptr::null_mut()) };
+    // As fork(2), but for what the program wants done at a fork, and for the signal that tells it of the
+    // child's end. The memory is not shared: before Linux 5.16, who is ended takes everybody along who
+    // has the same.
+    // SAFETY: the child has this thread alone, and does nothing but system calls.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) };
+    if pid == 0 {
+        child();
+    }
+    let pid = pid as libc::pid_t;
     if pid < 0 {
         return false;
     }
@@ -168,6 +169,17 @@ pub(crate) fn survives_ring_calls() -> bool {
         if io::Error::last_os_error().raw_os_error() != Some(libc::EINTR) {
             return false;
         }
+    }
+}
+
+/// Makes operations on a regular file wait. With O_NONBLOCK, which other programs ignore there, a ring
+/// answers EAGAIN where the device below cannot say in advance whether it would wait.
+pub(crate) fn set_blocking(fd: BorrowedFd<'_>) {
+    // SAFETY: no pointer is passed.
+    let flags = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_GETFL) };
+    if flags >= 0 && flags & libc::O_NONBLOCK != 0 {
+        // SAFETY: as above.
+        unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, flags & !libc::O_NONBLOCK) };
     }
 }
 

@@ -157,6 +157,7 @@ impl Transfer {
             _ => false,
         };
         if !placed {
+            shared.free_staging(self.bounce.take());
             self.lead = 0;
             self.window_offset = self.offset;
             self.window = self.memory.part(0, self.bytes);
@@ -236,7 +237,7 @@ impl Transfer {
         if self.moved >= needed {
             return Progress::Done(Ok(()));
         }
-        if self.op.way == Way::CachedOnly {
+        if self.op.way == Way::CachedOnly && bytes < self.op.span.bytes() {
             return self.try_next_way(shared);
         }
         if bytes == 0 {

@@ -19,6 +19,7 @@ pub(super) struct FileTable {
     free: Vec<u32>,
     /// The last answer: most operations are on the file of the one before.
     last: (u64, u32),
+    given_up: bool,
     gone: Arc<Gone>,
 }
 
@@ -29,6 +30,7 @@ impl FileTable {
             places: HashMap::with_capacity(len as usize),
             free: (0..len).rev().collect(),
             last: (0, 0),
+            given_up: false,
             gone: Arc::new(Gone::new(wake)),
         }
     }
@@ -65,13 +67,16 @@ impl FileTable {
         }
         if !places.is_empty() {
             self.last = (0, 0);
-            self.free.extend(&places);
+            if !self.given_up {
+                self.free.extend(&places);
+            }
         }
         places
     }
 
     /// Registers nothing from now on.
     pub(super) fn give_up(&mut self) {
+        self.given_up = true;
         self.free.clear();
     }
 }

@@ -217,7 +217,7 @@ impl Uring {
             return Some(place);
         }
         let place = self.files.free_place()?;
-        if !file.is_used_often() {
+        if self.lost || !file.is_used_often() {
             return None;
         }
         self.stats.system_calls += 1;
@@ -273,6 +273,9 @@ impl Uring {
         let Some(Place { pool, .. }) = op.staged.filter(|_| op.way == Way::Direct) else {
             return;
         };
+        if self.lost {
+            return;
+        }
         match self.buffer {
             Registered::Refused => return,
             Registered::Prefix { pool: known, .. } if known == pool => return,
@@ -317,9 +320,12 @@ impl Uring {
     /// Lets go of what is registered; nothing that uses it is in flight.
     pub(super) fn release_buffers(&mut self, staging: &Staging) {
         if let Registered::Prefix { pool, .. } = self.buffer {
-            self.stats.system_calls += 1;
-            if let Err(error) = self.ring.submitter().unregister_buffers() {
-                log::debug!(target: "ds", "io_uring keeps its registered buffers: {error}");
+            // The number of a lost ring may be another's by now.
+            if !self.lost {
+                self.stats.system_calls += 1;
+                if let Err(error) = self.ring.submitter().unregister_buffers() {
+                    log::debug!(target: "ds", "io_uring keeps its registered buffers: {error}");
+                }
             }
             staging.unpin(pool);
             self.buffer = Registered::Nothing;
@@ -381,6 +387,9 @@ impl Uring {
         self.arm_wake();
         let result = self.enter(wait, timeout);
         let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
+        if self.pushed.is_empty() {
+            self.runs.taken();
+        }
         self.collect(done);
         // EINTR, EAGAIN and EBUSY leave everything where it was: the next round submits again. Whatever
         // else goes wrong must not turn this into a loop without a rest.
@@ -423,9 +432,6 @@ impl Uring {
         };
         let left = self.ring.submission().len();
         self.pushed.drain(..self.pushed.len() - left);
-        if left == 0 {
-            self.runs.taken();
-        }
         result
     }
 
@@ -437,7 +443,13 @@ impl Uring {
                 CANCEL => {}
                 number => {
                     let result = entry.result();
-                    let result = usize::try_from(result).map_err(|_| -result);
+                    let mut result = usize::try_from(result).map_err(|_| -result);
+                    let realtime = &mut self.io_priorities[Priority::Realtime as usize];
+                    // The process had the right when the ring was made, and has given it up.
+                    if result == Err(libc::EPERM) && *realtime != BEST_EFFORT {
+                        *realtime = BEST_EFFORT;
+                        result = Err(libc::EAGAIN);
+                    }
                     self.in_flight -= land(&mut self.runs, number, result, done);
                 }
             }
@@ -520,11 +532,12 @@ fn land(
 /// How long to wait before asking a kernel again that had no memory.
 const REST: Duration = Duration::from_millis(1);
 
+/// IOPRIO_PRIO_VALUE of the best-effort class (2) and the realtime class (1); levels 0 to 7, 0 first.
+const BEST_EFFORT: u16 = 2 << 13;
+const REALTIME: u16 = 1 << 13;
+
 /// `ioprio` of each priority. Without the right to the realtime class, the most urgent of the usual one.
 fn io_priorities(realtime: bool) -> [u16; PRIORITY_COUNT] {
-    /// IOPRIO_PRIO_VALUE of the best-effort class (2) and the realtime class (1); levels 0 to 7, 0 first.
-    const BEST_EFFORT: u16 = 2 << 13;
-    const REALTIME: u16 = 1 << 13;
     let mut values = [0; PRIORITY_COUNT];
     values[Priority::Low as usize] = BEST_EFFORT | 7;
     // The thread's own, which a user may have chosen with ionice(1).
