@@ -54,7 +54,7 @@ const PORTION: Portion = Portion {
 /// first requests, and sends more, while this thread works on the next; and an urgent one waits less.
 const PORTION_CACHED: Portion = Portion {
     requests: 16,
-    bytes: 256 << 10,
+    bytes: 1 << 20,
 };
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
 /// portion to go on with after the next, those who wait are woken for several portions at once, and not
