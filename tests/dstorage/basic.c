@@ -45,7 +45,8 @@ static void staging(void) {
     ok_hr(factory->methods->SetStagingBufferSize(factory, 32 << 20), S_OK);
     opened->methods->Release(opened);
     storage_queue *queue = make_queue(factory, SOURCE_FILE);
-    ok_hr(factory->methods->SetStagingBufferSize(factory, 32 << 20), E_DSTORAGE_STAGING_BUFFER_LOCKED); // O-08
+    HRESULT locked = factory->methods->SetStagingBufferSize(factory, 32 << 20); // O-08
+    ok_hr(locked, E_DSTORAGE_STAGING_BUFFER_LOCKED);
     ok(queue->methods->Release(queue) == 0, "the queue lives on");
 }
 
@@ -182,6 +183,7 @@ static void status_arrays(void) {
     if (ours) { // O-36, O-37: theirs take the first for success and end the process for the second
         storage_error_record record;
         queue->methods->EnqueueStatus(queue, array, 4);
+        finish(factory, queue);
         queue->methods->RetrieveErrorRecord(queue, &record);
         ok_hr(record.first_failure.result, E_DSTORAGE_INDEX_BOUND);
         ok(record.first_failure.command_type == COMMAND_STATUS, "command %ld",
@@ -189,6 +191,7 @@ static void status_arrays(void) {
         ok(record.first_failure.status.status_array == array && record.first_failure.status.index == 4,
            "which status");
         queue->methods->EnqueueStatus(queue, NULL, 0);
+        finish(factory, queue);
         queue->methods->RetrieveErrorRecord(queue, &record);
         ok_hr(record.first_failure.result, E_DSTORAGE_INVALID_STATUS_ARRAY);
     }
@@ -283,11 +286,13 @@ static void malformed(void) {
         request.options.types = REQUEST_TYPES(SOURCE_FILE, type);
         ok_hr(run(factory, queue, request), E_DSTORAGE_INVALID_DESTINATION_TYPE);
     }
-    queue->methods->EnqueueSignal(queue, NULL, 1); // O-38
     storage_error_record record;
     queue->methods->RetrieveErrorRecord(queue, &record);
-    queue->methods->EnqueueSignal(queue, NULL, 1);
+    queue->methods->EnqueueSignal(queue, NULL, 1); // O-38
+    finish(factory, queue);
     queue->methods->RetrieveErrorRecord(queue, &record);
+    ok(record.first_failure.command_type == COMMAND_SIGNAL && record.first_failure.signal.value == 1,
+       "which signal");
     ok_hr(record.first_failure.result, E_DSTORAGE_INVALID_FENCE);
     queue->methods->Release(queue);
 }

@@ -14,6 +14,8 @@
 #define CLASS_UNIX_FUNCTIONS 1000
 #define CLASS_UNIX_LIBRARY_BY_NAME 1002
 
+// UNIX_LIBRARY_NAME, this DLL's Unix half as a wide string, comes from the build.
+
 typedef LONG(WINAPI *unix_call_function)(uint64_t table, unsigned code, void *args);
 typedef LONG(WINAPI *query_function)(HANDLE, const void *, int, void *, SIZE_T, SIZE_T *);
 typedef LONG(CDECL *descriptor_function)(HANDLE, unsigned access, int *fd, unsigned *options);

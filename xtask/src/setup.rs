@@ -50,6 +50,13 @@ const PACKAGES: &[Package] = &[
     package("xfsprogs", Present::Program("mkfs.xfs"), false),
     package("fuse3", Present::Program("fusermount3"), false),
     package("bindfs", Present::Program("bindfs"), false),
+    // dstorage.dll, and the Windows programs that use it.
+    package(
+        "gcc-mingw-w64-x86-64",
+        Present::Program("x86_64-w64-mingw32-gcc"),
+        false,
+    ),
+    package("wine64", Present::File("/usr/lib/wine/wine64"), false),
 ];
 
 /// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.
