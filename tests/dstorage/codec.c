@@ -45,7 +45,8 @@ static void compression(storage_codec *codec) {
     stream = malloc(bound);
     for (int32_t level = LEVEL_FASTEST; level <= LEVEL_BEST_RATIO; level++) { // O-76
         stream_bytes = 0;
-        ok_hr(codec->methods->CompressBuffer(codec, source, BYTES, level, stream, bound, &stream_bytes), S_OK);
+        ok_hr(codec->methods->CompressBuffer(codec, source, BYTES, level, stream, bound, &stream_bytes),
+              S_OK);
         ok(stream_bytes > 8 && stream_bytes <= bound, "a stream of %lu bytes", (unsigned long)stream_bytes);
     }
     ok(!memcmp(stream, "\x04\xfb\x10\x00\x01\x00\x00\x00", 8), "the header"); // O-78

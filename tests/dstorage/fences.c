@@ -31,8 +31,13 @@ static HRESULT WINAPI query_interface(d3d12_fence *this, REFIID iid, void **out)
     return E_NOINTERFACE;
 }
 
-static ULONG WINAPI add_ref(d3d12_fence *this) { return (ULONG)InterlockedIncrement(&from(this)->references); }
-static ULONG WINAPI release(d3d12_fence *this) { return (ULONG)InterlockedDecrement(&from(this)->references); }
+static ULONG WINAPI add_ref(d3d12_fence *this) {
+    return (ULONG)InterlockedIncrement(&from(this)->references);
+}
+
+static ULONG WINAPI release(d3d12_fence *this) {
+    return (ULONG)InterlockedDecrement(&from(this)->references);
+}
 
 static uint64_t WINAPI get_completed_value(d3d12_fence *this) {
     AcquireSRWLockShared(&from(this)->lock);
@@ -106,7 +111,8 @@ static void signals(void) {
         ok(has_pattern(bytes, 0, 4096), "the bytes of round %u", (unsigned)round);
     }
     // Many at once: the last value counts, and none goes back.
-    for (uint64_t value = 201; value <= 300; value++) queue->methods->EnqueueSignal(queue, &fence.base, value);
+    for (uint64_t value = 201; value <= 300; value++)
+        queue->methods->EnqueueSignal(queue, &fence.base, value);
     queue->methods->Submit(queue);
     ok(wait_for(&fence, 300), "no last signal");
     ok(fence.value == 300 && !fence.backwards, "value %u", (unsigned)fence.value);

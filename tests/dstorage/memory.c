@@ -18,7 +18,8 @@ static void make_stream(void) {
     storage_codec *codec = NULL;
     ok_hr(create_codec(COMPRESSION_GDEFLATE, 1, &IID_CODEC, (void **)&codec), S_OK);
     for (unsigned i = 0; i < BYTES; i++) source[i] = pattern(i);
-    ok_hr(codec->methods->CompressBuffer(codec, source, BYTES, 0, stream, sizeof stream, &stream_bytes), S_OK);
+    ok_hr(codec->methods->CompressBuffer(codec, source, BYTES, 0, stream, sizeof stream, &stream_bytes),
+          S_OK);
     codec->methods->Release(codec);
 }
 
