@@ -11,8 +11,10 @@
 
 #include <stdint.h>
 
-// Raised by every change in this file: halves of two versions refuse each other.
+// Raised by every change in this file: halves of two versions refuse each other. (Their test makes another.)
+#ifndef UNIXLIB_VERSION
 #define UNIXLIB_VERSION 1
+#endif
 
 enum unix_code {
     UNIX_ATTACH,

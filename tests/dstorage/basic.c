@@ -370,6 +370,19 @@ static void close_queue(void) {
     ok(queue->methods->Release(queue) == 0, "the queue lives on");
 }
 
+static void close_with_work(void) { // O-65
+    storage_queue *queue = make_queue(factory, SOURCE_FILE);
+    storage_status_array *array = make_array(factory, 1);
+    storage_request request = read_request(file, 0, bytes, 16);
+    queue->methods->EnqueueRequest(queue, &request);
+    queue->methods->EnqueueStatus(queue, array, 0);
+    queue->methods->Close(queue);
+    // Theirs leaves the status pending for ever; whoever waits for it is better off with an answer.
+    ok_hr(wait_status(array, 0, SHORT_MS), ours ? 0x800703E3 : E_PENDING);
+    array->methods->Release(array);
+    queue->methods->Release(queue);
+}
+
 static void events(void) { // O-67
     storage_queue *queue = make_queue(factory, SOURCE_FILE);
     HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);
@@ -432,6 +445,7 @@ int main(void) {
     statuses_between();
     cancel();
     close_queue();
+    close_with_work();
     events();
     if (ours) again_after_the_last_release();
     DeleteFileW(PATH);

@@ -1,6 +1,6 @@
-// missing.c: the Windows half alone. The program must get an answer and go on.
+// missing.c: the Windows half without its Unix half. The program must get an answer and go on.
 //
-// Run with a WINEDLLPATH where no Unix half is.
+// Run with a WINEDLLPATH where no Unix half is, and with one where it is of another version.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 

@@ -97,7 +97,7 @@ fn build(tree: &Path) -> Result<(), String> {
             make_directory(file.parent().unwrap_or(tree))?;
         }
         build_windows_half(tree, dll)?;
-        build_unix_half(tree, dll)?;
+        build_unix_half(tree, dll, &[])?;
     }
     Ok(())
 }
@@ -166,10 +166,11 @@ fn mark_bytes(bytes: &mut [u8]) -> Result<(), String> {
     Ok(())
 }
 
-fn build_unix_half(tree: &Path, dll: &str) -> Result<(), String> {
+fn build_unix_half(tree: &Path, dll: &str, flags: &[&str]) -> Result<(), String> {
     let map = glue().join("unix/exports.map");
     Cmd::new("gcc")
         .args(["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-O2"])
+        .args(flags)
         .args(["-fPIC", "-fvisibility=hidden", "-shared", "-s", "-I"])
         .arg(paths::root().join("include"))
         .arg("-o")
@@ -295,17 +296,9 @@ fn programs(wine: &Wine, only: Option<&str>, report: &mut Report) {
             continue;
         }
         found += 1;
-        let label = format!("wine: {stem}");
-        match program(wine, &source, stem) {
-            Err(why) => report.fail(&label, &why),
-            Ok(ended) if ended.code == Some(EXIT_SKIPPED) => {
-                let last = ended.text.lines().next_back().unwrap_or("it says nothing");
-                report.skip(&label, last);
-            }
-            Ok(ended) => {
-                println!("  {}", ended.text.lines().next_back().unwrap_or_default());
-                report.check(&label, ended.text_or_shown().map(drop));
-            }
+        for halves in Halves::of_program(stem) {
+            let label = format!("wine: {stem}{}", halves.described());
+            conclude(&label, program(wine, &source, stem, *halves), report);
         }
     }
     if found == 0 {
@@ -313,9 +306,74 @@ fn programs(wine: &Wine, only: Option<&str>, report: &mut Report) {
     }
 }
 
+fn conclude(label: &str, ended: Result<Ended, String>, report: &mut Report) {
+    match ended {
+        Err(why) => report.fail(label, &why),
+        Ok(ended) if ended.code == Some(EXIT_SKIPPED) => {
+            let last = ended.text.lines().next_back().unwrap_or("it says nothing");
+            report.skip(label, last);
+        }
+        Ok(ended) => {
+            println!("  {}", ended.text.lines().next_back().unwrap_or_default());
+            report.check(label, ended.text_or_shown().map(drop));
+        }
+    }
+}
+
+/// What is installed of the DLLs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Halves {
+    Both,
+    WindowsAlone,
+    /// The Unix half is of another version.
+    Mismatched,
+}
+
+impl Halves {
+    fn of_program(stem: &str) -> &'static [Halves] {
+        match stem {
+            "missing" => &[Halves::WindowsAlone, Halves::Mismatched],
+            _ => &[Halves::Both],
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Halves::Both => "",
+            Halves::WindowsAlone => " (no Unix half)",
+            Halves::Mismatched => " (a Unix half of another version)",
+        }
+    }
+
+    /// The folder for WINEDLLPATH.
+    fn install(self, tree: &Path) -> Result<PathBuf, String> {
+        let place = match self {
+            Halves::Both => return Ok(tree.to_path_buf()),
+            Halves::WindowsAlone => tree.join("alone"),
+            Halves::Mismatched => tree.join("mismatched"),
+        };
+        for dll in DLLS {
+            for file in [windows_half(&place, dll), unix_half(&place, dll)] {
+                make_directory(file.parent().unwrap_or(&place))?;
+            }
+            copy(&windows_half(tree, dll), &windows_half(&place, dll))?;
+            if self == Halves::Mismatched {
+                build_unix_half(&place, dll, &["-DUNIXLIB_VERSION=0"])?;
+            }
+        }
+        Ok(place)
+    }
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|e| format!("cannot copy to {}: {e}", to.display()))
+}
+
 /// Builds a program and runs it in an empty directory, which holds it and the DLLs. Those are only found if
 /// they stand there, too; what is loaded is the pair under WINEDLLPATH.
-fn program(wine: &Wine, source: &Path, stem: &str) -> Result<Ended, String> {
+fn program(wine: &Wine, source: &Path, stem: &str, halves: Halves) -> Result<Ended, String> {
     let directory = wine.tree.join("run").join(stem);
     let _ = fs::remove_dir_all(&directory);
     make_directory(&directory)?;
@@ -327,34 +385,19 @@ fn program(wine: &Wine, source: &Path, stem: &str) -> Result<Ended, String> {
         .capture()
         .text_or_shown()?;
     for dll in DLLS {
-        let to = directory.join(format!("{dll}.dll"));
-        fs::copy(windows_half(&wine.tree, dll), &to)
-            .map_err(|e| format!("cannot copy to {}: {e}", to.display()))?;
+        copy(
+            &windows_half(&wine.tree, dll),
+            &directory.join(format!("{dll}.dll")),
+        )?;
     }
-    // A program about a DLL whose Unix half is missing gets the Windows halves alone.
-    let path = match stem {
-        "missing" => windows_halves_alone(&wine.tree)?,
-        _ => wine.tree.clone(),
-    };
     Ok(wine
         .command(&wine.loader)
-        .env("WINEDLLPATH", path)
+        .env("WINEDLLPATH", halves.install(&wine.tree)?)
         .env("DS_LOG", "none")
         .arg(&binary)
         .directory(&directory)
         .limit_s(RUN_LIMIT_S)
         .capture())
-}
-
-fn windows_halves_alone(tree: &Path) -> Result<PathBuf, String> {
-    let alone = tree.join("alone");
-    for dll in DLLS {
-        let to = windows_half(&alone, dll);
-        make_directory(to.parent().unwrap_or(&alone))?;
-        fs::copy(windows_half(tree, dll), &to)
-            .map_err(|e| format!("cannot copy to {}: {e}", to.display()))?;
-    }
-    Ok(alone)
 }
 
 #[cfg(test)]
