@@ -167,6 +167,12 @@ static void status_arrays(void) {
     ok(none && none->methods->Release(none) == 0, "an array of none"); // O-32
     none = make_array(factory, 1 << 20);
     none->methods->Release(none);
+    if (ours) {
+        void *out = &out;
+        HRESULT result =
+            factory->methods->CreateStatusArray(factory, UINT32_MAX, NULL, &IID_STATUS_ARRAY, &out);
+        ok(result == E_OUTOFMEMORY && !out, "an array of all numbers: %08lx", (long)result);
+    }
     storage_queue *queue = make_queue(factory, SOURCE_FILE);
     storage_status_array *array = make_array(factory, 4);
     ok(!array->methods->IsComplete(array, 3), "complete, though never enqueued"); // O-31

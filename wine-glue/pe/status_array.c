@@ -7,6 +7,10 @@
 
 #include <stdlib.h>
 
+// The engine makes every entry at once, and has no answer but the end of the process when there is no memory
+// for them: more than this is refused here. Programs have a few thousand.
+#define CAPACITY_MAX (UINT32_C(1) << 26)
+
 struct status_array {
     storage_status_array base;
     LONG references;
@@ -65,6 +69,7 @@ static const storage_status_array_methods methods = {
 HRESULT status_array_create(uint32_t capacity, const char *name, REFIID iid, void **out) {
     if (!out) return E_POINTER;
     *out = NULL;
+    if (capacity > CAPACITY_MAX) return E_OUTOFMEMORY;
     struct status_array *array = calloc(1, sizeof *array);
     if (!array) return E_OUTOFMEMORY;
     struct unix_status_array_create create = {.capacity = capacity, .name = NUMBER(name)};
