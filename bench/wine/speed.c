@@ -86,6 +86,40 @@ static void latency(void) {
     print_median("enqueue", enqueue);
 }
 
+// Streams of a mebibyte, from memory to memory.
+static void decompression(void) {
+    enum { STREAM = 1 << 20, ROUNDS = 512 };
+    uint8_t *source = malloc(STREAM), *stream = malloc(2 * STREAM);
+    SIZE_T stream_bytes = 0;
+    uint32_t noise = 1;
+    for (unsigned i = 0; i < STREAM; i++) {
+        noise = noise * 1664525 + 1013904223;
+        // Half of it repeats what came 1000 bytes before.
+        source[i] = i > 1000 && (i >> 5) % 2 ? source[i - 1000] : (uint8_t)(noise >> 28);
+    }
+    storage_codec *codec = NULL;
+    ok_hr(create_codec(COMPRESSION_GDEFLATE, 0, &IID_CODEC, (void **)&codec), S_OK);
+    ok_hr(codec->methods->CompressBuffer(codec, source, STREAM, 0, stream, 2 * STREAM, &stream_bytes), S_OK);
+    codec->methods->Release(codec);
+    storage_queue_desc desc = {.source_type = SOURCE_MEMORY, .capacity = QUEUE_CAPACITY};
+    storage_queue *memory = NULL;
+    ok_hr(factory->methods->CreateQueue(factory, &desc, &IID_QUEUE, (void **)&memory), S_OK);
+    double start = seconds();
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        storage_request request = copy_request(stream, to + i % 64 * STREAM, (uint32_t)stream_bytes);
+        request.options.compression_format = COMPRESSION_GDEFLATE;
+        request.destination.memory.size = request.uncompressed_size = STREAM;
+        memory->methods->EnqueueRequest(memory, &request);
+    }
+    ok_hr(finish(factory, memory), S_OK);
+    printf("GDeflate of %u %%: %.1f MB/s\n", (unsigned)(100 * stream_bytes / STREAM),
+           ROUNDS * (double)STREAM / (seconds() - start) / 1e6);
+    ok(!memcmp(to, source, STREAM), "the bytes");
+    memory->methods->Release(memory);
+    free(stream);
+    free(source);
+}
+
 int main(int count, char **arguments) {
     double start = seconds();
     load_dll();
@@ -109,6 +143,7 @@ int main(int count, char **arguments) {
     throughput(65536, 1 << 30);
     throughput(1 << 20, 1 << 30);
     latency();
+    decompression();
     array->methods->Release(array);
     queue->methods->Release(queue);
     file->methods->Release(file);

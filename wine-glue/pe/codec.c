@@ -7,8 +7,6 @@
 
 #include <stdlib.h>
 
-#define PAGE_BYTES 4096
-
 struct codec {
     storage_codec base;
     LONG references;
@@ -42,21 +40,6 @@ static ULONG WINAPI release(storage_codec *this) {
     return (ULONG)left;
 }
 
-// The codec's own threads must not meet a page that Wine has yet to make accessible, or none at all: what
-// Wine mends on its threads ends the process on others. Every page is touched here first, where a fault is
-// the application's as it would be with Microsoft's DLL.
-static void touch_to_read(const void *memory, SIZE_T bytes) {
-    const volatile uint8_t *first = memory;
-    for (SIZE_T at = 0; at < bytes; at += PAGE_BYTES) (void)first[at];
-    if (bytes) (void)first[bytes - 1];
-}
-
-static void touch_to_write(void *memory, SIZE_T bytes) {
-    volatile uint8_t *first = memory;
-    for (SIZE_T at = 0; at < bytes; at += PAGE_BYTES) first[at] = first[at];
-    if (bytes) first[bytes - 1] = first[bytes - 1];
-}
-
 static HRESULT run(enum unix_code code, struct unix_codec_run *args, SIZE_T *written) {
     HRESULT result = unix_call(code, args);
     *written = FAILED(result) ? 0 : (SIZE_T)args->written;
@@ -67,6 +50,7 @@ static HRESULT WINAPI compress_buffer(storage_codec *this, const void *source, S
                                       int32_t level, void *destination, SIZE_T destination_bytes,
                                       SIZE_T *written) {
     if (!source || !destination || !written) return E_INVALIDARG;
+    // The codec's own threads must not meet a page that cannot be touched: see touch.c.
     SIZE_T used_max = this->methods->CompressBufferBound(this, source_bytes);
     touch_to_read(source, source_bytes);
     touch_to_write(destination, destination_bytes < used_max ? destination_bytes : used_max);

@@ -63,6 +63,7 @@ static HRESULT WINAPI get_requests1(storage_custom_queue *this, uint32_t select,
                                     storage_custom_request *out, uint32_t *count) {
     (void)this;
     if (!count || (!out && max)) return E_INVALIDARG;
+    touch_to_write(out, (SIZE_T)max * sizeof *out);
     struct unix_custom_requests args = {.runtime = engine_runtime(),
                                         .requests = NUMBER(out),
                                         .select = select,
@@ -80,6 +81,8 @@ static HRESULT WINAPI get_requests(storage_custom_queue *this, uint32_t max, sto
 static HRESULT WINAPI set_request_results(storage_custom_queue *this, uint32_t count,
                                           storage_custom_result *results) {
     (void)this;
+    if (!results && count) return E_INVALIDARG;
+    touch_to_read(results, (SIZE_T)count * sizeof *results);
     struct unix_custom_results args = {.runtime = engine_runtime(),
                                        .results = NUMBER(results),
                                        .count = count};

@@ -28,6 +28,10 @@ void unix_call_object(enum unix_code code, uint64_t object);
 // A HANDLE's file descriptor, which the caller gives away or closes.
 HRESULT unix_descriptor(HANDLE file, int32_t *fd);
 
+// touch.c: faults now, on this thread, if the memory is bad; keeps its contents.
+void touch_to_read(const void *memory, SIZE_T bytes);
+void touch_to_write(void *memory, SIZE_T bytes);
+
 // engine.c: the engine's runtime and its pump, which live while the factory or a queue does.
 HRESULT engine_acquire(void);
 void engine_release(void);
