@@ -24,6 +24,7 @@ mod symbols;
 mod test_c;
 mod test_rust;
 mod tidy;
+mod wine;
 
 use report::Report;
 use std::process::ExitCode;
@@ -115,6 +116,12 @@ const COMMANDS: &[Command] = &[
         options: "[--record]",
         summary: "run the benchmarks",
         run: bench::run,
+    },
+    Command {
+        name: "wine",
+        options: "[program]",
+        summary: "dstorage.dll, and Windows programs that use it",
+        run: wine::run,
     },
     Command {
         name: "readme",

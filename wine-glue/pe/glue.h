@@ -1,0 +1,110 @@
+// glue.h: what the files of the Windows half know of each other.
+//
+// Locks, outermost first: the factory's, the engine's, then the fences', the cookies' or the links'. The last
+// three are never held while a call into the engine may wait, or while D3D12's code runs.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#ifndef GLUE_H
+#define GLUE_H
+
+#include "../include/dstorage.h"
+#include "../unixlib.h"
+
+#define NUMBER(pointer) ((uint64_t)(uintptr_t)(pointer))
+
+// log.c: one line to where Wine's own messages go, printf-like.
+void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Whether DS_LOG asks for more than failures.
+BOOL log_is_verbose(void);
+
+// unix_call.c. Any thread.
+// Finds the Unix half; E_NOTIMPL, said once in the log, if there is none or one of another version.
+HRESULT unix_open(void);
+// Carries out one call of unixlib.h; a bad pointer is E_DSTORAGE_ACCESS_VIOLATION. Only after unix_open.
+HRESULT unix_call(enum unix_code code, void *args);
+// The same for calls that take one object and cannot fail.
+void unix_call_object(enum unix_code code, uint64_t object);
+// A HANDLE's file descriptor, which the caller gives away or closes.
+HRESULT unix_descriptor(HANDLE file, int32_t *fd);
+
+// touch.c: faults now, on this thread, if the memory is bad; keeps its contents.
+void touch_to_read(const void *memory, SIZE_T bytes);
+void touch_to_write(void *memory, SIZE_T bytes);
+
+// engine.c: the engine's runtime and its pump, which live while the factory or a queue does.
+HRESULT engine_acquire(void);
+void engine_release(void);
+// The runtime; only between acquire and release.
+uint64_t engine_runtime(void);
+// Differs for each runtime of the process, where addresses may not.
+uint64_t engine_generation(void);
+// E_FAIL while there is a runtime.
+HRESULT engine_configure(const storage_configuration *configuration);
+
+// cookies.c: what a notification's number stands for.
+// Of a fence, by a number of fence.c's.
+uint64_t cookie_of_fence(uint64_t id);
+// Of an event of the application's, which stays the application's.
+uint64_t cookie_of_event(HANDLE event);
+// Of an event of ours, set by the pump until forgotten; 0 without memory.
+uint64_t cookie_for_event(HANDLE event);
+// Afterwards the pump does not touch the event any more.
+void cookie_forget_event(uint64_t cookie);
+// Carries a notification out. The pump only.
+void cookie_deliver(uint64_t cookie, uint64_t value);
+
+// fence.c: ID3D12Fence on one side, the engine's fences on the other.
+// Finds or makes the engine's fence that stands for `fence` in signals, and notes that `value` is to come.
+HRESULT fence_begin_signal(d3d12_fence *fence, uint64_t value, uint64_t *native);
+// The enqueue is over.
+void fence_end_signal(d3d12_fence *fence);
+// The pump's part: signals the fence whose cookie was made of `id`.
+void fence_deliver(uint64_t id, uint64_t value);
+// Forgets all, when the runtime is gone.
+void fence_forget_all(void);
+// The other direction: an engine's fence, `native`, that gets `value` when `fence` does.
+struct fence_wait {
+    LONG references;
+    uint64_t native, value;
+    HANDLE event;
+};
+// `*out` is NULL if the fence is there already; else fence_end_wait follows the enqueue.
+HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, struct fence_wait **out);
+void fence_end_wait(struct fence_wait *wait);
+
+// links.c: from the engine's objects back to ours, for error records.
+struct link {
+    struct link *next, *previous;
+    uint64_t native;
+    void *object;
+};
+void link_add(struct link *link, uint64_t native, void *object);
+void link_remove(struct link *link);
+// Calls `visit` under the lock, so that the object lives meanwhile; FALSE if nothing is linked.
+BOOL link_visit(uint64_t native, void (*visit)(void *object, void *context), void *context);
+
+// The objects, one a file. Each answers E_NOINTERFACE for ids that are not its own.
+HRESULT factory_get(REFIID iid, void **out);
+HRESULT queue_create(const storage_queue_desc *desc, REFIID iid, void **out);
+HRESULT file_open(const WCHAR *path, REFIID iid, void **out);
+HRESULT status_array_create(uint32_t capacity, const char *name, REFIID iid, void **out);
+HRESULT codec_create(uint8_t format, uint32_t threads, REFIID iid, void **out);
+
+// The custom queue is a second interface of the factory: same identity, same count.
+extern const storage_custom_queue_methods custom_queue_methods;
+storage_factory *factory_of_custom_queue(storage_custom_queue *queue);
+
+// The engine's object behind one of ours; 0 for NULL and for objects that are not ours.
+uint64_t file_native(storage_file *file);
+uint64_t status_array_native(storage_status_array *array);
+// The path a file was opened with; the file's for as long as it lives.
+const WCHAR *file_path(const storage_file *file);
+
+// errors.c: fills a record from the engine's.
+void errors_retrieve(uint64_t queue, storage_error_record *out);
+
+// configuration.c: the exports' part that is common to both DLLs.
+HRESULT configuration_set(const void *configuration, size_t bytes);
+
+#endif // GLUE_H
