@@ -568,6 +568,19 @@ typedef struct ds_custom_result {
     uint32_t reserved;
 } ds_custom_result;
 
+// A copy for the host to make.
+typedef struct ds_foreign_copy {
+    // For the answer; unique among unanswered copies.
+    uint64_t id;
+    // How many bytes.
+    uint64_t size;
+    // Where they are, readable until the answer: memory of the library, or the source that the request
+    // named, not looked at by the library.
+    const void *source;
+    // Where they go: the address that the request named. The host may find that it cannot write there.
+    void *destination;
+} ds_foreign_copy;
+
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
 typedef int32_t ds_compression_level;
 
@@ -1424,6 +1437,39 @@ ds_result ds_custom_get_requests(struct ds_runtime *runtime,
 ds_result ds_custom_set_results(struct ds_runtime *runtime,
                                 uint32_t count,
                                 const struct ds_custom_result *results);
+
+// Has the host make the last step of requests whose destination the kernel cannot write: such a request does
+// not fail, but starts over, comes to memory of the library, and leaves a copy for the host.
+//
+// `event` is set when there are copies; it may be a foreign one, and the runtime keeps a reference. A second
+// call replaces it. The staging buffer's memory becomes twice as large, so that what fits on its way in fits
+// on its way out, too; a request that does not fails with DS_E_REQUEST_TOO_LARGE.
+//
+// Errors: DS_E_STAGING_BUFFER_LOCKED while a queue of the runtime exists; DS_E_INVALIDARG for NULL. Any
+// thread.
+ds_result ds_foreign_copies_begin(struct ds_runtime *runtime,
+                                  struct ds_event *event);
+
+// Fetches at most `max` copies into `out`, oldest first, and their number into `*count`. Never blocks.
+//
+// What was fetched is the host's until ds_foreign_copies_finish answers it: cancelling its request and
+// closing its queue wait for that, so the host's thread must do neither before it has answered. Copies that
+// were not fetched are taken back. `out` may be NULL if `max` is 0.
+//
+// Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
+ds_result ds_foreign_copies_get(struct ds_runtime *runtime,
+                                uint32_t max,
+                                struct ds_foreign_copy *out,
+                                uint32_t *count);
+
+// Answers the copy `id`: it was made, or, if `result` is negative, cannot be, and its request fails with
+// that. DS_E_ACCESS_VIOLATION is what a request says whose destination nobody can write.
+//
+// Errors: DS_E_INVALIDARG for NULL, and if the id names no fetched copy. Any thread, but not the error
+// callback.
+ds_result ds_foreign_copies_finish(struct ds_runtime *runtime,
+                                   uint64_t id,
+                                   ds_result result);
 
 // Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
 // caller's included; 0 means as many as the machine offers.

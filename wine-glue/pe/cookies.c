@@ -14,6 +14,7 @@
 #define KIND_MASK (UINT64_C(3) << 62)
 #define KIND_TABLE (UINT64_C(1) << 62)
 #define KIND_FENCE (UINT64_C(2) << 62)
+#define KIND_COPIES (UINT64_C(3) << 62)
 #define GENERATION_MASK 0x3FFFFFFFu
 
 struct entry {
@@ -39,6 +40,8 @@ static uint32_t free_place(void) {
 }
 
 uint64_t cookie_of_fence(uint64_t id) { return KIND_FENCE | id; }
+
+uint64_t cookie_of_copies(void) { return KIND_COPIES; }
 
 uint64_t cookie_of_event(HANDLE event) { return NUMBER(event) & ~KIND_MASK; }
 
@@ -78,10 +81,11 @@ static void set_own_event(uint64_t cookie) {
     ReleaseSRWLockShared(&lock);
 }
 
-void cookie_deliver(uint64_t cookie, uint64_t value) {
+void cookie_deliver(uint64_t runtime, uint64_t cookie, uint64_t value) {
     switch (cookie & KIND_MASK) {
     case KIND_TABLE: set_own_event(cookie); break;
     case KIND_FENCE: fence_deliver(cookie & ~KIND_MASK, value); break;
+    case KIND_COPIES: copies_make(runtime); break;
     default: SetEvent((HANDLE)(uintptr_t)cookie); break;
     }
 }

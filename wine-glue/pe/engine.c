@@ -33,7 +33,10 @@ static DWORD WINAPI pump_run(void *parameter) {
             // Many entries of a batch may name one event: to set it once is one server call, not many.
             uint32_t later = i + 1;
             while (later < wait.count && wait.found[later].cookie != wait.found[i].cookie) later++;
-            if (later == wait.count) cookie_deliver(wait.found[i].cookie, wait.found[i].value);
+            if (later == wait.count) {
+                const struct unix_notification *found = &wait.found[i];
+                cookie_deliver(wait.runtime, found->cookie, found->value);
+            }
         }
         if (!wait.count && InterlockedCompareExchange(&pump.stopping, 0, 0)) break;
     }
@@ -91,7 +94,8 @@ static HRESULT start(void) {
     if (FAILED(result)) return result;
     runtime = create.runtime;
     generation++;
-    result = pump_start();
+    result = copies_begin(runtime);
+    if (SUCCEEDED(result)) result = pump_start();
     if (FAILED(result)) {
         unix_call_object(UNIX_RUNTIME_DESTROY, runtime);
         return result;
@@ -108,8 +112,7 @@ HRESULT engine_acquire(void) {
     return result;
 }
 
-// While a process ends, its other threads are gone, whatever locks they held: nothing is to be waited for.
-static BOOL process_is_ending(void) {
+BOOL process_is_ending(void) {
     BOOLEAN(WINAPI * ending)(void) =
         (void *)GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "RtlDllShutdownInProgress");
     return ending && ending();

@@ -39,6 +39,9 @@ void engine_release(void);
 uint64_t engine_runtime(void);
 // Differs for each runtime of the process, where addresses may not.
 uint64_t engine_generation(void);
+// While a process ends, its other threads are gone, the pump among them, whatever locks they held: nothing is
+// to be waited for.
+BOOL process_is_ending(void);
 // E_FAIL while there is a runtime.
 HRESULT engine_configure(const storage_configuration *configuration);
 
@@ -51,8 +54,16 @@ uint64_t cookie_of_event(HANDLE event);
 uint64_t cookie_for_event(HANDLE event);
 // Afterwards the pump does not touch the event any more.
 void cookie_forget_event(uint64_t cookie);
-// Carries a notification out. The pump only.
-void cookie_deliver(uint64_t cookie, uint64_t value);
+// Of the copies that the engine wants; there is one.
+uint64_t cookie_of_copies(void);
+// Carries a notification of the runtime's out. The pump only.
+void cookie_deliver(uint64_t runtime, uint64_t cookie, uint64_t value);
+
+// copies.c: bytes that the engine leaves to the pump, for only Windows threads can write where they belong.
+// Before the runtime's first queue.
+HRESULT copies_begin(uint64_t runtime);
+// Makes all that wait. The pump only.
+void copies_make(uint64_t runtime);
 
 // fence.c: ID3D12Fence on one side, the engine's fences on the other.
 // Finds or makes the engine's fence that stands for `fence` in signals, and notes that `value` is to come.

@@ -64,7 +64,8 @@ static void unmake(struct queue *queue) {
 static ULONG WINAPI release(storage_queue *this) {
     struct queue *queue = from(this);
     LONG left = InterlockedDecrement(&queue->references);
-    if (left == 0) {
+    // Else the process's end takes it.
+    if (left == 0 && !process_is_ending()) {
         unmake(queue);
         engine_release();
     }
@@ -175,11 +176,12 @@ static void WINAPI submit(storage_queue *this) { unix_call_object(UNIX_QUEUE_SUB
 
 static void WINAPI cancel_requests_with_tag(storage_queue *this, uint64_t mask, uint64_t value) {
     struct unix_queue_cancel args = {.queue = from(this)->native, .mask = mask, .value = value};
-    unix_call(UNIX_QUEUE_CANCEL, &args);
+    // Both wait for requests in flight, and so perhaps for the pump.
+    if (!process_is_ending()) unix_call(UNIX_QUEUE_CANCEL, &args);
 }
 
 static void WINAPI close_queue(storage_queue *this) {
-    unix_call_object(UNIX_QUEUE_CLOSE, from(this)->native);
+    if (!process_is_ending()) unix_call_object(UNIX_QUEUE_CLOSE, from(this)->native);
 }
 
 static HANDLE WINAPI get_error_event(storage_queue *this) { return from(this)->error_event; }

@@ -22,6 +22,8 @@
 _Static_assert(sizeof(struct unix_notification) == sizeof(ds_notification), "notification");
 _Static_assert(offsetof(struct unix_notification, value) == offsetof(ds_notification, value), "value");
 _Static_assert(UNIX_NOTIFICATIONS_MAX == DS_NOTIFICATIONS_MAX, "notifications");
+_Static_assert(sizeof(struct unix_copy) == sizeof(ds_foreign_copy), "copy");
+_Static_assert(offsetof(struct unix_copy, destination) == offsetof(ds_foreign_copy, destination), "copy");
 _Static_assert(UNIX_FILENAME_BYTES == DS_ERROR_FILENAME_BYTES, "filename");
 _Static_assert(UNIX_NAME_BYTES == DS_REQUEST_MAX_NAME, "name");
 _Static_assert(UNIX_REQUEST_BYTES == sizeof(ds_request), "request");
@@ -76,6 +78,38 @@ static int32_t notifications_wait(void *args) {
 static int32_t notifications_interrupt(void *args) {
     const struct unix_object *call = args;
     return ds_runtime_interrupt_notifications(POINTER(ds_runtime, call->object));
+}
+
+static int32_t copies_begin(void *args) {
+    const struct unix_copies_begin *call = args;
+    ds_runtime *runtime = POINTER(ds_runtime, call->runtime);
+    ds_event *event = NULL;
+    ds_result result = ds_event_create_foreign(runtime, call->cookie, &event);
+    if (result != DS_OK) return result;
+    result = ds_foreign_copies_begin(runtime, event);
+    ds_event_release(event);
+    return result;
+}
+
+static int32_t copies_get(void *args) {
+    struct unix_copies_get *call = args;
+    ds_foreign_copy found[UNIX_COPIES_MAX];
+    ds_result result = ds_foreign_copies_get(POINTER(ds_runtime, call->runtime), UNIX_COPIES_MAX, found,
+                                             &call->count);
+    if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
+    return result;
+}
+
+// No lock is held here: a fault ends this call and nothing else.
+static int32_t copies_run(void *args) {
+    const struct unix_copies_run *call = args;
+    memmove(POINTER(void, call->destination), POINTER(void, call->source), call->size);
+    return DS_OK;
+}
+
+static int32_t copies_finish(void *args) {
+    const struct unix_copies_finish *call = args;
+    return ds_foreign_copies_finish(POINTER(ds_runtime, call->runtime), call->id, call->result);
 }
 
 static int32_t file_create(void *args) {
@@ -349,6 +383,10 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_RUNTIME_SET_STAGING] = runtime_set_staging,
     [UNIX_NOTIFICATIONS_WAIT] = notifications_wait,
     [UNIX_NOTIFICATIONS_INTERRUPT] = notifications_interrupt,
+    [UNIX_COPIES_BEGIN] = copies_begin,
+    [UNIX_COPIES_GET] = copies_get,
+    [UNIX_COPIES_RUN] = copies_run,
+    [UNIX_COPIES_FINISH] = copies_finish,
     [UNIX_FILE_CREATE] = file_create,
     [UNIX_FILE_CLOSE] = file_close,
     [UNIX_FILE_RELEASE] = file_release,
