@@ -623,8 +623,8 @@ typedef uint8_t ds_destination_type;
 // 0x80070006. The file is closed, or a descriptor is not open.
 #define DS_E_HANDLE -2147024890
 
-// 0x80070008. The system has no memory left.
-#define DS_E_OUTOFMEMORY -2147024888
+// 0x8007000E. The system has no memory left.
+#define DS_E_OUTOFMEMORY -2147024882
 
 // 0x80070013. The file system is read-only.
 #define DS_E_WRITE_PROTECT -2147024877
@@ -1115,7 +1115,8 @@ ds_result ds_file_get_info(struct ds_file *file,
 // enqueued again. An entry that is never enqueued stays pending for ever.
 //
 // On success `*out` is a reference that ds_status_array_release gives back; else NULL. Errors:
-// DS_E_INVALIDARG for a NULL `out`. Any thread.
+// DS_E_INVALIDARG for a NULL `out`; DS_E_OUTOFMEMORY for more than 2^30 entries, and where the system has no
+// memory for them. Any thread.
 ds_result ds_status_array_create(uint32_t capacity,
                                  const char *name,
                                  struct ds_status_array **out);
@@ -1387,6 +1388,13 @@ ds_result ds_queue_error_event(struct ds_queue *queue,
 ds_result ds_queue_retrieve_error_record(struct ds_queue *queue,
                                          struct ds_error_record *out);
 
+// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
+// foreign events, before it sets its own: the record may have been fetched since.
+//
+// Answers, errors and threads as for ds_queue_retrieve_error_record.
+ds_result ds_queue_peek_error_record(struct ds_queue *queue,
+                                     struct ds_error_record *out);
+
 // What the queue has done. Set out->struct_size before.
 //
 // Errors: DS_E_INVALIDARG for NULL or a wrong struct_size. Any thread, but not the error callback.
@@ -1472,7 +1480,8 @@ ds_result ds_foreign_copies_finish(struct ds_runtime *runtime,
                                    ds_result result);
 
 // Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
-// caller's included; 0 means as many as the machine offers.
+// caller's included; 0 means as many as the machine offers. Threads of the library's take no signals but
+// those of faults.
 //
 // On success `*out` is a codec that ds_codec_destroy gives back; else NULL. Errors: DS_E_NOTIMPL for other
 // formats; DS_E_INVALIDARG for a NULL `out`. Any thread.

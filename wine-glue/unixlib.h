@@ -46,6 +46,7 @@ enum unix_code {
     UNIX_QUEUE_CANCEL,
     UNIX_QUEUE_QUERY,
     UNIX_QUEUE_ERRORS,
+    UNIX_NOTIFY,
     UNIX_QUEUE_SUPPORT,
     UNIX_FENCE_CREATE,
     UNIX_FENCE_SIGNAL,
@@ -219,9 +220,11 @@ struct unix_queue_query {
 #define UNIX_NAME_BYTES 64
 #define UNIX_REQUEST_BYTES 104
 
-// Everything but the queue is out.
+// Takes the record, or looks at it. What follows `reserved` is out.
 struct unix_queue_errors {
     uint64_t queue;
+    uint32_t peek;
+    uint32_t reserved;
     uint32_t failure_count;
     int32_t result;
     int32_t command_type;
@@ -230,8 +233,14 @@ struct unix_queue_errors {
     uint64_t value;  // of a signal
     char filename[UNIX_FILENAME_BYTES];
     char name[UNIX_NAME_BYTES];
-    uint32_t reserved;
+    uint32_t reserved_too;
     uint8_t request[UNIX_REQUEST_BYTES];
+};
+
+// Puts a notification behind those that are there.
+struct unix_notify {
+    uint64_t runtime;
+    uint64_t cookie;
 };
 
 struct unix_queue_support {

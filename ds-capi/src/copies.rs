@@ -1,7 +1,7 @@
 //! Foreign copies: bytes that only a host's own threads may put where they belong.
 //!
-//! For hosts that watch their memory, as Wine does: the kernel sees a watched page as read-only until a thread
-//! of the host writes there. Native programs have no use for this.
+//! For hosts that watch their memory, as Wine does: the kernel sees a watched page as read-only until a
+//! thread of the host writes there. Native programs have no use for this.
 
 use std::ffi::c_void;
 use std::mem::offset_of;

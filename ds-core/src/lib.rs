@@ -77,6 +77,7 @@ pub use request::{
 pub use runtime::Runtime;
 pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
 pub use stats::{Histogram, IoStats, QueueStats};
+pub use sys::without_signals;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

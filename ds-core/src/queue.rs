@@ -376,6 +376,11 @@ impl Queue {
         self.core.state.lock().take_error_record()
     }
 
+    /// What [`Queue::retrieve_error_record`] would tell; leaves everything as it is.
+    pub fn peek_error_record(&self) -> ErrorRecord {
+        self.core.state.lock().error_record()
+    }
+
     /// Capacity and room.
     pub fn query(&self) -> QueueInfo {
         let state = self.core.state.lock();

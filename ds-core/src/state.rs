@@ -157,13 +157,13 @@ pub(crate) enum Work {
         offset: u64,
         span: Span,
     },
-    /// Read into `memory`, a part of `staging`, and go on from there.
+    /// Read into the first `room_bytes` of `staging`, and go on from there.
     ReadStaged {
         file: Arc<OpenFile>,
         offset: u64,
         bytes: usize,
         staging: Range,
-        memory: Span,
+        room_bytes: usize,
         then: Then,
     },
     /// Decompress memory into memory. `staging` holds the target, if the engine does.
@@ -691,6 +691,14 @@ impl State {
         self.error_event.set();
     }
 
+    pub(crate) fn error_record(&self) -> ErrorRecord {
+        let first = self.first_failure.as_ref();
+        ErrorRecord {
+            failure_count: self.failure_count,
+            first_failure: first.map(|(_, failure)| failure.clone()),
+        }
+    }
+
     pub(crate) fn take_error_record(&mut self) -> ErrorRecord {
         self.error_event.take();
         ErrorRecord {
@@ -962,7 +970,6 @@ fn prepare_staged(
         _ => bounce_at + bounce_bytes,
     };
     grant(queue, wanted, |staging| {
-        let memory = staging.span().part(0, source_bytes);
         let then = match compression {
             Compression::NONE => Then::HostCopy(destination),
             _ => Then::Decompress {
@@ -978,7 +985,7 @@ fn prepare_staged(
             offset,
             bytes,
             staging,
-            memory,
+            room_bytes: source_bytes,
             then,
         }
     })

@@ -89,9 +89,10 @@ impl Transfer {
                 offset,
                 bytes,
                 staging,
-                memory,
+                room_bytes,
                 then,
             } => {
+                let memory = staging.span().part(0, room_bytes);
                 let next = Next::GoOn { staging, then };
                 (Direction::Read, file, offset, bytes, memory, next)
             }

@@ -24,6 +24,13 @@ static struct {
     LONG stopping;
 } pump;
 
+// How often the cookie stands among the first notifications.
+static uint32_t times(const struct unix_notifications_wait *wait, uint32_t count, uint64_t cookie) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) found += wait->found[i].cookie == cookie;
+    return found;
+}
+
 static DWORD WINAPI pump_run(void *parameter) {
     struct unix_notifications_wait wait = {.runtime = NUMBER(parameter)};
     HANDLE ended = pump.ended;
@@ -31,12 +38,9 @@ static DWORD WINAPI pump_run(void *parameter) {
         if (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) != S_OK) break;
         for (uint32_t i = 0; i < wait.count; i++) {
             // Many entries of a batch may name one event: to set it once is one server call, not many.
-            uint32_t later = i + 1;
-            while (later < wait.count && wait.found[later].cookie != wait.found[i].cookie) later++;
-            if (later == wait.count) {
-                const struct unix_notification *found = &wait.found[i];
-                cookie_deliver(wait.runtime, found->cookie, found->value);
-            }
+            uint32_t before = times(&wait, i, wait.found[i].cookie);
+            uint32_t all = times(&wait, wait.count, wait.found[i].cookie);
+            if (before + 1 == all) cookie_deliver(wait.runtime, &wait.found[i], all);
         }
         if (!wait.count && InterlockedCompareExchange(&pump.stopping, 0, 0)) break;
     }

@@ -10,8 +10,6 @@
 
 #include <ds_runtime.h>
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -244,7 +242,9 @@ static int32_t queue_query(void *args) {
 static int32_t queue_errors(void *args) {
     struct unix_queue_errors *call = args;
     ds_error_record record;
-    ds_result result = ds_queue_retrieve_error_record(POINTER(ds_queue, call->queue), &record);
+    ds_queue *queue = POINTER(ds_queue, call->queue);
+    ds_result result = call->peek ? ds_queue_peek_error_record(queue, &record)
+                                  : ds_queue_retrieve_error_record(queue, &record);
     call->failure_count = record.failure_count;
     call->result = record.result;
     call->command_type = record.command_type;
@@ -260,6 +260,16 @@ static int32_t queue_errors(void *args) {
         call->value = record.parameters.signal.value;
     }
     return result;
+}
+
+static int32_t notify(void *args) {
+    const struct unix_notify *call = args;
+    ds_event *event = NULL;
+    ds_result result = ds_event_create_foreign(POINTER(ds_runtime, call->runtime), call->cookie, &event);
+    if (result != DS_OK) return result;
+    ds_event_set(event);
+    ds_event_release(event);
+    return DS_OK;
 }
 
 static int32_t queue_support(void *args) {
@@ -333,26 +343,13 @@ static int32_t codec_bound(void *args) {
     return DS_OK;
 }
 
-// A codec starts threads while it runs, and threads inherit what is blocked. Wine's own signals (suspend,
-// exit) must not reach a thread that Wine does not know; faults are left alone, for Wine answers ours.
-static void block_signals(sigset_t *before) {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, before);
-}
-
 static int32_t codec_compress(void *args) {
     struct unix_codec_run *call = args;
     size_t written = 0;
-    sigset_t before;
-    block_signals(&before);
     ds_result result = ds_codec_compress(POINTER(ds_codec, call->codec), POINTER(void, call->source),
                                          call->source_bytes, call->level,
                                          POINTER(void, call->destination), call->destination_bytes,
                                          &written);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     call->written = written;
     return result;
 }
@@ -360,12 +357,9 @@ static int32_t codec_compress(void *args) {
 static int32_t codec_decompress(void *args) {
     struct unix_codec_run *call = args;
     size_t written = 0;
-    sigset_t before;
-    block_signals(&before);
     ds_result result = ds_codec_decompress(POINTER(ds_codec, call->codec), POINTER(void, call->source),
                                            call->source_bytes, POINTER(void, call->destination),
                                            call->destination_bytes, &written);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     call->written = written;
     return result;
 }
@@ -405,6 +399,7 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_QUEUE_CANCEL] = queue_cancel,
     [UNIX_QUEUE_QUERY] = queue_query,
     [UNIX_QUEUE_ERRORS] = queue_errors,
+    [UNIX_NOTIFY] = notify,
     [UNIX_QUEUE_SUPPORT] = queue_support,
     [UNIX_FENCE_CREATE] = fence_create,
     [UNIX_FENCE_SIGNAL] = fence_signal,
