@@ -391,16 +391,21 @@ impl Driver {
             Ok(transfer) => self.push_new(shared, transfer),
             Err(Work::Decompress {
                 source,
+                staging,
                 compression,
-                destination,
-            }) => shared.decompress(queue, entry, source, None, compression, destination),
+                target,
+            }) => shared.decompress(queue, entry, source, staging, compression, target),
             Err(Work::Copy {
                 source,
                 destination,
             }) => shared
                 .host
                 .copy(shared, queue, entry, source, None, destination),
-            Err(Work::Transfer { .. } | Work::ReadCompressed { .. }) => {
+            Err(Work::HostCopy {
+                source,
+                destination,
+            }) => shared.copies.hand(queue, entry, source, None, destination),
+            Err(Work::Transfer { .. } | Work::ReadStaged { .. }) => {
                 unreachable!("these are transfers")
             }
         }

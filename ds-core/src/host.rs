@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::copies::Target;
 use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
 use crate::memory::Span;
@@ -39,6 +40,8 @@ struct Job {
     entry: Token,
     task: Task,
     staging: Option<Range>,
+    /// Where the host copies the result, if it is not there yet.
+    host: Option<Span>,
     pieces: u32,
     /// The next piece that nobody has claimed.
     next: u32,
@@ -124,37 +127,24 @@ impl Host {
         entry: Token,
         source: Span,
         staging: Option<Range>,
-        destination: Span,
+        target: Target,
     ) {
-        if queue.is_cancelled(entry) {
-            return finish(
-                shared,
-                Job::new(
-                    queue,
-                    entry,
-                    Task::Decode {
-                        source,
-                        destination,
-                    },
-                    staging,
-                    0,
-                ),
-            );
-        }
         let task = Task::Decode {
             source,
-            destination,
+            destination: target.memory,
         };
-        match open_stream(source, staging.is_some(), destination) {
-            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, staging, pieces)),
-            Err(fault) => finish(
-                shared,
-                Job {
-                    failed: Some(fault),
-                    ..Job::new(queue, entry, task, staging, 0)
-                },
-            ),
+        let staged = staging.as_ref().is_some_and(|range| range.holds(source));
+        let mut job = Job {
+            host: target.host,
+            ..Job::new(queue, entry, task, staging, 0)
+        };
+        if !queue.is_cancelled(entry) {
+            match open_stream(source, staged, target.memory) {
+                Ok(pieces) => job.pieces = pieces,
+                Err(fault) => job.failed = Some(fault),
+            }
         }
+        self.add(shared, job);
     }
 
     fn add(&self, shared: &Shared, job: Job) {
@@ -308,6 +298,7 @@ impl Job {
             entry,
             task,
             staging,
+            host: None,
             pieces,
             next: 0,
             active: 0,
@@ -316,8 +307,21 @@ impl Job {
     }
 }
 
-/// Completes a job's request.
+/// Completes a job's request, or leaves the last step to the host.
 fn finish(shared: &Shared, job: Job) {
+    if let (
+        Some(destination),
+        Task::Decode {
+            destination: bounce,
+            ..
+        },
+        None,
+    ) = (job.host, job.task, &job.failed)
+    {
+        return shared
+            .copies
+            .hand(&job.queue, job.entry, bounce, job.staging, destination);
+    }
     shared.free_staging(job.staging);
     let outcome = job.failed.map_or(Ok(()), Err);
     job.queue.complete([(job.entry, outcome)]);

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
+use crate::copies::{Copies, ForeignCopies, Target};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
@@ -55,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) staging: Staging,
     pub(crate) host: Host,
     pub(crate) custom: Custom,
+    pub(crate) copies: Copies,
     notifier: Arc<Notifier>,
     /// Grows with each cancel, so that I/O threads look for cancelled requests.
     pub(crate) cancel_epoch: AtomicU64,
@@ -111,6 +113,7 @@ impl Runtime {
             staging: Staging::new(config.staging_bytes as usize),
             host: Host::new(config.decode_thread_count()),
             custom: Custom::new(),
+            copies: Copies::new(),
             notifier: Notifier::new(),
             cancel_epoch: AtomicU64::new(0),
             queues: Mutex::default(),
@@ -176,12 +179,11 @@ impl Runtime {
     /// # Errors
     /// [`Error::StagingBufferLocked`] while a queue exists (O-08). Open files do not matter (O-10).
     pub fn set_staging_bytes(&self, bytes: u32) -> Result<(), Error> {
-        let shared = self.shared();
-        let queues = shared.queues.lock();
-        if !queues.is_empty() || !shared.staging.set_bytes_max(bytes as usize) {
-            return Err(Error::StagingBufferLocked);
-        }
-        Ok(())
+        self.shared()
+            .without_queues(|staging| staging.set_bytes_max(bytes as usize))
+            .filter(|&changed| changed)
+            .map(drop)
+            .ok_or(Error::StagingBufferLocked)
     }
 
     /// Use of the staging buffer.
@@ -206,6 +208,11 @@ impl Runtime {
     /// The requests that the application decompresses.
     pub fn custom_decompression_queue(&self) -> CustomDecompressionQueue {
         CustomDecompressionQueue::new(self)
+    }
+
+    /// The copies that the host makes, once it has begun to.
+    pub fn foreign_copies(&self) -> ForeignCopies {
+        ForeignCopies::new(self)
     }
 
     /// Where foreign fences and events are made; see [`Notifier`].
@@ -367,6 +374,12 @@ impl Shared {
         queue
     }
 
+    /// Changes the staging buffer while there is no queue; `None` if there is one.
+    pub(crate) fn without_queues<T>(&self, change: impl FnOnce(&Staging) -> T) -> Option<T> {
+        let queues = self.queues.lock();
+        queues.is_empty().then(|| change(&self.staging))
+    }
+
     pub(crate) fn unregister(&self, queue: &Arc<QueueCore>) {
         self.queues
             .lock()
@@ -381,12 +394,12 @@ impl Shared {
         source: Span,
         staging: Option<Range>,
         compression: Compression,
-        destination: Span,
+        target: Target,
     ) {
         if !compression.is_custom() && !self.config.application_decodes() {
             return self
                 .host
-                .decode(self, queue, entry, source, staging, destination);
+                .decode(self, queue, entry, source, staging, target);
         }
         let mut staging = staging;
         let handed = queue.hand_to_application(entry, || {
@@ -396,7 +409,7 @@ impl Shared {
                 source,
                 staging.take(),
                 compression,
-                destination,
+                target.host.unwrap_or(target.memory),
             );
         });
         if !handed {

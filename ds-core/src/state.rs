@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::copies::Target;
 use crate::error::{Error, Fault, S_OK, Subsystem};
 use crate::file::File;
 use crate::handle::Handle;
@@ -30,6 +31,7 @@ use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
 use crate::staging::{Answer, Range};
 use crate::stats::QueueStats;
+use crate::sys::PAGE_BYTES;
 
 /// An entry that fires in order.
 #[derive(Debug)]
@@ -119,6 +121,8 @@ struct RequestEntry {
     group: GroupId,
     stage: Stage,
     cancelled: bool,
+    /// It met memory that only the host's threads can write, and its bytes go there by a copy of the host's.
+    foreign: bool,
     fence: Option<(Fence, u64)>,
     submitted_at: Option<Instant>,
 }
@@ -153,23 +157,47 @@ pub(crate) enum Work {
         offset: u64,
         span: Span,
     },
-    /// Read into staging, then decompress into `destination`.
-    ReadCompressed {
+    /// Read into the first `room_bytes` of `staging`, and go on from there.
+    ReadStaged {
         file: Arc<OpenFile>,
         offset: u64,
         bytes: usize,
         staging: Range,
-        compression: Compression,
-        destination: Span,
+        room_bytes: usize,
+        then: Then,
     },
-    /// Decompress memory into memory.
+    /// Decompress memory into memory. `staging` holds the target, if the engine does.
     Decompress {
         source: Span,
+        staging: Option<Range>,
         compression: Compression,
-        destination: Span,
+        target: Target,
     },
     /// Copy memory to memory.
     Copy { source: Span, destination: Span },
+    /// Have the host copy memory to memory.
+    HostCopy { source: Span, destination: Span },
+}
+
+impl Work {
+    fn holds_staging(&self) -> bool {
+        match self {
+            Work::ReadStaged { .. } => true,
+            Work::Decompress { staging, .. } => staging.is_some(),
+            Work::Transfer { .. } | Work::Copy { .. } | Work::HostCopy { .. } => false,
+        }
+    }
+}
+
+/// What follows a read into staging.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    Decompress {
+        compression: Compression,
+        target: Target,
+    },
+    /// The host copies the bytes there.
+    HostCopy(Span),
 }
 
 /// What came of looking at the next request.
@@ -217,11 +245,13 @@ pub(crate) struct State {
     first_failure: Option<(u64, FirstFailure)>,
     /// Set at each failure.
     error_event: Event,
+    /// Whether there is a host that copies.
+    host_copies: bool,
     stats: QueueStats,
 }
 
 impl State {
-    pub(crate) fn new(capacity: u32, error_event: Event) -> State {
+    pub(crate) fn new(capacity: u32, error_event: Event, host_copies: bool) -> State {
         let slots = capacity as usize;
         State {
             capacity,
@@ -246,6 +276,7 @@ impl State {
             failure_count: 0,
             first_failure: None,
             error_event,
+            host_copies,
             stats: QueueStats::default(),
         }
     }
@@ -312,6 +343,7 @@ impl State {
             group,
             stage,
             cancelled: false,
+            foreign: false,
             fence,
             submitted_at: None,
         };
@@ -519,9 +551,9 @@ impl State {
             entry.stage = Stage::Parked;
             return Next::Parked;
         }
-        match prepare(&entry.request, queue) {
+        match prepare(&entry.request, entry.foreign, queue) {
             Ok(Some(work)) => {
-                if matches!(work, Work::ReadCompressed { .. }) {
+                if work.holds_staging() {
                     deferred.next_for_staging = queue.shared.staging.next_in_line();
                 }
                 Next::Start(work)
@@ -570,6 +602,9 @@ impl State {
 
     /// A request is done. A token that reaches nothing is one that was finished otherwise.
     pub(crate) fn finish(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
+        if self.starts_over(token, &outcome, deferred) {
+            return;
+        }
         let Some(Entry {
             sequence,
             kind: Kind::Request(entry),
@@ -605,6 +640,28 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
+    /// Whether a request in flight met memory that the host may be able to write, and so begins again.
+    fn starts_over(&mut self, token: Token, outcome: &Outcome, deferred: &mut Deferred) -> bool {
+        let met_bad_memory = matches!(outcome, Err(fault) if fault.error == Error::AccessViolation);
+        if !self.host_copies || !met_bad_memory {
+            return false;
+        }
+        let Some(entry) = self.request_mut(token).filter(|entry| {
+            entry.stage == Stage::InFlight
+                && !entry.cancelled
+                && !entry.foreign
+                && matches!(entry.request.destination, Destination::Memory(_))
+        }) else {
+            return false;
+        };
+        entry.foreign = true;
+        entry.stage = Stage::Waiting;
+        self.in_flight -= 1;
+        self.released.push_back(token);
+        self.list_if_startable(deferred);
+        true
+    }
+
     fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
         match outcome {
             Ok(()) => {
@@ -632,6 +689,14 @@ impl State {
             self.first_failure = Some((sequence, FirstFailure { error, command }));
         }
         self.error_event.set();
+    }
+
+    pub(crate) fn error_record(&self) -> ErrorRecord {
+        let first = self.first_failure.as_ref();
+        ErrorRecord {
+            failure_count: self.failure_count,
+            first_failure: first.map(|(_, failure)| failure.clone()),
+        }
     }
 
     pub(crate) fn take_error_record(&mut self) -> ErrorRecord {
@@ -806,7 +871,7 @@ fn fail_read(error: Error, file: &File) -> Outcome {
     })
 }
 
-fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
+fn prepare(request: &Request, foreign: bool, queue: &Arc<QueueCore>) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(Ok(())); // O-43
     }
@@ -823,15 +888,23 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
                 .opened_for_read(*offset, *bytes)
                 .map_err(|error| fail_read(error, file))?;
             let (offset, span) = (*offset, memory.span());
-            match request.compression {
-                Compression::NONE => Ok(Some(Work::Transfer {
+            if request.compression == Compression::NONE && !foreign {
+                return Ok(Some(Work::Transfer {
                     direction: Direction::Read,
                     file,
                     offset,
                     span,
-                })),
-                compression => prepare_staged(queue, file, offset, *bytes, compression, span),
+                }));
             }
+            prepare_staged(
+                queue,
+                file,
+                offset,
+                *bytes,
+                request.compression,
+                foreign,
+                span,
+            )
         }
         (
             Source::Memory(source),
@@ -852,17 +925,17 @@ fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
         }
         (Source::Memory(source), Destination::Memory(memory)) => {
             let (source, destination) = (source.span(), memory.span());
-            Ok(Some(match request.compression {
-                Compression::NONE => Work::Copy {
+            match request.compression {
+                Compression::NONE if foreign => Ok(Some(Work::HostCopy {
                     source,
                     destination,
-                },
-                compression => Work::Decompress {
+                })),
+                Compression::NONE => Ok(Some(Work::Copy {
                     source,
-                    compression,
                     destination,
-                },
-            }))
+                })),
+                compression => prepare_decompress(queue, source, compression, foreign, destination),
+            }
         }
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
@@ -875,23 +948,76 @@ fn prepare_staged(
     offset: u64,
     bytes: u32,
     compression: Compression,
+    foreign: bool,
     destination: Span,
 ) -> Prepared {
-    let (bytes, staging) = (bytes as usize, &queue.shared.staging);
+    let (bytes, pool) = (bytes as usize, &queue.shared.staging);
     // Room to read past the page cache, from aligned to aligned, unless only the bytes themselves fit.
-    let wanted = match file.slack_bytes(queue.shared.file_mode, bytes) {
-        slack if slack > 0 && bytes + slack <= staging.bytes_max() => bytes + slack,
+    let source_bytes = match file.slack_bytes(queue.shared.file_mode, bytes) {
+        slack if slack > 0 && bytes + slack <= pool.bytes_max() => bytes + slack,
         _ => bytes,
     };
-    match staging.alloc(queue.id(), wanted) {
-        Answer::Granted(staging) => Ok(Some(Work::ReadCompressed {
+    let decodes = compression != Compression::NONE && !compression.is_custom();
+    // In one piece with the source: whoever held one and waited for the other might wait for ever.
+    let bounce_bytes = if foreign && decodes {
+        destination.bytes()
+    } else {
+        0
+    };
+    let bounce_at = source_bytes.next_multiple_of(PAGE_BYTES);
+    let wanted = match bounce_bytes {
+        0 => source_bytes,
+        _ => bounce_at + bounce_bytes,
+    };
+    grant(queue, wanted, |staging| {
+        let then = match compression {
+            Compression::NONE => Then::HostCopy(destination),
+            _ => Then::Decompress {
+                compression,
+                target: match bounce_bytes {
+                    0 => Target::direct(destination),
+                    _ => Target::bounced(staging.span().part(bounce_at, bounce_bytes), destination),
+                },
+            },
+        };
+        Work::ReadStaged {
             file,
             offset,
             bytes,
             staging,
+            room_bytes: source_bytes,
+            then,
+        }
+    })
+}
+
+fn prepare_decompress(
+    queue: &Arc<QueueCore>,
+    source: Span,
+    compression: Compression,
+    foreign: bool,
+    destination: Span,
+) -> Prepared {
+    if !foreign {
+        return Ok(Some(Work::Decompress {
+            source,
+            staging: None,
             compression,
-            destination,
-        })),
+            target: Target::direct(destination),
+        }));
+    }
+    grant(queue, destination.bytes(), |staging| Work::Decompress {
+        source,
+        compression,
+        target: Target::bounced(staging.span(), destination),
+        staging: Some(staging),
+    })
+}
+
+/// What `work` makes of so many bytes of staging.
+fn grant(queue: &QueueCore, wanted: usize, work: impl FnOnce(Range) -> Work) -> Prepared {
+    match queue.shared.staging.alloc(queue.id(), wanted) {
+        Answer::Granted(staging) => Ok(Some(work(staging))),
         Answer::Wait => Ok(None),
         Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
         Answer::NoMemory => Err(fail(Error::Os(libc::ENOMEM), "staging")),

@@ -17,11 +17,10 @@ use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
 use crate::queue::{Outcome, Priority, QueueCore};
-use crate::request::Compression;
 use crate::runtime::Shared;
 use crate::slots::Token;
 use crate::staging::{Range, Staging};
-use crate::state::Work;
+use crate::state::{Then, Work};
 
 /// How often an operation is repeated after EINTR or EAGAIN before that counts as its failure.
 const RETRIES_MAX: u32 = 1000;
@@ -35,12 +34,8 @@ const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
 enum Next {
     /// They are where they belong.
     Finish,
-    /// They are compressed, in staging.
-    Decompress {
-        staging: Range,
-        compression: Compression,
-        destination: Span,
-    },
+    /// They are in staging.
+    GoOn { staging: Range, then: Then },
 }
 
 /// See the file's head.
@@ -49,8 +44,8 @@ pub(crate) struct Transfer {
     pub(crate) queue: Arc<QueueCore>,
     pub(crate) entry: Token,
     op: Op,
-    /// What the request wants: these bytes of the file, in this memory (for compressed ones, all of
-    /// the staging range).
+    /// What the request wants: these bytes of the file, in this memory (for those that go on from staging,
+    /// the part of it for the read).
     offset: u64,
     bytes: usize,
     memory: Span,
@@ -89,20 +84,16 @@ impl Transfer {
                 offset,
                 span,
             } => (direction, file, offset, span.bytes(), span, Next::Finish),
-            Work::ReadCompressed {
+            Work::ReadStaged {
                 file,
                 offset,
                 bytes,
                 staging,
-                compression,
-                destination,
+                room_bytes,
+                then,
             } => {
-                let memory = staging.span();
-                let next = Next::Decompress {
-                    staging,
-                    compression,
-                    destination,
-                };
+                let memory = staging.span().part(0, room_bytes);
+                let next = Next::GoOn { staging, then };
                 (Direction::Read, file, offset, bytes, memory, next)
             }
             other => return Err(other),
@@ -178,7 +169,7 @@ impl Transfer {
             return false;
         };
         let place = match &self.next {
-            Next::Decompress { .. } => Some(self.memory),
+            Next::GoOn { .. } => Some(self.memory),
             Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
             Next::Finish => {
                 self.bounce = staging.alloc_now(window.bytes);
@@ -206,7 +197,7 @@ impl Transfer {
         self.op.offset = self.window_offset + self.moved as u64;
         self.op.span = self.window.part(self.moved, rest.min(most));
         let staging = match (&self.next, &self.bounce) {
-            (Next::Decompress { staging, .. }, _) | (_, Some(staging)) => Some(staging),
+            (Next::GoOn { staging, .. }, _) | (_, Some(staging)) => Some(staging),
             _ => None,
         };
         self.op.staged = staging.map(|range| range.place(self.moved));
@@ -296,26 +287,22 @@ impl Transfer {
                 shared.free_staging(self.bounce.take());
                 Some(Err(fault))
             }
-            (
-                Next::Decompress {
-                    staging,
-                    compression,
-                    destination,
-                },
-                Ok(()),
-            ) => {
-                let source = staging.span().part(self.lead, self.bytes);
-                shared.decompress(
-                    queue,
-                    entry,
-                    source,
-                    Some(staging),
-                    compression,
-                    destination,
-                );
+            (Next::GoOn { staging, then }, Ok(())) => {
+                let (source, staging) = (self.memory.part(self.lead, self.bytes), Some(staging));
+                match then {
+                    Then::Decompress {
+                        compression,
+                        target,
+                    } => shared.decompress(queue, entry, source, staging, compression, target),
+                    Then::HostCopy(destination) => {
+                        shared
+                            .copies
+                            .hand(queue, entry, source, staging, destination)
+                    }
+                }
                 None
             }
-            (Next::Decompress { staging, .. }, Err(fault)) => {
+            (Next::GoOn { staging, .. }, Err(fault)) => {
                 shared.free_staging(Some(staging));
                 Some(Err(fault))
             }
