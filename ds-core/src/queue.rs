@@ -249,7 +249,7 @@ impl Queue {
         };
         let shared = runtime.shared();
         let core = shared.register(|staging_bytes| {
-            let exact = shared.config.exact_limits;
+            let exact = shared.config.has_exact_limits();
             let limits = Limits {
                 source_type: desc.source_type,
                 staging_bytes,
