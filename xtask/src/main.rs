@@ -11,6 +11,7 @@ mod bench;
 mod ci;
 mod dist;
 mod fuzz;
+mod glibc;
 mod header;
 mod json;
 mod paths;
@@ -122,6 +123,12 @@ const COMMANDS: &[Command] = &[
         options: "[program]",
         summary: "dstorage.dll, and Windows programs that use it",
         run: wine::run,
+    },
+    Command {
+        name: "conformance",
+        options: "--oracle DIR [program]",
+        summary: "the same programs with Microsoft's DLLs, compared",
+        run: wine::conformance,
     },
     Command {
         name: "readme",

@@ -25,6 +25,7 @@ pub(crate) const SECOND_NAME: &str = "wine 10.0";
 const PREFIX_LIMIT_S: u64 = 180;
 
 /// A Wine, and a prefix of its own.
+#[derive(Clone)]
 pub(crate) struct Wine {
     /// As reports call it: `wine 8.0`.
     pub(crate) name: String,
@@ -66,6 +67,14 @@ impl Wine {
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
         Ok(wine)
+    }
+
+    /// The same Wine with another prefix.
+    pub(crate) fn with_prefix(&self, prefix: &'static str) -> Wine {
+        Wine {
+            prefix,
+            ..self.clone()
+        }
     }
 
     /// The folder for what belongs to this Wine alone.

@@ -8,12 +8,14 @@
 //! What is missing is said, and its programs count as skipped.
 #![forbid(unsafe_code)]
 
-mod build;
+pub(crate) mod build;
 mod debian;
 mod host;
+mod oracle;
 mod programs;
 
 pub(crate) use host::is_installed;
+pub(crate) use oracle::run as conformance;
 
 use crate::paths;
 use crate::report::Report;
