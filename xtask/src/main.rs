@@ -120,7 +120,7 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "wine",
-        options: "[program]",
+        options: "[program] | bench [--oracle DIR] [--rounds N] [--record]",
         summary: "dstorage.dll, and Windows programs that use it",
         run: wine::run,
     },

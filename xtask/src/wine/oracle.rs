@@ -19,7 +19,9 @@ const REASONS: &str = "bench/wine/differences.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 30;
-const PREFIX: &str = "prefix-oracle";
+pub(crate) const PREFIX: &str = "prefix-oracle";
+/// What makes Wine take the DLLs beside the program.
+pub(crate) const OVERRIDES: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
 
 /// Runs everything with both DLLs under each Wine there is.
@@ -121,10 +123,7 @@ fn traced(
     let run = wine.run(&folder.join(paths::name_of(&program.binary)));
     let run = match ours {
         true => run.env("WINEDLLPATH", tree),
-        false => run.env(
-            "WINEDLLOVERRIDES",
-            "mscoree,mshtml=;dstorage,dstoragecore=n",
-        ),
+        false => run.env("WINEDLLOVERRIDES", OVERRIDES),
     };
     let ended = run
         .env("TEST_TRACE", "1")
