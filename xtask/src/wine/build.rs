@@ -151,6 +151,16 @@ pub(crate) fn is_marked(bytes: &[u8]) -> bool {
     bytes.get(MARK_AT..MARK_AT + MARK.len()) == Some(MARK)
 }
 
+/// A copy of a Windows half without the mark: to Wine, any program's own DLL.
+pub(crate) fn copy_unmarked(from: &Path, to: &Path) -> Result<(), String> {
+    let mut bytes = fs::read(from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;
+    if !is_marked(&bytes) {
+        return Err(format!("{} has no mark", from.display()));
+    }
+    bytes[MARK_AT..MARK_AT + MARK.len()].fill(0);
+    fs::write(to, bytes).map_err(|e| format!("cannot write {}: {e}", to.display()))
+}
+
 fn mark_bytes(bytes: &mut [u8]) -> Result<(), String> {
     let header = bytes.get(PE_HEADER_AT..PE_HEADER_AT + 4);
     let header = header.ok_or("it is no DLL: too short")?;
