@@ -25,6 +25,7 @@ pub(crate) const SECOND_NAME: &str = "wine 10.0";
 const PREFIX_LIMIT_S: u64 = 180;
 
 /// A Wine, and a prefix of its own.
+#[derive(Clone)]
 pub(crate) struct Wine {
     /// As reports call it: `wine 8.0`.
     pub(crate) name: String,
@@ -68,6 +69,14 @@ impl Wine {
         Ok(wine)
     }
 
+    /// The same Wine with another prefix.
+    pub(crate) fn with_prefix(&self, prefix: &'static str) -> Wine {
+        Wine {
+            prefix,
+            ..self.clone()
+        }
+    }
+
     /// The folder for what belongs to this Wine alone.
     pub(crate) fn folder(&self) -> PathBuf {
         self.tree.join(self.name.replace(' ', "-"))
@@ -75,6 +84,20 @@ impl Wine {
 
     pub(crate) fn prefix(&self) -> PathBuf {
         self.folder().join(self.prefix)
+    }
+
+    /// The folder of Wine's own libraries, as Debian lays it out, seen from outside.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        let libraries = "usr/lib/x86_64-linux-gnu/wine";
+        match &self.root {
+            Some(root) => root.outside(libraries),
+            None => Path::new("/").join(libraries),
+        }
+    }
+
+    /// Whether its files are ours to change: those of a second Debian are, the machine's are not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.root.is_some()
     }
 
     fn command(&self, program: &Path) -> Cmd {
@@ -124,10 +147,31 @@ impl Wine {
         wait.capture().text_or_shown().map(drop)
     }
 
+    /// Starts the server, which then stays, and answers its process number.
+    pub(crate) fn server_pid(&self) -> Result<u32, String> {
+        let start = self.command(&self.server).arg("-p").limit_s(60);
+        start.capture().text_or_shown()?;
+        let prefix = self.prefix().display().to_string();
+        let pids = fs::read_dir("/proc").map_err(|e| format!("cannot read /proc: {e}"))?;
+        pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .find(|pid| is_server_of(*pid, &prefix))
+            .ok_or_else(|| "Wine's server does not stay".into())
+    }
+
     /// Ends what Wine left running in the prefix.
     pub(crate) fn end(&self) {
         let _ = self.command(&self.server).arg("-k").limit_s(30).capture();
     }
+}
+
+fn is_server_of(pid: u32, prefix: &str) -> bool {
+    let read = |what| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let environment = read("environ");
+    let wanted = format!("WINEPREFIX={prefix}");
+    read("comm").starts_with(b"wineserver")
+        && environment
+            .split(|&byte| byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
 }
 
 /// The path, below `top`, of the first of `names` that is there.
