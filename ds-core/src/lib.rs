@@ -32,6 +32,8 @@ mod driver;
 mod error;
 mod file;
 pub mod gdeflate;
+#[cfg(feature = "vulkan")]
+pub mod gpu;
 mod handle;
 mod host;
 mod io;
