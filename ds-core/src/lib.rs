@@ -32,6 +32,7 @@ mod driver;
 mod error;
 mod file;
 pub mod gdeflate;
+#[cfg(feature = "vulkan")]
 pub mod gpu;
 mod handle;
 mod host;

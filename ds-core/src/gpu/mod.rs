@@ -1,11 +1,27 @@
-//! GPU resources as destinations: where the bytes of a texture lie, and how they are copied there.
+//! The GPU: devices, their memory, and the decoding of tiles by compute shaders, over Vulkan.
+//!
+//! The only part of the crate that names Vulkan. It knows buffers, images and tiles, never files or
+//! queues of requests. The loader is opened at run time: without one there is simply no device, and
+//! [`GpuError`] says so.
 
+mod commands;
+mod device;
+mod error;
 mod format;
 mod image;
+mod instance;
 mod layout;
+mod memory;
+mod probe;
 mod tiles;
 
+pub use commands::Commands;
+pub use device::{BorrowedDevice, Device, DeviceOptions, QueueLock};
+pub use error::GpuError;
 pub use format::FormatError;
 pub use image::{GpuImage, ImageDesc, ImageDestination, ImageRegion, ImageState};
+pub use instance::{DeviceInfo, devices};
 pub use layout::{ImageKind, LayoutError, TextureBox};
+pub use memory::{Buffer, Place};
+pub use probe::{Caps, DeviceKind};
 pub use tiles::{TileCoordinate, TileRegionSize};
