@@ -86,20 +86,23 @@ impl Format {
             _ => FormatError::Unknown(shown),
         })
     }
+}
 
-    /// The format with this `DXGI_FORMAT` number. A typeless one becomes the first typed format of
-    /// its family, which has the same blocks.
-    pub(crate) fn from_dxgi(number: u32) -> Result<Format, FormatError> {
-        if let Some(&(_, vulkan)) = DXGI.iter().find(|(dxgi, _)| *dxgi == number) {
-            return Format::from_vulkan(vulkan);
-        }
-        let shown = i64::from(number);
-        Err(match number {
-            19..=22 | 40 | 44..=47 | 55 => FormatError::DepthStencil(shown),
-            68 | 69 | 100..=114 | 130..=132 => FormatError::Video(shown),
-            _ => FormatError::Unknown(shown),
-        })
+/// The `VkFormat` with the same bits as a `DXGI_FORMAT`. A typeless one becomes a typed format of its
+/// family, which has the same blocks.
+///
+/// # Errors
+/// Why there is none, or none that can be a destination.
+pub fn vulkan_format(dxgi: u32) -> Result<i32, FormatError> {
+    if let Some(&(_, vulkan)) = DXGI.iter().find(|(number, _)| *number == dxgi) {
+        return Ok(vulkan);
     }
+    let shown = i64::from(dxgi);
+    Err(match dxgi {
+        19..=22 | 40 | 44..=47 | 55 => FormatError::DepthStencil(shown),
+        68 | 69 | 100..=114 | 130..=132 => FormatError::Video(shown),
+        _ => FormatError::Unknown(shown),
+    })
 }
 
 /// First and last `VkFormat` of a run, block width and height in texels, block bytes. ASTC's 12x12
@@ -279,9 +282,9 @@ mod tests {
             (83, 141, block(4, 4, 16)), // BC5_UNORM
             (98, 145, block(4, 4, 16)), // BC7_UNORM
         ] {
-            let format = Format::from_dxgi(dxgi).expect("a known format");
+            assert_eq!(vulkan_format(dxgi), Ok(vulkan));
+            let format = Format::from_vulkan(vulkan).expect("a known format");
             assert_eq!((format.vulkan, format.block), (vulkan, expected), "{dxgi}");
-            assert_eq!(Format::from_vulkan(vulkan), Ok(format));
         }
     }
 
@@ -301,18 +304,18 @@ mod tests {
     #[test]
     fn every_dxgi_number_has_a_format_or_a_reason() {
         for number in 0..256 {
-            match Format::from_dxgi(number) {
-                Ok(format) => assert!(format.block.bytes > 0),
+            match vulkan_format(number) {
+                Ok(vulkan) => assert!(Format::from_vulkan(vulkan).is_ok(), "{number}"),
                 Err(error) => assert!(error.to_string().contains(&number.to_string())),
             }
         }
         assert_eq!(
-            Format::from_dxgi(40),
+            vulkan_format(40),
             Err(FormatError::DepthStencil(40)),
             "D32_FLOAT"
         );
-        assert_eq!(Format::from_dxgi(103), Err(FormatError::Video(103)), "NV12");
-        assert_eq!(Format::from_dxgi(66), Err(FormatError::Unknown(66)), "R1");
+        assert_eq!(vulkan_format(103), Err(FormatError::Video(103)), "NV12");
+        assert_eq!(vulkan_format(66), Err(FormatError::Unknown(66)), "R1");
         assert_eq!(
             Format::from_vulkan(126),
             Err(FormatError::DepthStencil(126)),
@@ -320,5 +323,52 @@ mod tests {
         );
         assert_eq!(Format::from_vulkan(0), Err(FormatError::Unknown(0)));
         assert_eq!(Format::from_vulkan(-1), Err(FormatError::Unknown(-1)));
+    }
+
+    /// The table's numbers against the names that Vulkan's own registry gives them.
+    #[test]
+    fn numbers_are_those_of_the_registry() {
+        use ash::vk::Format as Vk;
+        for (vulkan, expected) in [
+            (Vk::R4G4_UNORM_PACK8, block(1, 1, 1)),
+            (Vk::A1R5G5B5_UNORM_PACK16, block(1, 1, 2)),
+            (Vk::R8_SRGB, block(1, 1, 1)),
+            (Vk::R8G8_SRGB, block(1, 1, 2)),
+            (Vk::B8G8R8_SRGB, block(1, 1, 3)),
+            (Vk::A2B10G10R10_SINT_PACK32, block(1, 1, 4)),
+            (Vk::R16_SFLOAT, block(1, 1, 2)),
+            (Vk::R16G16_SFLOAT, block(1, 1, 4)),
+            (Vk::R16G16B16_SFLOAT, block(1, 1, 6)),
+            (Vk::R16G16B16A16_SFLOAT, block(1, 1, 8)),
+            (Vk::R32_SFLOAT, block(1, 1, 4)),
+            (Vk::R32G32_SFLOAT, block(1, 1, 8)),
+            (Vk::R32G32B32_SFLOAT, block(1, 1, 12)),
+            (Vk::R32G32B32A32_SFLOAT, block(1, 1, 16)),
+            (Vk::R64_SFLOAT, block(1, 1, 8)),
+            (Vk::R64G64_SFLOAT, block(1, 1, 16)),
+            (Vk::R64G64B64_SFLOAT, block(1, 1, 24)),
+            (Vk::R64G64B64A64_SFLOAT, block(1, 1, 32)),
+            (Vk::E5B9G9R9_UFLOAT_PACK32, block(1, 1, 4)),
+            (Vk::BC1_RGBA_SRGB_BLOCK, block(4, 4, 8)),
+            (Vk::BC3_SRGB_BLOCK, block(4, 4, 16)),
+            (Vk::BC4_SNORM_BLOCK, block(4, 4, 8)),
+            (Vk::BC7_SRGB_BLOCK, block(4, 4, 16)),
+            (Vk::ETC2_R8G8B8A1_SRGB_BLOCK, block(4, 4, 8)),
+            (Vk::ETC2_R8G8B8A8_SRGB_BLOCK, block(4, 4, 16)),
+            (Vk::EAC_R11_SNORM_BLOCK, block(4, 4, 8)),
+            (Vk::EAC_R11G11_SNORM_BLOCK, block(4, 4, 16)),
+            (Vk::ASTC_5X4_UNORM_BLOCK, block(5, 4, 16)),
+            (Vk::ASTC_8X6_SRGB_BLOCK, block(8, 6, 16)),
+            (Vk::ASTC_12X12_SRGB_BLOCK, block(12, 12, 16)),
+            (Vk::ASTC_10X5_SFLOAT_BLOCK, block(10, 5, 16)),
+            (Vk::A4B4G4R4_UNORM_PACK16, block(1, 1, 2)),
+        ] {
+            let found = Format::from_vulkan(vulkan.as_raw()).map(|format| format.block);
+            assert_eq!(found, Ok(expected), "{}", vulkan.as_raw());
+        }
+        let depth = Format::from_vulkan(Vk::X8_D24_UNORM_PACK32.as_raw());
+        assert!(matches!(depth, Err(FormatError::DepthStencil(_))));
+        let planes = Format::from_vulkan(Vk::G8_B8R8_2PLANE_420_UNORM.as_raw());
+        assert!(matches!(planes, Err(FormatError::Video(_))));
     }
 }

@@ -19,7 +19,7 @@
 //! - `UNDEFINED` before means that the old texels are not needed. That holds only for requests that
 //!   fill whole subresources, so others are refused.
 //! - The same layout before and after, other than UNDEFINED, suits images that are filled bit by bit.
-//!   With `GENERAL` or `TRANSFER_DST_OPTIMAL` there are no transitions at all.
+//!   With `TRANSFER_DST_OPTIMAL`, the layout of the copies, there are no transitions at all.
 //! - Requests that are in flight together and fill parts of one subresource must agree on both. The
 //!   engine carries out all requests for one image on one Vulkan queue, one batch after the other.
 //! - Between enqueue and completion nothing else may use the subresources that a request fills, except
@@ -30,10 +30,10 @@
 //! one used in the engine's family only. For any other, `family` of a state names the caller's queue
 //! family:
 //! - before: the caller has *released* the subresources from that family to the engine's, from layout
-//!   `before` to `TRANSFER_DST_OPTIMAL`, or to `before` again if that is `GENERAL`; the engine acquires
-//!   them with the same layouts. With `UNDEFINED` nothing is released or acquired.
-//! - after: the engine releases them from `TRANSFER_DST_OPTIMAL` (`GENERAL`, if both states are) to
-//!   layout `after` in that family; the caller's first use there is the matching acquire barrier.
+//!   `before` to `TRANSFER_DST_OPTIMAL`; the engine acquires them with the same layouts. With
+//!   `UNDEFINED` nothing is released or acquired.
+//! - after: the engine releases them from `TRANSFER_DST_OPTIMAL` to layout `after` in that family; the
+//!   caller's first use there is the matching acquire barrier.
 //!
 //! # The payload
 //! Laid out as Direct3D 12's copyable footprints: see `layout.rs` and, for tiles, `tiles.rs`. Its size
@@ -50,9 +50,9 @@ use crate::error::Error;
 const FAMILY_IGNORED: u32 = u32::MAX;
 
 /// `VkImageLayout` numbers that mean something to this module.
-pub(crate) const LAYOUT_UNDEFINED: i32 = 0;
-pub(crate) const LAYOUT_GENERAL: i32 = 1;
-pub(crate) const LAYOUT_TRANSFER_DST: i32 = 7;
+const LAYOUT_UNDEFINED: i32 = 0;
+const LAYOUT_GENERAL: i32 = 1;
+const LAYOUT_TRANSFER_DST: i32 = 7;
 const LAYOUT_PREINITIALIZED: i32 = 8;
 
 /// Layouts that a colour image can be in: general, colour attachment, shader read-only, transfer
@@ -157,7 +157,7 @@ impl GpuImage {
     ///
     /// # Errors
     /// What in the description cannot be, or cannot be a destination.
-    pub fn new(desc: &ImageDesc) -> Result<GpuImage, LayoutError> {
+    pub(crate) fn new(desc: &ImageDesc) -> Result<GpuImage, LayoutError> {
         if desc.image == 0 {
             return Err(LayoutError::NullImage);
         }

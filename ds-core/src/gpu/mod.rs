@@ -5,10 +5,12 @@
 //! [`GpuError`] says so.
 
 mod commands;
+mod copy;
 mod device;
 mod error;
 mod format;
 mod image;
+mod image_memory;
 mod instance;
 mod layout;
 mod memory;
@@ -18,8 +20,9 @@ mod tiles;
 pub use commands::Commands;
 pub use device::{BorrowedDevice, Device, DeviceOptions, QueueLock};
 pub use error::GpuError;
-pub use format::FormatError;
+pub use format::{FormatError, vulkan_format};
 pub use image::{GpuImage, ImageDesc, ImageDestination, ImageRegion, ImageState};
+pub use image_memory::Image;
 pub use instance::{DeviceInfo, devices};
 pub use layout::{ImageKind, LayoutError, TextureBox};
 pub use memory::{Buffer, Place};
