@@ -38,6 +38,8 @@ mod driver;
 mod error;
 mod file;
 pub mod gdeflate;
+#[cfg(feature = "vulkan")]
+pub mod gpu;
 // There are no devices in a build without Vulkan; everything else is the same.
 #[cfg(not(feature = "vulkan"))]
 #[path = "gpu/absent.rs"]

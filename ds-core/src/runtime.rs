@@ -270,27 +270,34 @@ impl Handle {
         body: impl FnOnce(&Shared) + Send + 'static,
     ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let builder = std::thread::Builder::new().name(name.to_owned());
-        let spawn = || {
-            builder.spawn(move || {
-                let _abort = AbortOnPanic;
-                body(&shared);
-            })
-        };
-        // Signals are the host's business, and its handlers run on the host's threads.
-        let thread = sys::with_signals_blocked(spawn).map_err(|error| {
-            let error = Error::from(error);
-            let cure =
-                "raise the limit on threads (ulimit -u), or lower io_threads or decode_threads";
-            report(
-                Fault::new(error, Subsystem::Runtime, "start a thread").with_detail(cure.into()),
-                None,
-            );
-            error
-        })?;
+        let thread = spawn_thread(name, move || body(&shared))?;
         self.threads.push(thread);
         Ok(())
     }
+}
+
+/// Starts a thread of the engine's.
+pub(crate) fn spawn_thread(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    let spawn = || {
+        builder.spawn(move || {
+            let _abort = AbortOnPanic;
+            body();
+        })
+    };
+    // Signals are the host's business, and its handlers run on the host's threads.
+    sys::with_signals_blocked(spawn).map_err(|error| {
+        let error = Error::from(error);
+        let cure = "raise the limit on threads (ulimit -u), or lower io_threads or decode_threads";
+        report(
+            Fault::new(error, Subsystem::Runtime, "start a thread").with_detail(cure.into()),
+            None,
+        );
+        error
+    })
 }
 
 /// One event for each ring.
