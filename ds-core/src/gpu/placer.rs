@@ -46,9 +46,9 @@ pub(crate) struct Placer {
     device: GpuDevice,
     staging: Staging,
     inbox: Mutex<Inbox>,
-    /// For the time after the loss of the device, when nothing waits on a semaphore any more.
+    /// Wakes the thread where nothing is in flight.
     changed: Condvar,
-    /// Its value counts how often the thread was woken.
+    /// Wakes it where something is; its value counts how often.
     wake: Timeline,
     /// Tiles that wait for the GPU or are being decoded by it.
     tiles: AtomicUsize,
@@ -61,10 +61,20 @@ pub(crate) struct Placer {
 #[derive(Debug, Default)]
 struct Inbox {
     jobs: Vec<Job>,
-    /// The thread sleeps, or is about to, until `wake` is above `wakes`.
-    asleep: bool,
+    asleep: Asleep,
     wakes: u64,
     stopped: bool,
+}
+
+/// How the thread sleeps, or is about to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Asleep {
+    #[default]
+    Not,
+    /// Without the device, which has nothing to do.
+    Here,
+    /// In the device, until a batch ends or `wake` is above `wakes`.
+    InDevice,
 }
 
 /// A placer's thread. Dropped by the last queue that has it, when nothing of that is in flight.
@@ -126,11 +136,14 @@ impl Placer {
 
     /// Under the inbox's lock, so that the semaphore's values come in order.
     fn wake(&self, inbox: &mut Inbox) {
-        if std::mem::take(&mut inbox.asleep) {
-            inbox.wakes += 1;
-            // After the loss of the device this fails, and the thread waits in another way.
-            let _ = self.wake.signal(inbox.wakes);
-            self.changed.notify_one();
+        match std::mem::take(&mut inbox.asleep) {
+            Asleep::Not => {}
+            Asleep::Here => drop(self.changed.notify_one()),
+            Asleep::InDevice => {
+                inbox.wakes += 1;
+                // It fails when the device is lost, which ends the wait as well.
+                let _ = self.wake.signal(inbox.wakes);
+            }
         }
     }
 }
@@ -287,7 +300,7 @@ impl Worker {
     /// Takes what came in; `false` once the thread is to end.
     fn take_inbox(&mut self) -> bool {
         let mut inbox = self.placer.inbox.lock();
-        inbox.asleep = false;
+        inbox.asleep = Asleep::Not;
         for job in inbox.jobs.drain(..) {
             self.waiting.push(job);
         }
@@ -401,24 +414,29 @@ impl Worker {
         if !inbox.jobs.is_empty() || inbox.stopped {
             return Ok(());
         }
-        inbox.asleep = true;
-        values[0] = inbox.wakes + 1;
-        drop(inbox);
-        let idle = count == 1 && self.placer.staging.holds_memory();
-        let timeout = if idle {
-            IDLE_RELEASE.as_nanos() as u64
-        } else {
-            u64::MAX
-        };
-        let device = self.placer.device.device();
-        let woken = wait_any(device, &semaphores[..count], &values[..count], timeout)?;
-        if !woken && idle {
-            self.placer.staging.release_idle();
-            for batch in self.outlets.iter_mut().flat_map(|outlet| &mut outlet.idle) {
-                batch.release_idle();
-            }
+        if count > 1 {
+            inbox.asleep = Asleep::InDevice;
+            values[0] = inbox.wakes + 1;
+            drop(inbox);
+            let device = self.placer.device.device();
+            return wait_any(device, &semaphores[..count], &values[..count], u64::MAX).map(drop);
+        }
+        inbox.asleep = Asleep::Here;
+        if !self.placer.staging.holds_memory() {
+            self.placer.changed.wait(&mut inbox);
+        } else if self.placer.changed.wait_for(&mut inbox, IDLE_RELEASE).timed_out() {
+            drop(inbox);
+            self.release_idle();
         }
         Ok(())
+    }
+
+    /// Gives back what a device without work need not keep.
+    fn release_idle(&mut self) {
+        self.placer.staging.release_idle();
+        for batch in self.outlets.iter_mut().flat_map(|outlet| &mut outlet.idle) {
+            batch.release_idle();
+        }
     }
 
     /// Ends everything with the device's failure, once it no longer runs.
@@ -450,7 +468,7 @@ impl Worker {
     fn sleep_without_device(&self) {
         let mut inbox = self.placer.inbox.lock();
         while inbox.jobs.is_empty() && !inbox.stopped {
-            inbox.asleep = true;
+            inbox.asleep = Asleep::Here;
             self.placer.changed.wait(&mut inbox);
         }
     }

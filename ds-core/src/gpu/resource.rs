@@ -29,6 +29,12 @@ pub struct GpuDevice(Arc<Device>);
 shared_handle!(GpuDevice, Device);
 shared_handle!(GpuBuffer, GpuBufferCore);
 
+impl From<Arc<Device>> for GpuDevice {
+    fn from(device: Arc<Device>) -> GpuDevice {
+        GpuDevice(device)
+    }
+}
+
 impl GpuDevice {
     /// Opens a device of our own.
     ///

@@ -7,3 +7,4 @@
 
 mod device;
 mod rig;
+mod uploads;
