@@ -5,10 +5,12 @@
 //! [`GpuError`] says so.
 
 mod commands;
+pub mod decode;
 mod device;
 mod error;
 mod instance;
 mod memory;
+pub mod oneshot;
 mod probe;
 
 pub use commands::Commands;

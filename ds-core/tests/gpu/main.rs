@@ -5,5 +5,6 @@
 #![cfg(feature = "vulkan")]
 #![forbid(unsafe_code)]
 
+mod decode;
 mod device;
 mod rig;
