@@ -6,10 +6,12 @@
 
 mod batch;
 mod commands;
+pub mod decode;
 mod device;
 mod error;
 mod instance;
 mod memory;
+pub mod oneshot;
 mod placer;
 mod probe;
 mod resource;

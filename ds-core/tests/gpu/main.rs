@@ -5,6 +5,7 @@
 #![cfg(feature = "vulkan")]
 #![forbid(unsafe_code)]
 
+mod decode;
 mod device;
 mod rig;
 mod uploads;
