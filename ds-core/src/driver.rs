@@ -390,15 +390,17 @@ impl Driver {
             Err(Work::Decompress {
                 source,
                 compression,
+                hold,
                 destination,
-            }) => shared.decompress(queue, entry, source, None, compression, destination),
+            }) => shared.decompress(queue, entry, source, hold, compression, destination),
             Err(Work::Copy {
                 source,
+                hold,
                 destination,
             }) => shared
                 .host
-                .copy(shared, queue, entry, source, None, destination),
-            Err(Work::Transfer { .. } | Work::ReadCompressed { .. }) => {
+                .copy(shared, queue, entry, source, hold, destination),
+            Err(Work::Transfer { .. } | Work::ReadStaged { .. }) => {
                 unreachable!("these are transfers")
             }
         }

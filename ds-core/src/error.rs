@@ -240,6 +240,8 @@ pub enum Subsystem {
     Io,
     /// Decompression.
     Decode,
+    /// Work on a GPU.
+    Gpu,
 }
 
 impl Subsystem {
@@ -251,6 +253,7 @@ impl Subsystem {
             Subsystem::Queue => "queue",
             Subsystem::Io => "io",
             Subsystem::Decode => "decode",
+            Subsystem::Gpu => "gpu",
         }
     }
 }

@@ -25,6 +25,12 @@
 //! What things are called and how they behave follows Microsoft's DirectStorage API; where this
 //! library differs on purpose, the item says so.
 
+// Without Vulkan there are no devices, and the compiler notices that what is done with one is never done.
+#![cfg_attr(
+    not(feature = "vulkan"),
+    allow(dead_code, unreachable_code, unused_variables)
+)]
+
 mod backend;
 mod config;
 mod custom;
@@ -34,7 +40,12 @@ mod file;
 pub mod gdeflate;
 #[cfg(feature = "vulkan")]
 pub mod gpu;
+// There are no devices in a build without Vulkan; everything else is the same.
+#[cfg(not(feature = "vulkan"))]
+#[path = "gpu/absent.rs"]
+pub mod gpu;
 mod handle;
+mod hold;
 mod host;
 mod io;
 pub mod logger;
@@ -42,6 +53,7 @@ mod memory;
 mod notify;
 mod open_file;
 mod order;
+mod prepare;
 mod queue;
 mod request;
 mod runtime;
@@ -53,7 +65,7 @@ mod stats;
 mod sys;
 mod transfer;
 
-pub use backend::{Backend, Choice, Decoder, choose};
+pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{

@@ -23,7 +23,7 @@ use super::probe::{self, Caps, DeviceKind, Features};
 
 /// As many queues of the compute family are used: batches on one queue run one after another, and
 /// more than four gained nothing on the GPUs measured.
-const QUEUES_MAX: u32 = 4;
+pub(super) const QUEUES_MAX: u32 = 4;
 
 /// How to open a device of our own.
 #[derive(Clone, Debug)]
@@ -75,6 +75,12 @@ pub struct BorrowedDevice {
     pub buffer_device_address: bool,
     /// Was `storageBuffer8BitAccess` enabled?
     pub storage_8bit: bool,
+    /// Was `shaderInt16` enabled?
+    pub int16: bool,
+    /// Was `shaderInt64` enabled?
+    pub int64: bool,
+    /// Was `vulkanMemoryModel` enabled?
+    pub memory_model: bool,
     /// Were `subgroupSizeControl` and `computeFullSubgroups` enabled?
     pub subgroup_size_control: bool,
     /// Was `synchronization2` enabled?
@@ -393,6 +399,7 @@ fn create(
     let mut info = vk::DeviceCreateInfo::default()
         .queue_create_infos(&queues)
         .enabled_extension_names(&names)
+        .enabled_features(&features.core)
         .push_next(&mut features.v12);
     if caps.subgroup_size_control {
         info = info.push_next(&mut features.size_control);
@@ -442,7 +449,12 @@ impl Features {
             .v12
             .timeline_semaphore(caps.timeline_semaphore)
             .buffer_device_address(caps.buffer_device_address)
-            .storage_buffer8_bit_access(caps.storage_8bit);
+            .storage_buffer8_bit_access(caps.storage_8bit)
+            .vulkan_memory_model(caps.memory_model);
+        features.core = features
+            .core
+            .shader_int16(caps.int16)
+            .shader_int64(caps.int64);
         features.size_control = features
             .size_control
             .subgroup_size_control(caps.subgroup_size_control)
@@ -472,6 +484,9 @@ fn borrowed_caps(
     caps.timeline_semaphore &= borrowed.timeline_semaphore;
     caps.buffer_device_address &= borrowed.buffer_device_address;
     caps.storage_8bit &= borrowed.storage_8bit;
+    caps.int16 &= borrowed.int16;
+    caps.int64 &= borrowed.int64;
+    caps.memory_model &= borrowed.memory_model;
     caps.subgroup_size_control &= borrowed.subgroup_size_control;
     caps.synchronization2 &= borrowed.synchronization2;
     caps.decompression_nv &= borrowed.decompression_nv;

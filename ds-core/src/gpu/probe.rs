@@ -50,7 +50,7 @@ pub struct Caps {
     pub subgroup_lanes: u32,
     /// The fewest and most lanes a pipeline may ask for; both `subgroup_lanes` where it may not ask.
     pub subgroup_lanes_range: [u32; 2],
-    /// The stages and operations that subgroups support are enough for the tile decoder.
+    /// Compute shaders have votes, ballots, shuffles and arithmetic over subgroups.
     pub subgroup_operations: bool,
     /// A pipeline may ask for a subgroup size (`VK_EXT_subgroup_size_control`).
     pub subgroup_size_control: bool,
@@ -60,6 +60,12 @@ pub struct Caps {
     pub buffer_device_address: bool,
     /// Shaders can load and store single bytes.
     pub storage_8bit: bool,
+    /// Shaders have integers of 16 bits.
+    pub int16: bool,
+    /// Shaders have integers of 64 bits.
+    pub int64: bool,
+    /// The Vulkan memory model.
+    pub memory_model: bool,
     /// `VK_KHR_synchronization2`.
     pub synchronization2: bool,
     /// `VK_EXT_external_memory_host`.
@@ -91,32 +97,50 @@ impl Caps {
         if (major, minor) < (1, 2) {
             return Some(format!("Vulkan 1.2 (it has {major}.{minor})"));
         }
-        let needed = [
+        let missing = first_missing(&[
             (self.timeline_semaphore, "timeline semaphores"),
             (self.queue_count > 0, "a queue with compute"),
-        ];
-        let missing = needed.into_iter().find(|(there, _)| !there);
-        missing.map(|(_, what)| what.to_owned())
+        ]);
+        missing.map(str::to_owned)
     }
 
     /// What is missing for the tile decoder's shader to run on it.
     pub fn missing_for_shader(&self) -> Option<&'static str> {
-        let needed = [
+        first_missing(&[
             (self.buffer_device_address, "bufferDeviceAddress"),
             (self.storage_8bit, "storageBuffer8BitAccess"),
+            (self.int16, "shaderInt16"),
+            (self.memory_model, "vulkanMemoryModel"),
+        ])
+    }
+
+    /// What is missing, beyond that, for the shader whose tiles are subgroups of 32.
+    pub fn missing_for_subgroup_shader(&self) -> Option<&'static str> {
+        let [least, most] = self.subgroup_lanes_range;
+        let fixed = [least, most] == [32, 32];
+        first_missing(&[
+            (self.int64, "shaderInt64"),
             (
                 self.subgroup_operations,
-                "subgroup vote, ballot, shuffle and arithmetic in compute shaders",
+                "subgroup votes, ballots, shuffles and arithmetic in compute shaders",
             ),
-        ];
-        let missing = needed.into_iter().find(|(there, _)| !there);
-        missing.map(|(_, what)| what)
+            (
+                fixed || (self.subgroup_size_control && (least..=most).contains(&32)),
+                "subgroups of 32",
+            ),
+        ])
     }
+}
+
+fn first_missing(needed: &[(bool, &'static str)]) -> Option<&'static str> {
+    let missing = needed.iter().find(|(there, _)| !there);
+    missing.map(|(_, what)| *what)
 }
 
 /// The structures that `vkGetPhysicalDeviceFeatures2` fills, those of extensions that are there.
 #[derive(Default)]
 pub(super) struct Features {
+    pub(super) core: vk::PhysicalDeviceFeatures,
     pub(super) v12: vk::PhysicalDeviceVulkan12Features<'static>,
     pub(super) size_control: vk::PhysicalDeviceSubgroupSizeControlFeatures<'static>,
     pub(super) synchronization2: vk::PhysicalDeviceSynchronization2Features<'static>,
@@ -166,6 +190,9 @@ fn identity(properties: &vk::PhysicalDeviceProperties) -> Caps {
         timeline_semaphore: false,
         buffer_device_address: false,
         storage_8bit: false,
+        int16: false,
+        int64: false,
+        memory_model: false,
         synchronization2: false,
         external_memory_host: false,
         external_semaphore_fd: false,
@@ -275,10 +302,14 @@ fn features(
     }
     // SAFETY: a device of this live instance, and structures that its version and extensions know.
     unsafe { instance.get_physical_device_features2(device, &mut all) };
+    let core = all.features;
 
     caps.timeline_semaphore = found.v12.timeline_semaphore == vk::TRUE;
     caps.buffer_device_address = found.v12.buffer_device_address == vk::TRUE;
     caps.storage_8bit = found.v12.storage_buffer8_bit_access == vk::TRUE;
+    caps.memory_model = found.v12.vulkan_memory_model == vk::TRUE;
+    caps.int16 = core.shader_int16 == vk::TRUE;
+    caps.int64 = core.shader_int64 == vk::TRUE;
     caps.subgroup_size_control = found.size_control.subgroup_size_control == vk::TRUE;
     caps.synchronization2 = found.synchronization2.synchronization2 == vk::TRUE;
     caps.decompression_nv = found.decompression_nv.memory_decompression == vk::TRUE

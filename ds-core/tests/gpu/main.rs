@@ -4,7 +4,9 @@
 //! theirs fails the test. Without a device a test prints a line that begins with `SKIPPED:`.
 #![cfg(feature = "vulkan")]
 
+mod decode;
 mod device;
 mod images;
 mod model;
 mod rig;
+mod uploads;
