@@ -12,8 +12,10 @@ use crate::hold::Upload;
 use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
+use super::copy::{BufferRange, Copies, Produced, Slice};
 use super::device::Device;
 use super::error::GpuError;
+use super::memory::{Buffer, Place};
 use super::placer::fault;
 use super::resource::{GpuDestination, GpuDevice, SharedMemory};
 use super::timeline::Timeline;
@@ -38,8 +40,9 @@ pub(super) struct Batch {
     commands: vk::CommandBuffer,
     jobs: Vec<Job>,
     bytes: usize,
-    copies: Vec<(vk::Buffer, vk::BufferCopy)>,
-    regions: Vec<vk::BufferCopy>,
+    copies: Copies,
+    /// Where payloads are laid out anew that Vulkan cannot copy as they are; kept for the next.
+    scratch: Option<Buffer>,
     /// The staging that the commands read, while they run.
     memory: Option<Arc<SharedMemory>>,
 }
@@ -65,8 +68,8 @@ impl Batch {
             commands: vk::CommandBuffer::null(),
             jobs: Vec::with_capacity(JOBS_MAX),
             bytes: 0,
-            copies: Vec::with_capacity(JOBS_MAX),
-            regions: Vec::with_capacity(JOBS_MAX),
+            copies: Copies::new(device.caps().queue_family),
+            scratch: None,
             memory: None,
             device,
         };
@@ -113,7 +116,7 @@ impl Batch {
     ) -> Result<(), GpuError> {
         let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         self.begin()?;
-        self.copy_from(&memory);
+        self.copy_from(&memory)?;
         let device = self.device.raw();
         // SAFETY: recording, as begun above.
         let ended = unsafe { device.end_command_buffer(self.commands) };
@@ -146,33 +149,69 @@ impl Batch {
         self.device.check("vkBeginCommandBuffer", begun)
     }
 
-    /// Copies the payloads, with one command for each destination buffer.
-    fn copy_from(&mut self, memory: &SharedMemory) {
+    /// Copies the payloads to where they go.
+    fn copy_from(&mut self, memory: &SharedMemory) -> Result<(), GpuError> {
         let base = memory.span(0, 0).address();
         self.copies.clear();
         for job in &self.jobs {
-            let GpuDestination::Buffer {
-                buffer,
-                offset,
-                bytes,
-            } = &job.upload.destination;
-            let copy = vk::BufferCopy::default()
-                .src_offset((job.upload.payload.address() - base) as u64)
-                .dst_offset(*offset)
-                .size(u64::from(*bytes));
-            self.copies.push((buffer.raw(), copy));
+            let source = Slice {
+                buffer: memory.buffer().raw(),
+                offset: (job.upload.payload.address() - base) as u64,
+            };
+            match &job.upload.destination {
+                GpuDestination::Buffer {
+                    buffer,
+                    offset,
+                    bytes,
+                } => {
+                    let at = Slice {
+                        buffer: buffer.raw(),
+                        offset: *offset,
+                    };
+                    let range = BufferRange {
+                        at,
+                        bytes: u64::from(*bytes),
+                        acquire: buffer.family(),
+                        release: buffer.family(),
+                    };
+                    self.copies.push_buffer(source, &range);
+                }
+                GpuDestination::Image { image, region, .. } => {
+                    let pushed = self.copies.push_image(source, &image.part(*region));
+                    pushed.map_err(GpuError::Layout)?;
+                }
+            }
         }
-        self.copies
-            .sort_unstable_by_key(|(buffer, copy)| (*buffer, copy.dst_offset));
+        let scratch = self.scratch_for(self.copies.scratch_bytes())?;
         let device = self.device.raw();
-        for group in self.copies.chunk_by(|a, b| a.0 == b.0) {
-            self.regions.clear();
-            self.regions.extend(group.iter().map(|(_, copy)| *copy));
-            let (source, target) = (memory.buffer().raw(), group[0].0);
-            // SAFETY: recording; the ranges are inside staging (they were allocated there) and inside
-            // the destination (validation), both have the usages for it.
-            unsafe { device.cmd_copy_buffer(self.commands, source, target, &self.regions) };
+        // SAFETY: recording, for the family that the pool is of. Sources are inside staging (they were
+        // allocated there), targets inside destinations (validation), both with the usages for it;
+        // staging is kept by `memory`, destinations by the jobs, scratch by the batch, which runs one
+        // submission at a time. The host, or the kernel for it, wrote the payloads.
+        unsafe {
+            self.copies
+                .record(device, self.commands, scratch, Produced::Host)
+        };
+        Ok(())
+    }
+
+    /// Scratch memory of at least so many bytes; none for none.
+    fn scratch_for(&mut self, bytes: u64) -> Result<vk::Buffer, GpuError> {
+        if bytes == 0 {
+            return Ok(vk::Buffer::null());
         }
+        if self
+            .scratch
+            .as_ref()
+            .is_none_or(|kept| kept.bytes() < bytes)
+        {
+            self.scratch = None;
+            self.scratch = Some(Buffer::new(&self.device, Place::Device, bytes)?);
+        }
+        Ok(self
+            .scratch
+            .as_ref()
+            .map_or(vk::Buffer::null(), Buffer::raw))
     }
 
     /// The submission is done: its jobs go to `finished`.
@@ -193,7 +232,9 @@ impl Batch {
     }
 
     /// Gives back what an idle batch need not keep.
-    pub(super) fn release_idle(&mut self) {}
+    pub(super) fn release_idle(&mut self) {
+        self.scratch = None;
+    }
 }
 
 impl Drop for Batch {
