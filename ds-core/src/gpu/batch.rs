@@ -12,10 +12,13 @@ use crate::hold::Upload;
 use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
+use super::commands::Recorder;
+use super::decode::TileDecoder;
 use super::device::Device;
 use super::error::GpuError;
 use super::placer::fault;
 use super::resource::{GpuDestination, GpuDevice, SharedMemory};
+use super::tile_batch::{self, TileBatch};
 use super::timeline::Timeline;
 
 /// The most uploads in a batch.
@@ -38,7 +41,10 @@ pub(super) struct Batch {
     commands: vk::CommandBuffer,
     jobs: Vec<Job>,
     bytes: usize,
-    copies: Vec<(vk::Buffer, vk::BufferCopy)>,
+    tiles: TileBatch,
+    /// What tiles are decoded by, while that runs.
+    decoder: Option<Arc<TileDecoder>>,
+    copies: Vec<(vk::Buffer, vk::Buffer, vk::BufferCopy)>,
     regions: Vec<vk::BufferCopy>,
     /// The staging that the commands read, while they run.
     memory: Option<Arc<SharedMemory>>,
@@ -65,6 +71,8 @@ impl Batch {
             commands: vk::CommandBuffer::null(),
             jobs: Vec::with_capacity(JOBS_MAX),
             bytes: 0,
+            tiles: TileBatch::default(),
+            decoder: None,
             copies: Vec::with_capacity(JOBS_MAX),
             regions: Vec::with_capacity(JOBS_MAX),
             memory: None,
@@ -91,34 +99,59 @@ impl Batch {
         self.jobs.is_empty()
     }
 
-    /// Adds a job, if it can.
-    pub(super) fn add(&mut self, job: Job) -> Added {
-        let bytes = job.upload.destination.bytes();
+    /// Adds a job, if it can; `memory` is the staging that it is in.
+    pub(super) fn add(&mut self, job: Job, memory: &SharedMemory) -> Added {
+        let bytes = match job.upload.decode {
+            None => job.upload.destination.bytes(),
+            Some(bytes) => bytes as usize,
+        };
         let full = self.jobs.len() == JOBS_MAX || self.bytes + bytes > BYTES_MAX;
         if full && !self.jobs.is_empty() {
             return Added::Full(job);
+        }
+        if let Some(bytes) = job.upload.decode {
+            let base = memory.span(0, 0).address();
+            match self.tiles.add(self.jobs.len(), &job.upload, bytes, base) {
+                tile_batch::Added::Yes => {}
+                tile_batch::Added::Full => return Added::Full(job),
+                tile_batch::Added::Corrupt(fault) => return Added::Refused(job, fault),
+            }
         }
         self.bytes += bytes;
         self.jobs.push(job);
         Added::Yes
     }
 
+    /// Whether it needs a decoder.
+    pub(super) fn has_tiles(&self) -> bool {
+        !self.tiles.is_empty()
+    }
+
     /// Records the batch and submits it; `timeline` gets `value` when it is done.
     pub(super) fn submit(
         &mut self,
-        memory: Option<Arc<SharedMemory>>,
+        memory: Arc<SharedMemory>,
+        decoder: Option<Arc<TileDecoder>>,
         queue: usize,
         timeline: &Timeline,
         value: u64,
     ) -> Result<(), GpuError> {
-        let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         self.begin()?;
+        if let Some(decoder) = &decoder {
+            let device = Arc::clone(&self.device);
+            let recorder = Recorder {
+                device: &device,
+                raw: self.commands,
+            };
+            self.tiles.record(&device, decoder, memory.buffer(), &recorder)?;
+        }
         self.copy_from(&memory);
         let device = self.device.raw();
         // SAFETY: recording, as begun above.
         let ended = unsafe { device.end_command_buffer(self.commands) };
         self.device.check("vkEndCommandBuffer", ended)?;
         self.memory = Some(memory);
+        self.decoder = decoder;
 
         let (values, semaphores) = ([value], [timeline.raw()]);
         let mut signal =
@@ -146,37 +179,45 @@ impl Batch {
         self.device.check("vkBeginCommandBuffer", begun)
     }
 
-    /// Copies the payloads, with one command for each destination buffer.
+    /// Copies what is not decoded in place, with one command for each pair of buffers.
     fn copy_from(&mut self, memory: &SharedMemory) {
         let base = memory.span(0, 0).address();
         self.copies.clear();
-        for job in &self.jobs {
-            let GpuDestination::Buffer {
-                buffer,
-                offset,
-                bytes,
-            } = &job.upload.destination;
-            let copy = vk::BufferCopy::default()
-                .src_offset((job.upload.payload.address() - base) as u64)
-                .dst_offset(*offset)
-                .size(u64::from(*bytes));
-            self.copies.push((buffer.raw(), copy));
+        let plain = self.jobs.iter().filter(|job| job.upload.decode.is_none());
+        for job in plain {
+            let offset = (job.upload.payload.address() - base) as u64;
+            self.copies.push(copy(memory.buffer().raw(), offset, job));
         }
-        self.copies.sort_unstable_by_key(|(buffer, copy)| (*buffer, copy.dst_offset));
+        if let Some(scratch) = self.tiles.scratch() {
+            for (job, offset) in self.tiles.in_scratch() {
+                self.copies.push(copy(scratch.raw(), offset, &self.jobs[job]));
+            }
+        }
+        self.copies
+            .sort_unstable_by_key(|(from, to, copy)| (*from, *to, copy.dst_offset));
         let device = self.device.raw();
-        for group in self.copies.chunk_by(|a, b| a.0 == b.0) {
+        for group in self.copies.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             self.regions.clear();
-            self.regions.extend(group.iter().map(|(_, copy)| *copy));
-            let (source, target) = (memory.buffer().raw(), group[0].0);
-            // SAFETY: recording; the ranges are inside staging (they were allocated there) and inside
-            // the destination (validation), both have the usages for it.
+            self.regions.extend(group.iter().map(|(_, _, copy)| *copy));
+            let (source, target, _) = group[0];
+            // SAFETY: recording; the ranges are inside staging or scratch (they were allocated there)
+            // and inside the destination (validation), all have the usages for it.
             unsafe { device.cmd_copy_buffer(self.commands, source, target, &self.regions) };
         }
     }
 
     /// The submission is done: its jobs go to `finished`.
     pub(super) fn finish(&mut self, finished: &mut Vec<(Job, Outcome)>) {
+        let first = finished.len();
         finished.extend(self.jobs.drain(..).map(|job| (job, Ok(()))));
+        if self.has_tiles() {
+            self.tiles.finish(|job, fault| {
+                let outcome = &mut finished[first + job].1;
+                if outcome.is_ok() {
+                    *outcome = Err(fault);
+                }
+            });
+        }
         self.reset();
     }
 
@@ -188,11 +229,29 @@ impl Batch {
 
     fn reset(&mut self) {
         self.bytes = 0;
+        self.tiles.clear();
+        self.decoder = None;
         self.memory = None;
     }
 
     /// Gives back what an idle batch need not keep.
-    pub(super) fn release_idle(&mut self) {}
+    pub(super) fn release_idle(&mut self) {
+        self.tiles.release_idle();
+    }
+}
+
+/// The copy of a job's bytes from where they are.
+fn copy(source: vk::Buffer, at: u64, job: &Job) -> (vk::Buffer, vk::Buffer, vk::BufferCopy) {
+    let GpuDestination::Buffer {
+        buffer,
+        offset,
+        bytes,
+    } = &job.upload.destination;
+    let copy = vk::BufferCopy::default()
+        .src_offset(at)
+        .dst_offset(*offset)
+        .size(u64::from(*bytes));
+    (source, buffer.raw(), copy)
 }
 
 impl Drop for Batch {

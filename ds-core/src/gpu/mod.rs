@@ -15,6 +15,7 @@ pub mod oneshot;
 mod placer;
 mod probe;
 mod resource;
+mod tile_batch;
 mod timeline;
 
 pub use commands::Commands;

@@ -164,6 +164,17 @@ fn compressed_bytes_arrive_decoded_by_the_host() {
     decode_everywhere(&rig);
 }
 
+#[test]
+fn compressed_bytes_arrive_decoded_by_the_gpu() {
+    let Some(rig) = Rig::with("compressed_bytes_arrive_decoded_by_the_gpu", |config| {
+        config.gpu_decode = GpuDecode::Gpu;
+    }) else {
+        return;
+    };
+    decode_everywhere(&rig);
+    corrupt_streams_fail_alone(&rig);
+}
+
 fn decode_everywhere(rig: &Rig) {
     let (all, expected) = (SAMPLE_BYTES as u32, sample(0..SAMPLE_BYTES));
     let stream = &files().stream_bytes;
@@ -189,7 +200,9 @@ fn decode_everywhere(rig: &Rig) {
 
 #[test]
 fn a_corrupt_stream_fails_alone() {
-    let Some(rig) = Rig::new("a_corrupt_stream_fails_alone") else {
+    let Some(rig) = Rig::with("a_corrupt_stream_fails_alone", |config| {
+        config.gpu_decode = GpuDecode::Cpu;
+    }) else {
         return;
     };
     corrupt_streams_fail_alone(&rig);
