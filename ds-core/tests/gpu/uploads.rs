@@ -161,7 +161,7 @@ fn compressed_bytes_arrive_decoded_by_the_host() {
     }) else {
         return;
     };
-    decode_everywhere(&rig);
+    decode_everywhere(&rig, &[0, 64, 6, 3]);
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn compressed_bytes_arrive_decoded_by_the_gpu() {
     }) else {
         return;
     };
-    decode_everywhere(&rig);
+    decode_everywhere(&rig, &[0, 3]);
     corrupt_streams_fail_alone(&rig);
 }
 
-fn decode_everywhere(rig: &Rig) {
+fn decode_everywhere(rig: &Rig, offsets: &[u64]) {
     let (all, expected) = (SAMPLE_BYTES as u32, sample(0..SAMPLE_BYTES));
     let stream = &files().stream_bytes;
     let file_request = |to| {
@@ -183,7 +183,7 @@ fn decode_everywhere(rig: &Rig) {
             .compressed(Compression::GDEFLATE, all)
     };
     let memory_request = |to| from_memory(stream, to).compressed(Compression::GDEFLATE, all);
-    for offset in [0, 64, 6, 3] {
+    for &offset in offsets {
         let buffer = rig.buffer(SAMPLE_BYTES + 256);
         assert_eq!(run(&rig.queue(), file_request(buffer.range(offset, all))), S_OK);
         assert_holds(&buffer, offset as usize, &expected);
