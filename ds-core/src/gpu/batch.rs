@@ -12,12 +12,15 @@ use crate::hold::Upload;
 use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
+use super::commands::Recorder;
 use super::copy::{BufferRange, Copies, Produced, Slice};
+use super::decode::TileDecoder;
 use super::device::Device;
 use super::error::GpuError;
 use super::memory::{Buffer, Place};
 use super::placer::fault;
 use super::resource::{GpuDestination, GpuDevice, SharedMemory};
+use super::tile_batch::{self, TileBatch};
 use super::timeline::Timeline;
 
 /// The most uploads in a batch.
@@ -40,6 +43,9 @@ pub(super) struct Batch {
     commands: vk::CommandBuffer,
     jobs: Vec<Job>,
     bytes: usize,
+    tiles: TileBatch,
+    /// What tiles are decoded by, while that runs.
+    decoder: Option<Arc<TileDecoder>>,
     copies: Copies,
     /// Where payloads are laid out anew that Vulkan cannot copy as they are; kept for the next.
     scratch: Option<Buffer>,
@@ -68,6 +74,8 @@ impl Batch {
             commands: vk::CommandBuffer::null(),
             jobs: Vec::with_capacity(JOBS_MAX),
             bytes: 0,
+            tiles: TileBatch::default(),
+            decoder: None,
             copies: Copies::new(device.caps().queue_family),
             scratch: None,
             memory: None,
@@ -94,34 +102,60 @@ impl Batch {
         self.jobs.is_empty()
     }
 
-    /// Adds a job, if it can.
-    pub(super) fn add(&mut self, job: Job) -> Added {
-        let bytes = job.upload.destination.bytes();
+    /// Adds a job, if it can; `memory` is the staging that it is in.
+    pub(super) fn add(&mut self, job: Job, memory: &SharedMemory) -> Added {
+        let bytes = match job.upload.decode {
+            None => job.upload.destination.bytes(),
+            Some(bytes) => bytes as usize,
+        };
         let full = self.jobs.len() == JOBS_MAX || self.bytes + bytes > BYTES_MAX;
         if full && !self.jobs.is_empty() {
             return Added::Full(job);
+        }
+        if let Some(bytes) = job.upload.decode {
+            let base = memory.span(0, 0).address();
+            match self.tiles.add(self.jobs.len(), &job.upload, bytes, base) {
+                tile_batch::Added::Yes => {}
+                tile_batch::Added::Full => return Added::Full(job),
+                tile_batch::Added::Corrupt(fault) => return Added::Refused(job, fault),
+            }
         }
         self.bytes += bytes;
         self.jobs.push(job);
         Added::Yes
     }
 
+    /// Whether it needs a decoder.
+    pub(super) fn has_tiles(&self) -> bool {
+        !self.tiles.is_empty()
+    }
+
     /// Records the batch and submits it; `timeline` gets `value` when it is done.
     pub(super) fn submit(
         &mut self,
-        memory: Option<Arc<SharedMemory>>,
+        memory: Arc<SharedMemory>,
+        decoder: Option<Arc<TileDecoder>>,
         queue: usize,
         timeline: &Timeline,
         value: u64,
     ) -> Result<(), GpuError> {
-        let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         self.begin()?;
+        if let Some(decoder) = &decoder {
+            let device = Arc::clone(&self.device);
+            let recorder = Recorder {
+                device: &device,
+                raw: self.commands,
+            };
+            self.tiles
+                .record(&device, decoder, memory.buffer(), &recorder)?;
+        }
         self.copy_from(&memory)?;
         let device = self.device.raw();
         // SAFETY: recording, as begun above.
         let ended = unsafe { device.end_command_buffer(self.commands) };
         self.device.check("vkEndCommandBuffer", ended)?;
         self.memory = Some(memory);
+        self.decoder = decoder;
 
         let (values, semaphores) = ([value], [timeline.raw()]);
         let mut signal =
@@ -149,49 +183,36 @@ impl Batch {
         self.device.check("vkBeginCommandBuffer", begun)
     }
 
-    /// Copies the payloads to where they go.
+    /// Copies what is not decoded in place.
     fn copy_from(&mut self, memory: &SharedMemory) -> Result<(), GpuError> {
         let base = memory.span(0, 0).address();
         self.copies.clear();
-        for job in &self.jobs {
+        let plain = self.jobs.iter().filter(|job| job.upload.decode.is_none());
+        for job in plain {
             let source = Slice {
                 buffer: memory.buffer().raw(),
                 offset: (job.upload.payload.address() - base) as u64,
             };
-            match &job.upload.destination {
-                GpuDestination::Buffer {
-                    buffer,
+            push(&mut self.copies, source, &job.upload.destination)?;
+        }
+        if let Some(scratch) = self.tiles.scratch() {
+            for (job, offset) in self.tiles.in_scratch() {
+                let source = Slice {
+                    buffer: scratch.raw(),
                     offset,
-                    bytes,
-                } => {
-                    let at = Slice {
-                        buffer: buffer.raw(),
-                        offset: *offset,
-                    };
-                    let range = BufferRange {
-                        at,
-                        bytes: u64::from(*bytes),
-                        acquire: buffer.family(),
-                        release: buffer.family(),
-                    };
-                    self.copies.push_buffer(source, &range);
-                }
-                GpuDestination::Image { image, region, .. } => {
-                    let pushed = self.copies.push_image(source, &image.part(*region));
-                    pushed.map_err(GpuError::Layout)?;
-                }
+                };
+                push(&mut self.copies, source, &self.jobs[job].upload.destination)?;
             }
         }
         let scratch = self.scratch_for(self.copies.scratch_bytes())?;
+        // The decoder's own barrier makes what it wrote visible to copies.
+        let produced = Produced::Host;
         let device = self.device.raw();
-        // SAFETY: recording, for the family that the pool is of. Sources are inside staging (they were
-        // allocated there), targets inside destinations (validation), both with the usages for it;
-        // staging is kept by `memory`, destinations by the jobs, scratch by the batch, which runs one
-        // submission at a time. The host, or the kernel for it, wrote the payloads.
-        unsafe {
-            self.copies
-                .record(device, self.commands, scratch, Produced::Host)
-        };
+        // SAFETY: recording, for the family that the pool is of. Sources are inside staging or scratch
+        // (they were allocated there), targets inside destinations (validation), all with the usages
+        // for it; staging is kept by `memory`, destinations by the jobs, scratch by the batch, which
+        // runs one submission at a time.
+        unsafe { self.copies.record(device, self.commands, scratch, produced) };
         Ok(())
     }
 
@@ -216,7 +237,16 @@ impl Batch {
 
     /// The submission is done: its jobs go to `finished`.
     pub(super) fn finish(&mut self, finished: &mut Vec<(Job, Outcome)>) {
+        let first = finished.len();
         finished.extend(self.jobs.drain(..).map(|job| (job, Ok(()))));
+        if self.has_tiles() {
+            self.tiles.finish(|job, fault| {
+                let outcome = &mut finished[first + job].1;
+                if outcome.is_ok() {
+                    *outcome = Err(fault);
+                }
+            });
+        }
         self.reset();
     }
 
@@ -228,12 +258,42 @@ impl Batch {
 
     fn reset(&mut self) {
         self.bytes = 0;
+        self.tiles.clear();
+        self.decoder = None;
         self.memory = None;
     }
 
     /// Gives back what an idle batch need not keep.
     pub(super) fn release_idle(&mut self) {
+        self.tiles.release_idle();
         self.scratch = None;
+    }
+}
+
+/// Plans the copy of a job's bytes from where they are.
+fn push(copies: &mut Copies, source: Slice, target: &GpuDestination) -> Result<(), GpuError> {
+    match target {
+        GpuDestination::Buffer {
+            buffer,
+            offset,
+            bytes,
+        } => {
+            let range = BufferRange {
+                at: Slice {
+                    buffer: buffer.raw(),
+                    offset: *offset,
+                },
+                bytes: u64::from(*bytes),
+                acquire: buffer.family(),
+                release: buffer.family(),
+            };
+            copies.push_buffer(source, &range);
+            Ok(())
+        }
+        // Whatever could be wrong with it was refused when the request was enqueued.
+        GpuDestination::Image { image, region, .. } => copies
+            .push_image(source, &image.part(*region))
+            .map_err(GpuError::Layout),
     }
 }
 

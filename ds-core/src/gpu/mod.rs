@@ -21,6 +21,7 @@ pub mod oneshot;
 mod placer;
 mod probe;
 mod resource;
+mod tile_batch;
 mod tiles;
 mod timeline;
 

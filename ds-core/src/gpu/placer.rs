@@ -9,13 +9,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::backend::GpuDecode;
+use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
 use crate::hold::Upload;
 use crate::queue::{CompressionSupport, Outcome, PRIORITY_COUNT, QueueCore};
@@ -24,8 +25,10 @@ use crate::slots::Token;
 use crate::staging::Staging;
 
 use super::batch::{Added, Batch, Job};
+use super::decode::{TileDecoder, TilePath};
 use super::error::GpuError;
-use super::resource::GpuDevice;
+use super::probe::DeviceKind;
+use super::resource::{GpuDevice, SharedMemory};
 use super::timeline::{Timeline, wait_any};
 
 /// A device's pool holds what comes in and what the host makes of it: twice the configured size, and
@@ -54,8 +57,10 @@ pub(crate) struct Placer {
     tiles: AtomicUsize,
     /// From so many tiles on the GPU decodes faster than the host; `None` if it never does.
     crossover_tiles: Option<usize>,
-    /// Whether the GPU can decode at all.
-    can_decode: bool,
+    /// Which decoder it has, if any.
+    path: Option<TilePath>,
+    /// That decoder could not be made.
+    decoder_failed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -98,12 +103,16 @@ impl Placer {
     pub(crate) fn decodes(&self, asked: GpuDecode, bytes: u32, waiting: usize) -> bool {
         match asked {
             GpuDecode::Cpu => false,
-            GpuDecode::Gpu => self.can_decode,
+            GpuDecode::Gpu => self.can_decode(),
             GpuDecode::Auto => self.crossover_tiles.is_some_and(|crossover| {
                 let coming = tiles_of(bytes).saturating_mul(waiting + 1);
-                self.can_decode && self.tiles.load(Ordering::Relaxed) + coming >= crossover
+                self.can_decode() && self.tiles.load(Ordering::Relaxed) + coming >= crossover
             }),
         }
+    }
+
+    fn can_decode(&self) -> bool {
+        self.path.is_some() && !self.decoder_failed.load(Ordering::Relaxed)
     }
 
     /// Which paths GDeflate can take on a queue that asks for `asked`.
@@ -112,7 +121,7 @@ impl Placer {
         match asked {
             GpuDecode::Cpu => host,
             GpuDecode::Auto if self.crossover_tiles.is_none() => host,
-            _ if !self.can_decode => host,
+            _ if !self.can_decode() => host,
             _ => CompressionSupport::GPU_FALLBACK
                 .and(host)
                 .and(CompressionSupport::USES_COMPUTE_QUEUE),
@@ -165,8 +174,9 @@ impl PlacerThread {
                 changed: Condvar::new(),
                 wake: Timeline::new(device.device(), 0)?,
                 tiles: AtomicUsize::new(0),
-                crossover_tiles: None,
-                can_decode: false,
+                crossover_tiles: crossover_tiles(device),
+                path: TilePath::best(device.device()).ok(),
+                decoder_failed: AtomicBool::new(false),
             });
             let queues = 0..device.device().queue_len();
             let outlets = queues.map(|index| Outlet::new(device, index));
@@ -179,7 +189,8 @@ impl PlacerThread {
         let worker = Worker {
             placer: Arc::clone(&placer),
             outlets,
-            waiting: Default::default(),
+            decoder: None,
+            waiting: Waiting::default(),
             finished: Vec::new(),
             outcomes: Vec::new(),
         };
@@ -275,6 +286,8 @@ impl Waiting {
 struct Worker {
     placer: Arc<Placer>,
     outlets: Vec<Outlet>,
+    /// Made for the first tiles.
+    decoder: Option<Arc<TileDecoder>>,
     waiting: Waiting,
     /// Done, for the moment between.
     finished: Vec<(Job, Outcome)>,
@@ -368,13 +381,17 @@ impl Worker {
         if !outlet.running.is_empty() && self.waiting.bytes < SECOND_BATCH_BYTES {
             return Ok(false);
         }
+        let memory = self.placer.staging.shared_memory();
+        let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         let mut batch = outlet.idle.pop().expect("an outlet with an idle batch");
-        fill(&mut batch, &mut self.waiting, &mut self.finished);
+        fill(&mut batch, &memory, &mut self.waiting, &mut self.finished);
         let submitted = match batch.is_empty() {
             true => Ok(()),
             false => {
-                let memory = self.placer.staging.shared_memory();
-                batch.submit(memory, outlet.index, &outlet.timeline, outlet.submitted + 1)
+                let value = outlet.submitted + 1;
+                decoder_for(&batch, &mut self.decoder, &self.placer).and_then(|decoder| {
+                    batch.submit(memory, decoder, outlet.index, &outlet.timeline, value)
+                })
             }
         };
         match submitted {
@@ -479,15 +496,57 @@ impl Worker {
     }
 }
 
+/// The decoder, if the batch needs one.
+fn decoder_for(
+    batch: &Batch,
+    decoder: &mut Option<Arc<TileDecoder>>,
+    placer: &Placer,
+) -> Result<Option<Arc<TileDecoder>>, GpuError> {
+    if !batch.has_tiles() {
+        return Ok(None);
+    }
+    if let (None, Some(path)) = (&decoder, placer.path) {
+        let made = TileDecoder::new(placer.device.device(), path);
+        let made = made.inspect_err(|error| {
+            log::warn!(
+                target: "ds", "{} does not decode GDeflate: {error}; workers on the CPU do from now on",
+                placer.device.name(),
+            );
+            placer.decoder_failed.store(true, Ordering::Relaxed);
+        })?;
+        *decoder = Some(Arc::new(made));
+    }
+    Ok(decoder.clone())
+}
+
+/// From how many tiles on the device decodes faster than the host's workers; `None` for never.
+///
+/// Measured on an H200: a GPU takes 2 to 4 ms for its first tile and hardly more for a thousand, in
+/// which 16 cores decode 130; fewer cores decode fewer. A software device decodes on the same cores,
+/// slower.
+fn crossover_tiles(device: &GpuDevice) -> Option<usize> {
+    const TILES_OF_CORES: (usize, usize) = (130, 16);
+    let (tiles, cores_measured) = TILES_OF_CORES;
+    match device.caps().kind {
+        DeviceKind::Software => None,
+        _ => Some((tiles * cores() / cores_measured).max(1)),
+    }
+}
+
 /// Moves jobs into the batch, most urgent first, until it is full; cancelled ones are done at once.
-fn fill(batch: &mut Batch, waiting: &mut Waiting, finished: &mut Vec<(Job, Outcome)>) {
+fn fill(
+    batch: &mut Batch,
+    memory: &SharedMemory,
+    waiting: &mut Waiting,
+    finished: &mut Vec<(Job, Outcome)>,
+) {
     while let Some(job) = waiting.pop() {
         if job.queue.is_cancelled(job.entry) {
             // The queue knows why it ends.
             finished.push((job, Ok(())));
             continue;
         }
-        match batch.add(job) {
+        match batch.add(job, memory) {
             Added::Yes => {}
             Added::Full(job) => return waiting.unpop(job),
             Added::Refused(job, fault) => finished.push((job, Err(fault))),

@@ -171,10 +171,21 @@ fn compressed_bytes_arrive_decoded_by_the_host() {
     }) else {
         return;
     };
-    decode_everywhere(&rig);
+    decode_everywhere(&rig, &[0, 64, 6, 3]);
 }
 
-fn decode_everywhere(rig: &Rig) {
+#[test]
+fn compressed_bytes_arrive_decoded_by_the_gpu() {
+    let Some(rig) = Rig::with("compressed_bytes_arrive_decoded_by_the_gpu", |config| {
+        config.gpu_decode = GpuDecode::Gpu;
+    }) else {
+        return;
+    };
+    decode_everywhere(&rig, &[0, 3]);
+    corrupt_streams_fail_alone(&rig);
+}
+
+fn decode_everywhere(rig: &Rig, offsets: &[u64]) {
     let (all, expected) = (SAMPLE_BYTES as u32, sample(0..SAMPLE_BYTES));
     let stream = &files().stream_bytes;
     let file_request = |to| {
@@ -182,7 +193,7 @@ fn decode_everywhere(rig: &Rig) {
             .compressed(Compression::GDEFLATE, all)
     };
     let memory_request = |to| from_memory(stream, to).compressed(Compression::GDEFLATE, all);
-    for offset in [0, 64, 6, 3] {
+    for &offset in offsets {
         let buffer = rig.buffer(SAMPLE_BYTES + 256);
         assert_eq!(
             run(&rig.queue(), file_request(buffer.range(offset, all))),
@@ -205,7 +216,9 @@ fn decode_everywhere(rig: &Rig) {
 
 #[test]
 fn a_corrupt_stream_fails_alone() {
-    let Some(rig) = Rig::new("a_corrupt_stream_fails_alone") else {
+    let Some(rig) = Rig::with("a_corrupt_stream_fails_alone", |config| {
+        config.gpu_decode = GpuDecode::Cpu;
+    }) else {
         return;
     };
     corrupt_streams_fail_alone(&rig);
