@@ -13,7 +13,7 @@ use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
 use super::commands::Recorder;
-use super::copy::{BufferRange, Copies, Produced, Slice};
+use super::copy::{BufferRange, Copies, Slice};
 use super::decode::TileDecoder;
 use super::device::Device;
 use super::error::GpuError;
@@ -205,14 +205,12 @@ impl Batch {
             }
         }
         let scratch = self.scratch_for(self.copies.scratch_bytes())?;
-        // The decoder's own barrier makes what it wrote visible to copies.
-        let produced = Produced::Host;
         let device = self.device.raw();
         // SAFETY: recording, for the family that the pool is of. Sources are inside staging or scratch
         // (they were allocated there), targets inside destinations (validation), all with the usages
         // for it; staging is kept by `memory`, destinations by the jobs, scratch by the batch, which
-        // runs one submission at a time.
-        unsafe { self.copies.record(device, self.commands, scratch, produced) };
+        // runs one submission at a time. A barrier after the decoder's made its output visible.
+        unsafe { self.copies.record(device, self.commands, scratch) };
         Ok(())
     }
 

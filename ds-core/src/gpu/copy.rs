@@ -5,8 +5,8 @@
 //! lists keep their memory from batch to batch, so after a warm-up nothing is allocated.
 //!
 //! # Synchronisation
-//! - Before: what the host or the decoder wrote is visible to the copies; images come into
-//!   TRANSFER_DST_OPTIMAL, each subresource once, and change owners if they must (`image.rs`).
+//! - Before: images come into TRANSFER_DST_OPTIMAL, each subresource once, and change owners if they
+//!   must (`image.rs`). What is copied has been made visible by whoever wrote it.
 //! - After: what was copied is available to everything, to the host too if it was asked for; images
 //!   come into the layout the caller wants them in.
 //! - Earlier copies on the same queue are waited for. Batches on other queues are not: whoever
@@ -46,24 +46,12 @@ pub(super) struct BufferRange {
     pub(super) release: Option<u32>,
 }
 
-/// Who wrote what is copied.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Produced {
-    /// The host, or the kernel for it, before the submission, which makes that visible.
-    Host,
-    /// Commands recorded before, in these stages with these accesses.
-    Gpu {
-        stages: vk::PipelineStageFlags,
-        accesses: vk::AccessFlags,
-    },
-}
-
 /// A multiple of every texel block's size, from 1 to 32 bytes.
 const SCRATCH_ALIGNMENT: u64 = 96;
 
 /// Where a copy into an image reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum From {
+enum Origin {
     Buffer(vk::Buffer),
     Scratch,
 }
@@ -99,7 +87,7 @@ pub(super) struct Copies {
     /// The regions of one command.
     regions: Vec<vk::BufferCopy>,
     to_images: Vec<vk::BufferImageCopy>,
-    image_groups: Vec<Group<From, vk::Image>>,
+    image_groups: Vec<Group<Origin, vk::Image>>,
     to_scratch: Vec<vk::BufferCopy>,
     scratch_groups: Vec<Group<vk::Buffer, ()>>,
     scratch_bytes: u64,
@@ -183,14 +171,19 @@ impl Copies {
             let offset = source.offset + at.offset;
             let (from, offset, row_pitch, slice_pitch) =
                 if fits && offset.is_multiple_of(block_bytes) {
-                    let from = From::Buffer(source.buffer);
+                    let from = Origin::Buffer(source.buffer);
                     (from, offset, at.row_pitch, at.slice_pitch)
                 } else if fits {
                     let offset = self.move_to_scratch(source.buffer, offset, &piece);
-                    (From::Scratch, offset, at.row_pitch, at.slice_pitch)
+                    (Origin::Scratch, offset, at.row_pitch, at.slice_pitch)
                 } else {
                     let offset = self.repack_in_scratch(source.buffer, offset, &piece);
-                    (From::Scratch, offset, at.row_bytes, at.row_bytes * at.rows)
+                    (
+                        Origin::Scratch,
+                        offset,
+                        at.row_bytes,
+                        at.row_bytes * at.rows,
+                    )
                 };
             let texels = |blocks: u64, unit: u8| blocks as u32 * u32::from(unit);
             let region = vk::BufferImageCopy::default()
@@ -219,13 +212,13 @@ impl Copies {
     /// Every buffer and image that was pushed belongs to `device`, is alive until the commands have
     /// run, has memory and the usages that copying needs, and is as described; its ranges are inside.
     /// `scratch` has [`Copies::scratch_bytes`] bytes (it may be null if that is 0), for copies from
-    /// and to, that only this queue uses. What is read was produced as said.
+    /// and to, that only this queue uses. What is read is visible to transfers: a
+    /// submission makes the host's writes so, a barrier other commands'.
     pub(super) unsafe fn record(
         &mut self,
         device: &ash::Device,
         commands: vk::CommandBuffer,
         scratch: vk::Buffer,
-        produced: Produced,
     ) {
         if self.is_empty() {
             return;
@@ -235,7 +228,7 @@ impl Copies {
             .sort_unstable_by_key(|at| (at.image, at.layer, at.mip, at.turn));
         let recorder = Recorder { device, commands };
         self.transitions(true);
-        recorder.barrier(&before(produced), &self.acquire, &self.image_barriers);
+        recorder.barrier(&before(), &self.acquire, &self.image_barriers);
         self.record_scratch(&recorder, scratch);
         self.record_copies(&recorder, scratch);
         self.transitions(false);
@@ -383,8 +376,8 @@ impl Copies {
             let (regions, others) = rest.split_at(group.len);
             rest = others;
             let source = match group.source {
-                From::Buffer(buffer) => buffer,
-                From::Scratch => scratch,
+                Origin::Buffer(buffer) => buffer,
+                Origin::Scratch => scratch,
             };
             recorder.fill_image(source, group.target, regions);
         }
@@ -492,17 +485,13 @@ type Dependency = (
     vk::MemoryBarrier<'static>,
 );
 
-/// What must be done and seen before the copies: the batch's bytes, and earlier copies.
-fn before(produced: Produced) -> Dependency {
-    let (stages, accesses) = match produced {
-        Produced::Host => Default::default(),
-        Produced::Gpu { stages, accesses } => (stages, accesses),
-    };
+/// What must be done and seen before the copies: earlier ones.
+fn before() -> Dependency {
     let transfer = vk::PipelineStageFlags::TRANSFER;
     let written = vk::MemoryBarrier::default()
-        .src_access_mask(vk::AccessFlags::TRANSFER_WRITE | accesses)
+        .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
         .dst_access_mask(vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE);
-    (transfer | stages, transfer, written)
+    (transfer, transfer, written)
 }
 
 /// Who may see the copies afterwards: everything on the device, and the host if it reads.

@@ -6,6 +6,7 @@
 
 mod decode;
 mod device;
+mod image_requests;
 mod images;
 mod model;
 mod rig;
