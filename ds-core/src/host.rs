@@ -287,13 +287,7 @@ impl Jobs {
 }
 
 impl Job {
-    fn new(
-        queue: &Arc<QueueCore>,
-        entry: Token,
-        task: Task,
-        hold: Hold,
-        pieces: u32,
-    ) -> Job {
+    fn new(queue: &Arc<QueueCore>, entry: Token, task: Task, hold: Hold, pieces: u32) -> Job {
         Job {
             queue: Arc::clone(queue),
             entry,

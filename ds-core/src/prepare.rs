@@ -128,9 +128,7 @@ pub(crate) fn prepare(request: &Request, queue: &Arc<QueueCore>, waiting: usize)
                 },
             })
         }
-        (_, Destination::Gpu(destination)) => {
-            prepare_upload(request, destination, queue, waiting)
-        }
+        (_, Destination::Gpu(destination)) => prepare_upload(request, destination, queue, waiting),
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
     }

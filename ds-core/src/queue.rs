@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::error::{Error, Fault, report};
 use crate::backend::GpuDecode;
+use crate::error::{Error, Fault, report};
 use crate::gpu::{GpuDevice, Placer, PlacerThread};
 use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};

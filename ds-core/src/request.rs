@@ -391,8 +391,10 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     let (source, destination) = (request.source_bytes(), request.destination_bytes());
     let uncompressed = request.uncompressed_bytes as usize;
     if request.compression == Compression::NONE {
-        if source != destination {
-            return Err(Error::InvalidDestinationSize);
+        match &request.destination {
+            Destination::Gpu(destination) => destination.check_payload(source, true)?,
+            _ if source != destination => return Err(Error::InvalidDestinationSize),
+            _ => {}
         }
         return if uncompressed == 0 || uncompressed == source {
             Ok(())
@@ -406,15 +408,11 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     if source == 0 {
         return Err(Error::InvalidArgument);
     }
-    // A GPU destination may take the beginning only (since DirectStorage 1.1).
-    let fits = match request.destination {
-        Destination::Gpu(_) => uncompressed >= destination,
-        _ => uncompressed == destination,
-    };
-    if uncompressed == 0 || !fits {
-        Err(Error::InvalidDestinationSize)
-    } else {
-        Ok(())
+    match &request.destination {
+        _ if uncompressed == 0 => Err(Error::InvalidDestinationSize),
+        Destination::Gpu(destination) => destination.check_payload(uncompressed, false),
+        _ if uncompressed != destination => Err(Error::InvalidDestinationSize),
+        _ => Ok(()),
     }
 }
 
@@ -611,7 +609,11 @@ pub(crate) fn explain(request: &Request, error: Error, limits: Limits<'_>) -> Op
         }
         Error::InvalidArgument => Some(match (&request.destination, limits.device) {
             (Destination::Gpu(destination), Some(device)) => {
-                destination.complaint(device).unwrap_or(sizes)
+                let payload = match request.compression {
+                    Compression::NONE => request.source_bytes(),
+                    _ => request.uncompressed_bytes as usize,
+                };
+                destination.complaint(device, payload).unwrap_or(sizes)
             }
             _ => sizes,
         }),

@@ -16,6 +16,8 @@ use crate::memory::Span;
 use super::commands::Commands;
 use super::device::{BorrowedDevice, Device, DeviceOptions};
 use super::error::GpuError;
+use super::image::{GpuImage, ImageDesc, ImageDestination};
+use super::layout::LayoutError;
 use super::memory::{Buffer, Place};
 use super::probe::Caps;
 
@@ -152,6 +154,25 @@ impl GpuDevice {
     }
 }
 
+impl GpuDevice {
+    /// Names an image of the application's, or of our own, for destinations.
+    ///
+    /// # Errors
+    /// What in the description cannot be, or cannot be a destination.
+    ///
+    /// # Safety
+    /// `desc` describes a live image of this device, bound to memory, which stays so until every request
+    /// with the result has completed.
+    pub unsafe fn image(&self, desc: &ImageDesc) -> Result<GpuImage, LayoutError> {
+        Ok(GpuImage::new(desc)?.with_device(self.number()))
+    }
+
+    /// What tells it from other devices: its address.
+    fn number(&self) -> u64 {
+        Arc::as_ptr(&self.0).addr() as u64
+    }
+}
+
 /// A buffer of the application's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferDesc {
@@ -272,13 +293,47 @@ pub enum GpuDestination {
         /// How many bytes.
         bytes: u32,
     },
+    /// A part of an image.
+    Image(ImageDestination),
+}
+
+impl From<ImageDestination> for GpuDestination {
+    fn from(image: ImageDestination) -> GpuDestination {
+        GpuDestination::Image(image)
+    }
 }
 
 impl GpuDestination {
-    /// Its size in bytes.
+    /// How many bytes it takes; 0 for a part that its image does not have.
     pub fn bytes(&self) -> usize {
         match self {
             GpuDestination::Buffer { bytes, .. } => *bytes as usize,
+            GpuDestination::Image(image) => image.payload_bytes().map_or(0, |bytes| bytes as usize),
+        }
+    }
+
+    /// Whether so many bytes can fill it. `exactly`: they are not compressed.
+    pub(crate) fn check_payload(&self, payload: usize, exactly: bool) -> Result<(), Error> {
+        match self {
+            GpuDestination::Buffer { bytes, .. } if exactly && payload != *bytes as usize => {
+                Err(Error::InvalidDestinationSize)
+            }
+            // A stream may hold more (since DirectStorage 1.1); the rest of it goes nowhere.
+            GpuDestination::Buffer { bytes, .. } if payload < *bytes as usize => {
+                Err(Error::InvalidDestinationSize)
+            }
+            GpuDestination::Buffer { .. } => Ok(()),
+            GpuDestination::Image(image) => {
+                image.check(payload as u64).map_err(|error| error.error())
+            }
+        }
+    }
+
+    /// Requests with the same number are to be carried out on the same queue.
+    pub(super) fn affinity(&self) -> Option<u64> {
+        match self {
+            GpuDestination::Buffer { .. } => None,
+            GpuDestination::Image(image) => Some(image.image.image()),
         }
     }
 
@@ -291,8 +346,13 @@ impl GpuDestination {
     }
 
     /// Why not, in words.
-    pub(crate) fn complaint(&self, device: &GpuDevice) -> Option<String> {
-        self.refusal(device).map(|why| format!("{}: {why}", self.info()))
+    pub(crate) fn complaint(&self, device: &GpuDevice, payload: usize) -> Option<String> {
+        let why = match (self.refusal(device), self) {
+            (Some(why), _) => why.to_owned(),
+            (None, GpuDestination::Image(image)) => image.check(payload as u64).err()?.to_string(),
+            (None, GpuDestination::Buffer { .. }) => return None,
+        };
+        Some(format!("{}: {why}", self.info()))
     }
 
     fn refusal(&self, device: &GpuDevice) -> Option<&'static str> {
@@ -313,6 +373,10 @@ impl GpuDestination {
                     None
                 }
             }
+            GpuDestination::Image(image) if image.image.device() != device.number() => {
+                Some("the image is of another device than the queue, or of none")
+            }
+            GpuDestination::Image(_) => None,
         }
     }
 
@@ -324,6 +388,7 @@ impl GpuDestination {
                 let in_place = buffer.address() != 0 && buffer.family().is_none();
                 (in_place && address.is_multiple_of(4)).then_some(address)
             }
+            GpuDestination::Image(_) => None,
         }
     }
 
@@ -338,6 +403,7 @@ impl GpuDestination {
                 offset: *offset,
                 bytes: *bytes,
             },
+            GpuDestination::Image(image) => GpuPlaceInfo::Image(*image),
         }
     }
 }
@@ -354,6 +420,8 @@ pub enum GpuPlaceInfo {
         /// Size in bytes.
         bytes: u32,
     },
+    /// A part of an image.
+    Image(ImageDestination),
 }
 
 impl fmt::Display for GpuPlaceInfo {
@@ -361,6 +429,14 @@ impl fmt::Display for GpuPlaceInfo {
         match self {
             GpuPlaceInfo::Buffer { raw, offset, bytes } => {
                 write!(f, "{bytes} bytes at {offset} of GPU buffer {raw:#x}")
+            }
+            GpuPlaceInfo::Image(image) => {
+                write!(
+                    f,
+                    "{:?} of VkImage {:#x}",
+                    image.region,
+                    image.image.image()
+                )
             }
         }
     }

@@ -127,10 +127,12 @@ impl TileBatch {
 
     /// Jobs whose output is in scratch, and where it begins there.
     pub(super) fn in_scratch(&self) -> impl Iterator<Item = (usize, u64)> {
-        self.streams.iter().filter_map(|stream| match stream.target {
-            Target::Scratch(offset) => Some((stream.job, offset)),
-            Target::InPlace(_) => None,
-        })
+        self.streams
+            .iter()
+            .filter_map(|stream| match stream.target {
+                Target::Scratch(offset) => Some((stream.job, offset)),
+                Target::InPlace(_) => None,
+            })
     }
 
     /// The scratch, once [`TileBatch::record`] has made it.
@@ -138,8 +140,7 @@ impl TileBatch {
         self.scratch.as_ref()
     }
 
-    /// Writes the table and records the decoding, and that its results are visible to copies and to the
-    /// host.
+    /// Writes the table and records the decoding, and that its statuses are visible to the host.
     pub(super) fn record(
         &mut self,
         device: &Arc<Device>,
@@ -166,10 +167,10 @@ impl TileBatch {
         // destinations parts of scratch or of resources that validation has seen, all of it kept by the
         // batch until it is done. Destinations of different requests are the application's to keep apart.
         unsafe { decoder.record(recorder, &table) }?;
-        let stages = vk::PipelineStageFlags::TRANSFER | vk::PipelineStageFlags::HOST;
+        let stages = vk::PipelineStageFlags::HOST;
         let barriers = [vk::MemoryBarrier::default()
             .src_access_mask(vk::AccessFlags::SHADER_WRITE)
-            .dst_access_mask(vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::HOST_READ)];
+            .dst_access_mask(vk::AccessFlags::HOST_READ)];
         // SAFETY: recording, outside a render pass; stages and accesses that compute queues have.
         unsafe {
             device.raw().cmd_pipeline_barrier(
@@ -268,13 +269,16 @@ fn corrupt(why: String) -> Fault {
 }
 
 /// Makes sure that the buffer has `bytes` bytes; grown in powers of two, so that it soon fits.
-fn grow(
+pub(super) fn grow(
     buffer: &mut Option<Buffer>,
     device: &Arc<Device>,
     place: Place,
     bytes: u64,
 ) -> Result<(), GpuError> {
-    if buffer.as_ref().is_some_and(|buffer| buffer.bytes() >= bytes) {
+    if buffer
+        .as_ref()
+        .is_some_and(|buffer| buffer.bytes() >= bytes)
+    {
         return Ok(());
     }
     // First, so that both are never there at once.

@@ -1,13 +1,15 @@
 //! Requests with GPU buffers as destinations: from file and memory, plain and compressed, and what
 //! happens when the GPU, its memory or the request is at fault.
-#![forbid(unsafe_code)]
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
-use ds_core::gpu::{GpuBuffer, GpuDestination, GpuDevice};
+use ds_core::gpu::{
+    Buffer as DeviceBuffer, Commands, GpuBuffer, GpuDestination, GpuDevice, Image, ImageDesc,
+    ImageDestination, ImageKind, ImageRegion, ImageState, Place,
+};
 use ds_core::{
     Backend, Buffer, Compression, Config, Destination, Error, Fence, File, GpuDecode, Queue,
     QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
@@ -107,14 +109,19 @@ fn from_file(path: &PathBuf, offset: u64, bytes: u32, to: GpuDestination) -> Req
 
 fn from_memory(bytes: &[u8], to: GpuDestination) -> Request {
     let source = Buffer::from_slice(bytes).into_source().unwrap();
-    Request::new(Source::Memory(source.part(0, bytes.len()).unwrap()), Destination::Gpu(to))
+    Request::new(
+        Source::Memory(source.part(0, bytes.len()).unwrap()),
+        Destination::Gpu(to),
+    )
 }
 
 fn finish(queue: &Queue) -> i32 {
     let array = StatusArray::new(1, None);
     queue.enqueue_status(Some(&array), 0);
     queue.submit();
-    array.wait(0, Some(std::time::Duration::from_secs(60))).expect("it completes")
+    array
+        .wait(0, Some(std::time::Duration::from_secs(60)))
+        .expect("it completes")
 }
 
 fn run(queue: &Queue, request: Request) -> i32 {
@@ -140,7 +147,12 @@ fn plain_bytes_of_files_and_memory_arrive() {
         return;
     };
     let queue = rig.queue();
-    for (from, bytes, to) in [(0, 65_536, 0), (1, 1, 3), (4096, 100_000, 512), (777, 12_345, 1)] {
+    for (from, bytes, to) in [
+        (0, 65_536, 0),
+        (1, 1, 3),
+        (4096, 100_000, 512),
+        (777, 12_345, 1),
+    ] {
         let buffer = rig.buffer(110_000);
         let request = from_file(&files().plain, from, bytes, buffer.range(to, bytes));
         assert_eq!(run(&queue, request), S_OK);
@@ -185,7 +197,10 @@ fn decode_everywhere(rig: &Rig, offsets: &[u64]) {
     let memory_request = |to| from_memory(stream, to).compressed(Compression::GDEFLATE, all);
     for &offset in offsets {
         let buffer = rig.buffer(SAMPLE_BYTES + 256);
-        assert_eq!(run(&rig.queue(), file_request(buffer.range(offset, all))), S_OK);
+        assert_eq!(
+            run(&rig.queue(), file_request(buffer.range(offset, all))),
+            S_OK
+        );
         assert_holds(&buffer, offset as usize, &expected);
         let buffer = rig.buffer(SAMPLE_BYTES + 256);
         let queue = rig.memory_queue();
@@ -194,7 +209,10 @@ fn decode_everywhere(rig: &Rig, offsets: &[u64]) {
     }
     // The destination may be smaller than what the stream holds.
     let buffer = rig.buffer(100_000);
-    assert_eq!(run(&rig.queue(), file_request(buffer.range(8, 70_001))), S_OK);
+    assert_eq!(
+        run(&rig.queue(), file_request(buffer.range(8, 70_001))),
+        S_OK
+    );
     assert_holds(&buffer, 8, &expected[..70_001]);
 }
 
@@ -231,13 +249,19 @@ fn corrupt_streams_fail_alone(rig: &Rig) {
         queue.enqueue_status(Some(&statuses), index);
     }
     queue.submit();
-    let results: Vec<_> = (0..4).map(|index| statuses.wait(index, None).unwrap()).collect();
+    let results: Vec<_> = (0..4)
+        .map(|index| statuses.wait(index, None).unwrap())
+        .collect();
     let corrupt = Error::Corrupt.hresult();
     assert_eq!(results, [corrupt, S_OK, corrupt, corrupt]);
     assert_holds(&good, 0, &sample(0..SAMPLE_BYTES));
     let mut end = [0; 4];
     bad.read(u64::from(all), &mut end).unwrap();
-    assert_eq!(end, POISON.to_le_bytes(), "nothing was written past the destination");
+    assert_eq!(
+        end,
+        POISON.to_le_bytes(),
+        "nothing was written past the destination"
+    );
 }
 
 #[test]
@@ -272,15 +296,28 @@ fn destinations_that_cannot_be_are_refused_with_a_code() {
     assert_eq!(sizes, code(Error::InvalidDestinationSize));
     let without = rig.runtime.create_queue(QueueDesc::new(128)).unwrap();
     let result = run(&without, request(buffer.range(0, 100)));
-    assert_eq!(result, code(Error::InvalidDestinationType), "a queue without a device");
+    assert_eq!(
+        result,
+        code(Error::InvalidDestinationType),
+        "a queue without a device"
+    );
     let large = rig.buffer(2 << 20);
-    let request = from_file(&files().plain, 0, (1 << 20) + 1, large.range(0, (1 << 20) + 1));
+    let request = from_file(
+        &files().plain,
+        0,
+        (1 << 20) + 1,
+        large.range(0, (1 << 20) + 1),
+    );
     assert_eq!(run(&queue, request), code(Error::RequestTooLarge));
     if let Some(other) = rig::device("destinations_that_cannot_be_are_refused_with_a_code") {
         let other_device = GpuDevice::from(other.clone());
         let foreign = other_device.create_buffer(1000).unwrap();
         let request = from_file(&files().plain, 0, 100, foreign.range(0, 100));
-        assert_eq!(run(&queue, request), code(Error::InvalidArgument), "another device's");
+        assert_eq!(
+            run(&queue, request),
+            code(Error::InvalidArgument),
+            "another device's"
+        );
     }
     assert_holds(&buffer, 0, &[]);
 }
@@ -308,11 +345,19 @@ fn a_lost_device_completes_everything_with_an_error() {
     let queue = rig.queue();
     let fence = Fence::new(0);
     rig.validated.lose_after_submissions(1);
-    let early = run(&queue, from_file(&files().plain, 0, 1000, buffer.range(0, 1000)));
+    let early = run(
+        &queue,
+        from_file(&files().plain, 0, 1000, buffer.range(0, 1000)),
+    );
     assert_eq!(early, S_OK);
     for chunk in 0..60 {
         let offset = chunk * 1000;
-        queue.enqueue_request(from_file(&files().plain, offset, 1000, buffer.range(offset, 1000)));
+        queue.enqueue_request(from_file(
+            &files().plain,
+            offset,
+            1000,
+            buffer.range(offset, 1000),
+        ));
         queue.submit();
     }
     queue.enqueue_signal(Some(&fence), 1);
@@ -320,12 +365,23 @@ fn a_lost_device_completes_everything_with_an_error() {
     assert!(fence.wait(1, None), "fences fire behind failures");
     assert_eq!(result, Error::DeviceLost.hresult());
     assert!(rig.device.is_lost());
-    let late = run(&queue, from_file(&files().plain, 0, 1000, buffer.range(0, 1000)));
-    assert_eq!(late, Error::DeviceLost.hresult(), "and so does what comes later");
+    let late = run(
+        &queue,
+        from_file(&files().plain, 0, 1000, buffer.range(0, 1000)),
+    );
+    assert_eq!(
+        late,
+        Error::DeviceLost.hresult(),
+        "and so does what comes later"
+    );
     let mut host = Buffer::new(1000);
     let file = File::open(&files().plain).unwrap();
     let request = Request::read(&file, 0, 1000, host.lend().unwrap());
-    assert_eq!(run(&queue, request), S_OK, "host destinations need no device");
+    assert_eq!(
+        run(&queue, request),
+        S_OK,
+        "host destinations need no device"
+    );
 }
 
 #[test]
@@ -349,9 +405,8 @@ fn two_thousand_mixed_requests() {
         match index % 4 {
             0 => queue.enqueue_request(from_file(&files().plain, index, 128, to)),
             1 => memory_queue.enqueue_request(from_memory(&sample(7..135), to)),
-            2 => memory_queue.enqueue_request(
-                from_memory(&tiny, to).compressed(Compression::GDEFLATE, 128),
-            ),
+            2 => memory_queue
+                .enqueue_request(from_memory(&tiny, to).compressed(Compression::GDEFLATE, 128)),
             _ => queue.enqueue_request(Request::read(&file, index, 128, chunk)),
         }
     }
@@ -389,4 +444,82 @@ fn a_runtime_of_the_vulkan_backend_has_a_device_of_its_own() {
     let request = from_file(&files().plain, 3, 100, buffer.range(0, 100));
     assert_eq!(run(&queue, request), S_OK);
     assert_holds(&buffer, 0, &sample(3..103));
+}
+
+/// `VK_FORMAT_R8G8B8A8_UNORM` and `VK_IMAGE_LAYOUT_GENERAL`.
+const RGBA8: i32 = 37;
+const GENERAL: i32 = 1;
+
+#[test]
+fn images_are_filled_from_files_and_memory() {
+    let Some(rig) = Rig::with("images_are_filled_from_files_and_memory", |config| {
+        config.gpu_decode = GpuDecode::Gpu;
+    }) else {
+        return;
+    };
+    // 64 texels of 4 bytes make a row of 256, so the payload has no padding.
+    let (width, height) = (64, 100);
+    let bytes = width * height * 4;
+    let desc = ImageDesc {
+        image: 0,
+        kind: ImageKind::D2,
+        format: RGBA8,
+        width,
+        height,
+        depth: 1,
+        mip_levels: 1,
+        array_layers: 1,
+        before: ImageState::UNDEFINED,
+        after: ImageState::layout(GENERAL),
+    };
+    let pixels = sample(0..bytes as usize);
+    let stream = Codec::new(1)
+        .compress_to_vec(&pixels, Level::FASTEST, None)
+        .unwrap();
+    for way in 0..4 {
+        let image = Image::new(rig.device.device(), &desc).unwrap();
+        // SAFETY: the image is dropped after the requests with it are done.
+        let named = unsafe { rig.device.image(&image.desc()) }.unwrap();
+        let to = |region| {
+            GpuDestination::Image(ImageDestination {
+                image: named,
+                region,
+            })
+        };
+        let whole = ImageRegion::MultipleSubresourcesRange { first: 0, count: 1 };
+        let (queue, memory_queue) = (rig.queue(), rig.memory_queue());
+        let result = match way {
+            0 => run(&queue, from_file(&files().plain, 0, bytes, to(whole))),
+            1 => run(&memory_queue, from_memory(&pixels, to(whole))),
+            2 => {
+                let request = from_memory(&stream, to(whole));
+                run(
+                    &memory_queue,
+                    request.compressed(Compression::GDEFLATE, bytes),
+                )
+            }
+            _ => {
+                let region = named.whole(0).unwrap();
+                let region = ImageRegion::Texture {
+                    subresource: 0,
+                    region,
+                };
+                run(&queue, from_file(&files().plain, 0, bytes, to(region)))
+            }
+        };
+        assert_eq!(result, S_OK, "way {way}");
+        let back = DeviceBuffer::new(rig.device.device(), Place::Readback, bytes.into()).unwrap();
+        let mut commands = Commands::new(rig.device.device()).unwrap();
+        let state = ImageState::layout(GENERAL);
+        // SAFETY: the request left the image in this layout, and nothing else uses it.
+        unsafe { image.download(&mut commands, 0, state, (&back, 0)) }.unwrap();
+        let mut found = vec![0; bytes as usize];
+        back.read(0, &mut found).unwrap();
+        assert!(found == pixels, "way {way}");
+        let short = run(&queue, from_file(&files().plain, 0, bytes / 2, to(whole)));
+        assert_eq!(short, Error::InvalidArgument.hresult());
+        let absent = ImageRegion::MultipleSubresourcesRange { first: 1, count: 1 };
+        let absent = run(&queue, from_file(&files().plain, 0, bytes, to(absent)));
+        assert_eq!(absent, Error::InvalidArgument.hresult());
+    }
 }
