@@ -391,10 +391,8 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     let (source, destination) = (request.source_bytes(), request.destination_bytes());
     let uncompressed = request.uncompressed_bytes as usize;
     if request.compression == Compression::NONE {
-        match &request.destination {
-            Destination::Gpu(destination) => destination.check_payload(source, true)?,
-            _ if source != destination => return Err(Error::InvalidDestinationSize),
-            _ => {}
+        if source != destination {
+            return Err(Error::InvalidDestinationSize);
         }
         return if uncompressed == 0 || uncompressed == source {
             Ok(())
@@ -408,11 +406,15 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     if source == 0 {
         return Err(Error::InvalidArgument);
     }
-    match &request.destination {
-        _ if uncompressed == 0 => Err(Error::InvalidDestinationSize),
-        Destination::Gpu(destination) => destination.check_payload(uncompressed, false),
-        _ if uncompressed != destination => Err(Error::InvalidDestinationSize),
-        _ => Ok(()),
+    // For a GPU a stream may hold more than is wanted (since DirectStorage 1.1).
+    let fits = match request.destination {
+        Destination::Gpu(_) => uncompressed >= destination,
+        _ => uncompressed == destination,
+    };
+    if uncompressed == 0 || !fits {
+        Err(Error::InvalidDestinationSize)
+    } else {
+        Ok(())
     }
 }
 
@@ -609,11 +611,7 @@ pub(crate) fn explain(request: &Request, error: Error, limits: Limits<'_>) -> Op
         }
         Error::InvalidArgument => Some(match (&request.destination, limits.device) {
             (Destination::Gpu(destination), Some(device)) => {
-                let payload = match request.compression {
-                    Compression::NONE => request.source_bytes(),
-                    _ => request.uncompressed_bytes as usize,
-                };
-                destination.complaint(device, payload).unwrap_or(sizes)
+                destination.complaint(device).unwrap_or(sizes)
             }
             _ => sizes,
         }),

@@ -71,11 +71,7 @@ impl GpuDestination {
         match *self {}
     }
 
-    pub(crate) fn complaint(&self, _device: &GpuDevice, _payload: usize) -> Option<String> {
-        match *self {}
-    }
-
-    pub(crate) fn check_payload(&self, _payload: usize, _exactly: bool) -> Result<(), Error> {
+    pub(crate) fn complaint(&self, _device: &GpuDevice) -> Option<String> {
         match *self {}
     }
 

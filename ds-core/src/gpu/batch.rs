@@ -296,8 +296,8 @@ fn push(
             };
             copies.push_buffer(source, &range);
         }
-        GpuDestination::Image(image) => {
-            if let Err(error) = copies.push_image(source, image) {
+        GpuDestination::Image { image, region, .. } => {
+            if let Err(error) = copies.push_image(source, &image.part(*region)) {
                 let fault = Fault::new(error.error(), Subsystem::Gpu, "copy to an image");
                 refused.push((index, fault.with_detail(error.to_string())));
             }

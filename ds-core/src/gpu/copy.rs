@@ -21,7 +21,7 @@
 
 use ash::vk::{self, Handle};
 
-use super::image::{ImageDestination, ImageState};
+use super::image::{ImagePart, ImageState};
 use super::layout::{LayoutError, Piece};
 
 /// A place in a buffer.
@@ -94,8 +94,10 @@ struct Touched {
 /// The copies of one batch. Made and used on the thread that records.
 pub(super) struct Copies {
     family: u32,
-    to_buffers: Vec<vk::BufferCopy>,
-    buffer_groups: Vec<Group<vk::Buffer, vk::Buffer>>,
+    /// Source, target, region.
+    to_buffers: Vec<(vk::Buffer, vk::Buffer, vk::BufferCopy)>,
+    /// The regions of one command.
+    regions: Vec<vk::BufferCopy>,
     to_images: Vec<vk::BufferImageCopy>,
     image_groups: Vec<Group<From, vk::Image>>,
     to_scratch: Vec<vk::BufferCopy>,
@@ -114,7 +116,7 @@ impl Copies {
         Copies {
             family,
             to_buffers: Vec::new(),
-            buffer_groups: Vec::new(),
+            regions: Vec::new(),
             to_images: Vec::new(),
             image_groups: Vec::new(),
             to_scratch: Vec::new(),
@@ -131,7 +133,6 @@ impl Copies {
     /// Forgets the last batch.
     pub(super) fn clear(&mut self) {
         self.to_buffers.clear();
-        self.buffer_groups.clear();
         self.to_images.clear();
         self.image_groups.clear();
         self.to_scratch.clear();
@@ -146,7 +147,7 @@ impl Copies {
 
     /// Whether there is nothing to record.
     pub(super) fn is_empty(&self) -> bool {
-        self.buffer_groups.is_empty() && self.image_groups.is_empty()
+        self.to_buffers.is_empty() && self.to_images.is_empty()
     }
 
     /// Copies into a buffer of the caller's. Ranges of one batch must be apart.
@@ -169,7 +170,7 @@ impl Copies {
     pub(super) fn push_image(
         &mut self,
         source: Slice,
-        destination: &ImageDestination,
+        destination: &ImagePart,
     ) -> Result<(), LayoutError> {
         let image = &destination.image;
         let block = image.texture().format().block;
@@ -250,8 +251,7 @@ impl Copies {
             .src_offset(source.offset)
             .dst_offset(target.offset)
             .size(bytes);
-        self.to_buffers.push(region);
-        extend(&mut self.buffer_groups, source.buffer, target.buffer);
+        self.to_buffers.push((source.buffer, target.buffer, region));
     }
 
     fn change_owners(&mut self, range: &BufferRange) {
@@ -315,7 +315,7 @@ impl Copies {
         extend(&mut self.scratch_groups, buffer, ());
     }
 
-    fn touch(&mut self, destination: &ImageDestination, piece: &Piece, turn: u32) {
+    fn touch(&mut self, destination: &ImagePart, piece: &Piece, turn: u32) {
         let image = &destination.image;
         let same = |last: &Touched| {
             (last.image, last.layer, last.mip, last.turn)
@@ -369,12 +369,14 @@ impl Copies {
         recorder.barrier(&(transfer, transfer, written), &[], &[]);
     }
 
-    fn record_copies(&self, recorder: &Recorder<'_>, scratch: vk::Buffer) {
-        let mut rest = &self.to_buffers[..];
-        for group in &self.buffer_groups {
-            let (regions, others) = rest.split_at(group.len);
-            rest = others;
-            recorder.copy(group.source, group.target, regions);
+    /// One command for each pair of buffers, and for each image.
+    fn record_copies(&mut self, recorder: &Recorder<'_>, scratch: vk::Buffer) {
+        self.to_buffers
+            .sort_unstable_by_key(|(source, target, copy)| (*source, *target, copy.dst_offset));
+        for copies in self.to_buffers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            self.regions.clear();
+            self.regions.extend(copies.iter().map(|copy| copy.2));
+            recorder.copy(copies[0].0, copies[0].1, &self.regions);
         }
         let mut rest = &self.to_images[..];
         for group in &self.image_groups {

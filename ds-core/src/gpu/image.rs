@@ -1,43 +1,9 @@
 //! Images as destinations, in DirectStorage's words: a texture region, multiple subresources, a range
 //! of subresources, tiles.
 //!
-//! A [`GpuImage`] says once what the engine must know of a `VkImage`, since Vulkan cannot be asked; an
-//! [`ImageDestination`] names the part of it that one request fills. Both are plain values. The image
-//! itself, its memory and its views stay the caller's, who keeps them alive until the last request
-//! that names the image has completed.
-//!
-//! # What the image must be
-//! - Created with `VK_IMAGE_TILING_OPTIMAL`, one sample, and `VK_IMAGE_USAGE_TRANSFER_DST_BIT`, on the
-//!   device that the queue was created for. If it is sparse, the memory of what a request fills is
-//!   bound before the request runs (wait with a fence: `Queue::enqueue_requests`).
-//! - Of a format with one plane and no depth or stencil.
-//!
-//! # Layouts
-//! A request finds what it fills in the layout [`ImageDesc::before`] and leaves it in
-//! [`ImageDesc::after`]; this is what Direct3D's COMMON state is to DirectStorage. To change either,
-//! describe the image again: a `GpuImage` costs nothing.
-//! - `UNDEFINED` before means that the old texels are not needed. That holds only for requests that
-//!   fill whole subresources, so others are refused.
-//! - The same layout before and after, other than UNDEFINED, suits images that are filled bit by bit.
-//!   With `TRANSFER_DST_OPTIMAL`, the layout of the copies, there are no transitions at all.
-//! - Requests that are in flight together and fill parts of one subresource must agree on both. The
-//!   engine carries out all requests for one image on one Vulkan queue, one batch after the other.
-//! - Between enqueue and completion nothing else may use the subresources that a request fills, except
-//!   while a fence holds the request back.
-//!
-//! # Queue families
-//! An image with `VK_SHARING_MODE_CONCURRENT` (naming the engine's family) needs nothing; neither does
-//! one used in the engine's family only. For any other, `family` of a state names the caller's queue
-//! family:
-//! - before: the caller has *released* the subresources from that family to the engine's, from layout
-//!   `before` to `TRANSFER_DST_OPTIMAL`; the engine acquires them with the same layouts. With
-//!   `UNDEFINED` nothing is released or acquired.
-//! - after: the engine releases them from `TRANSFER_DST_OPTIMAL` to layout `after` in that family; the
-//!   caller's first use there is the matching acquire barrier.
-//!
-//! # The payload
-//! Laid out as Direct3D 12's copyable footprints: see `layout.rs` and, for tiles, `tiles.rs`. Its size
-//! is [`ImageDestination::payload_bytes`].
+//! Owns what is known of an image: [`ImageFacts`], its description once it was checked, since Vulkan
+//! cannot be asked; and [`ImagePart`], the part of it that one request fills, with the check of a
+//! payload's size. Plain values; the objects that requests name are in `image_resource.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -46,14 +12,10 @@ use super::layout::{Extent, ImageKind, LayoutError, Piece, Subresources, Texture
 use super::tiles::{TileCoordinate, TileRegionSize, Tiles};
 use crate::error::Error;
 
-/// `VK_QUEUE_FAMILY_IGNORED`.
-const FAMILY_IGNORED: u32 = u32::MAX;
-
 /// `VkImageLayout` numbers that mean something to this module.
 const LAYOUT_UNDEFINED: i32 = 0;
 const LAYOUT_GENERAL: i32 = 1;
 const LAYOUT_TRANSFER_DST: i32 = 7;
-const LAYOUT_PREINITIALIZED: i32 = 8;
 
 /// Layouts that a colour image can be in: general, colour attachment, shader read-only, transfer
 /// source and destination, present source, read-only, attachment.
@@ -91,16 +53,43 @@ impl ImageState {
         layout: LAYOUT_UNDEFINED,
         family: None,
     };
-
-    fn compact(self) -> State {
-        State {
-            layout: self.layout,
-            family: self.family.unwrap_or(FAMILY_IGNORED),
-        }
-    }
 }
 
-/// A `VkImage`, as it was created.
+/// A `VkImage`, as it was created, and how requests find and leave it.
+///
+/// # What the image must be
+/// - Created with `VK_IMAGE_TILING_OPTIMAL`, one sample, and `VK_IMAGE_USAGE_TRANSFER_DST_BIT`, on the
+///   device that the queue was created for. If it is sparse, the memory of what a request fills is
+///   bound before the request runs (wait with a fence: `Queue::enqueue_requests`).
+/// - Of a format with one plane and no depth or stencil.
+///
+/// # Layouts
+/// A request finds what it fills in the layout `before` and leaves it in
+/// `after`; this is what Direct3D's COMMON state is to DirectStorage. To change either,
+/// describe the image again.
+/// - `UNDEFINED` before means that the old texels are not needed. That holds only for requests that
+///   fill whole subresources, so others are refused.
+/// - The same layout before and after, other than UNDEFINED, suits images that are filled bit by bit.
+///   With `TRANSFER_DST_OPTIMAL`, the layout of the copies, there are no transitions at all.
+/// - Requests that are in flight together and fill parts of one subresource must agree on both. The
+///   engine carries out all requests for one image on one Vulkan queue, one batch after the other.
+/// - Between enqueue and completion nothing else may use the subresources that a request fills, except
+///   while a fence holds the request back.
+///
+/// # Queue families
+/// An image with `VK_SHARING_MODE_CONCURRENT` (naming the engine's family) needs nothing; neither does
+/// one used in the engine's family only. For any other, `family` of a state names the caller's queue
+/// family:
+/// - before: the caller has *released* the subresources from that family to the engine's, from layout
+///   `before` to `TRANSFER_DST_OPTIMAL`; the engine acquires them with the same layouts. With
+///   `UNDEFINED` nothing is released or acquired.
+/// - after: the engine releases them from `TRANSFER_DST_OPTIMAL` to layout `after` in that family; the
+///   caller's first use there is the matching acquire barrier.
+///
+/// # The payload
+/// Laid out as Direct3D 12's copyable footprints: rows a multiple of 256 bytes
+/// apart, subresources at multiples of 512, the last row not padded. Tiles are 65,536 bytes each, in
+/// their standard shape, without padding. See [`super::GpuImage::payload_bytes`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ImageDesc {
     /// The `VkImage` handle.
@@ -125,39 +114,21 @@ pub struct ImageDesc {
     pub after: ImageState,
 }
 
-/// An [`ImageState`] in eight bytes.
+/// A description that was checked.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct State {
-    layout: i32,
-    family: u32,
-}
-
-impl State {
-    fn expand(self) -> ImageState {
-        ImageState {
-            layout: self.layout,
-            family: (self.family != FAMILY_IGNORED).then_some(self.family),
-        }
-    }
-}
-
-/// An image that requests may name, with a description that was checked.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct GpuImage {
+pub(crate) struct ImageFacts {
     image: u64,
-    /// Which device's it is; 0 until told.
-    device: u64,
     texture: Texture,
-    before: State,
-    after: State,
+    before: ImageState,
+    after: ImageState,
 }
 
-impl GpuImage {
+impl ImageFacts {
     /// Checks a description.
     ///
     /// # Errors
     /// What in the description cannot be, or cannot be a destination.
-    pub(crate) fn new(desc: &ImageDesc) -> Result<GpuImage, LayoutError> {
+    pub(crate) fn new(desc: &ImageDesc) -> Result<ImageFacts, LayoutError> {
         if desc.image == 0 {
             return Err(LayoutError::NullImage);
         }
@@ -174,30 +145,27 @@ impl GpuImage {
             desc.array_layers,
         )?;
         let before = desc.before.layout;
-        if !LAYOUTS.contains(&before)
-            && ![LAYOUT_UNDEFINED, LAYOUT_PREINITIALIZED].contains(&before)
-        {
+        if before != LAYOUT_UNDEFINED && !LAYOUTS.contains(&before) {
             return Err(LayoutError::ImageLayout(before));
         }
         if !LAYOUTS.contains(&desc.after.layout) {
             return Err(LayoutError::ImageLayout(desc.after.layout));
         }
-        Ok(GpuImage {
+        Ok(ImageFacts {
             image: desc.image,
-            device: 0,
             texture,
-            before: desc.before.compact(),
-            after: desc.after.compact(),
+            before: desc.before,
+            after: desc.after,
         })
     }
 
     /// The `VkImage` handle.
-    pub fn image(&self) -> u64 {
+    pub(crate) fn image(&self) -> u64 {
         self.image
     }
 
     /// How many subresources it has: mips times layers.
-    pub fn subresource_count(&self) -> u32 {
+    pub(crate) fn subresource_count(&self) -> u32 {
         self.texture.subresource_count()
     }
 
@@ -205,7 +173,7 @@ impl GpuImage {
     ///
     /// # Errors
     /// [`LayoutError::Subresource`] if the image has no such subresource.
-    pub fn whole(&self, subresource: u32) -> Result<TextureBox, LayoutError> {
+    pub(crate) fn whole(&self, subresource: u32) -> Result<TextureBox, LayoutError> {
         let (mip, _) = self.texture.split(subresource)?;
         let extent = self.texture.mip_extent(mip);
         Ok(TextureBox {
@@ -218,24 +186,14 @@ impl GpuImage {
         })
     }
 
-    /// The number that [`GpuImage::with_device`] set.
-    pub(crate) fn device(&self) -> u64 {
-        self.device
-    }
-
-    /// The same image, marked as belonging to a device.
-    pub(crate) fn with_device(self, device: u64) -> GpuImage {
-        GpuImage { device, ..self }
-    }
-
     /// How requests find it.
     pub(crate) fn before(&self) -> ImageState {
-        self.before.expand()
+        self.before
     }
 
     /// How they leave it.
     pub(crate) fn after(&self) -> ImageState {
-        self.after.expand()
+        self.after
     }
 
     /// What its payloads' layout depends on.
@@ -277,22 +235,19 @@ pub enum ImageRegion {
 
 /// Where a request's bytes go: an image and a region of it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct ImageDestination {
+pub(crate) struct ImagePart {
     /// The image.
-    pub image: GpuImage,
+    pub(crate) image: ImageFacts,
     /// The part of it.
-    pub region: ImageRegion,
+    pub(crate) region: ImageRegion,
 }
 
-// It lies in every slot of a queue.
-const _: () = assert!(size_of::<ImageDestination>() <= 96);
-
-impl ImageDestination {
+impl ImagePart {
     /// What the payload of this region takes: the end of its last row.
     ///
     /// # Errors
     /// What is wrong with the region.
-    pub fn payload_bytes(&self) -> Result<u64, LayoutError> {
+    pub(crate) fn payload_bytes(&self) -> Result<u64, LayoutError> {
         self.payload_range().map(|(min, _)| min)
     }
 
@@ -301,7 +256,7 @@ impl ImageDestination {
     ///
     /// # Errors
     /// What is wrong with the region, the size, or the layout it is to be found in.
-    pub fn check(&self, bytes: u64) -> Result<(), LayoutError> {
+    pub(crate) fn check(&self, bytes: u64) -> Result<(), LayoutError> {
         let (bytes_min, bytes_max) = self.payload_range()?;
         if !(bytes_min..=bytes_max).contains(&bytes) {
             return Err(LayoutError::PayloadSize {
@@ -415,9 +370,9 @@ mod tests {
         }
     }
 
-    fn of(desc: &ImageDesc, region: ImageRegion) -> ImageDestination {
-        let image = GpuImage::new(desc).expect("a sound description");
-        ImageDestination { image, region }
+    fn of(desc: &ImageDesc, region: ImageRegion) -> ImagePart {
+        let image = ImageFacts::new(desc).expect("a sound description");
+        ImagePart { image, region }
     }
 
     fn part() -> TextureBox {
@@ -477,7 +432,7 @@ mod tests {
             let destination = of(&undefined, region);
             destination.check(destination.payload_bytes().expect("a region"))
         };
-        let whole = GpuImage::new(&undefined)
+        let whole = ImageFacts::new(&undefined)
             .and_then(|image| image.whole(4))
             .expect("subresource 4");
         assert_eq!((whole.right, whole.bottom), (150, 100));
@@ -503,22 +458,6 @@ mod tests {
         assert_eq!(check(tiles(0, 6)), Ok(()), "3 by 2 tiles are all of mip 0");
         assert_eq!(check(tiles(0, 5)), Err(LayoutError::UndefinedNeedsWhole));
         assert_eq!(check(tiles(1, 5)), Err(LayoutError::UndefinedNeedsWhole));
-    }
-
-    #[test]
-    fn states_survive_being_made_small() {
-        let owned = ImageState {
-            layout: 5,
-            family: Some(2),
-        };
-        let image = GpuImage::new(&ImageDesc {
-            after: owned,
-            ..desc()
-        })
-        .expect("sound")
-        .with_device(7);
-        assert_eq!(image.before(), ImageState::layout(LAYOUT_GENERAL));
-        assert_eq!((image.after(), image.device()), (owned, 7));
     }
 
     #[test]
@@ -549,7 +488,7 @@ mod tests {
                 LayoutError::ImageLayout(-1),
             ),
         ] {
-            assert_eq!(GpuImage::new(&wrong), Err(expected));
+            assert_eq!(ImageFacts::new(&wrong), Err(expected));
         }
     }
 }

@@ -11,7 +11,7 @@ use super::commands::{Commands, Recorder};
 use super::copy::{Copies, Produced, Slice, extent_of, layers};
 use super::device::Device;
 use super::error::GpuError;
-use super::image::{GpuImage, ImageDesc, ImageDestination, ImageRegion, ImageState};
+use super::image::{ImageDesc, ImageFacts, ImagePart, ImageRegion, ImageState};
 use super::layout::{ImageKind, LayoutError, SUBRESOURCE_ALIGNMENT};
 use super::memory::{Buffer, Place};
 
@@ -31,7 +31,7 @@ impl Image {
     /// What is wrong with the description, what the device cannot do, or that memory ran out.
     pub fn new(device: &Arc<Device>, desc: &ImageDesc) -> Result<Image, GpuError> {
         // Any handle will do for the other checks.
-        GpuImage::new(&ImageDesc { image: 1, ..*desc }).map_err(refused)?;
+        ImageFacts::new(&ImageDesc { image: 1, ..*desc }).map_err(refused)?;
         let info = create_info(desc);
         check_support(device, &info)?;
         // SAFETY: a description without contradictions, of a format, extents and usages that the
@@ -79,6 +79,26 @@ impl Image {
         self.desc
     }
 
+    /// Brings all of it from nothing into `state`'s layout, and waits.
+    ///
+    /// # Errors
+    /// What the device answered.
+    pub(super) fn settle(
+        &mut self,
+        commands: &mut Commands,
+        state: ImageState,
+    ) -> Result<(), GpuError> {
+        let all = vk::ImageSubresourceRange::default()
+            .aspect_mask(vk::ImageAspectFlags::COLOR)
+            .level_count(vk::REMAINING_MIP_LEVELS)
+            .layer_count(vk::REMAINING_ARRAY_LAYERS);
+        let layout = vk::ImageLayout::from_raw(state.layout);
+        commands.run(|recorder| {
+            self.transition(recorder, all, vk::ImageLayout::UNDEFINED, layout);
+            Ok(())
+        })
+    }
+
     /// Copies a payload of `bytes` bytes into a region, from `before` to `after`, and waits.
     ///
     /// # Errors
@@ -101,8 +121,8 @@ impl Image {
             after,
             ..self.desc
         };
-        let image = GpuImage::new(&desc).map_err(refused)?;
-        let destination = ImageDestination { image, region };
+        let image = ImageFacts::new(&desc).map_err(refused)?;
+        let destination = ImagePart { image, region };
         destination.check(bytes).map_err(refused)?;
         check_range(source, bytes)?;
         let from = Slice {
@@ -145,7 +165,7 @@ impl Image {
         state: ImageState,
         target: (&Buffer, u64),
     ) -> Result<(), GpuError> {
-        let image = GpuImage::new(&self.desc).map_err(refused)?;
+        let image = ImageFacts::new(&self.desc).map_err(refused)?;
         let texture = image.texture();
         let range = texture.range(subresource, Some(1)).map_err(refused)?;
         let piece = texture.subresources(range).next();
@@ -171,10 +191,16 @@ impl Image {
             .image_subresource(layers(piece.mip, piece.layer))
             .image_extent(extent_of(&piece));
         let layout = vk::ImageLayout::from_raw(state.layout);
+        let range = vk::ImageSubresourceRange::default()
+            .aspect_mask(vk::ImageAspectFlags::COLOR)
+            .base_mip_level(piece.mip)
+            .level_count(1)
+            .base_array_layer(piece.layer)
+            .layer_count(1);
         commands.run(|recorder| {
             self.check_device(recorder, target.0)?;
             let source_layout = vk::ImageLayout::TRANSFER_SRC_OPTIMAL;
-            self.transition(recorder, region.image_subresource, layout, source_layout);
+            self.transition(recorder, range, layout, source_layout);
             let (device, buffer) = (recorder.device.raw(), target.0.raw());
             let regions = [region];
             // SAFETY: recording; the whole of a subresource that was put in this layout, into a
@@ -188,26 +214,20 @@ impl Image {
                     &regions,
                 )
             };
-            self.transition(recorder, region.image_subresource, source_layout, layout);
+            self.transition(recorder, range, source_layout, layout);
             Ok(())
         })
     }
 
-    /// Brings a subresource from one layout into another; it is in the first by the promise of
-    /// [`Image::download`]'s caller.
+    /// Brings subresources from one layout into another; they are in the first by the promise of
+    /// [`Image::download`]'s caller, or hold nothing yet.
     fn transition(
         &self,
         recorder: &Recorder<'_>,
-        at: vk::ImageSubresourceLayers,
+        range: vk::ImageSubresourceRange,
         old: vk::ImageLayout,
         new: vk::ImageLayout,
     ) {
-        let range = vk::ImageSubresourceRange::default()
-            .aspect_mask(at.aspect_mask)
-            .base_mip_level(at.mip_level)
-            .level_count(1)
-            .base_array_layer(at.base_array_layer)
-            .layer_count(1);
         let accesses = vk::AccessFlags::MEMORY_READ | vk::AccessFlags::MEMORY_WRITE;
         let barriers = [vk::ImageMemoryBarrier::default()
             .image(self.raw)
@@ -221,7 +241,7 @@ impl Image {
         let stages = vk::PipelineStageFlags::ALL_COMMANDS;
         let flags = vk::DependencyFlags::empty();
         let device = recorder.device.raw();
-        // SAFETY: recording, outside a render pass; one subresource of an image whose usages
+        // SAFETY: recording, outside a render pass; subresources of an image whose usages
         // allow both layouts.
         unsafe {
             device.cmd_pipeline_barrier(recorder.raw, stages, stages, flags, &[], &[], &barriers)

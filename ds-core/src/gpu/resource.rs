@@ -4,6 +4,7 @@
 //! owns it. Everything is checked when a request is enqueued; nothing here touches the GPU, but for
 //! [`GpuBuffer::read`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use crate::memory::Span;
 use super::commands::Commands;
 use super::device::{BorrowedDevice, Device, DeviceOptions};
 use super::error::GpuError;
-use super::image::{GpuImage, ImageDesc, ImageDestination};
-use super::layout::LayoutError;
+use super::image::ImageRegion;
+use super::image_resource::GpuImage;
 use super::memory::{Buffer, Place};
 use super::probe::Caps;
 
@@ -154,25 +155,6 @@ impl GpuDevice {
     }
 }
 
-impl GpuDevice {
-    /// Names an image of the application's, or of our own, for destinations.
-    ///
-    /// # Errors
-    /// What in the description cannot be, or cannot be a destination.
-    ///
-    /// # Safety
-    /// `desc` describes a live image of this device, bound to memory, which stays so until every request
-    /// with the result has completed.
-    pub unsafe fn image(&self, desc: &ImageDesc) -> Result<GpuImage, LayoutError> {
-        Ok(GpuImage::new(desc)?.with_device(self.number()))
-    }
-
-    /// What tells it from other devices: its address.
-    fn number(&self) -> u64 {
-        Arc::as_ptr(&self.0).addr() as u64
-    }
-}
-
 /// A buffer of the application's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferDesc {
@@ -293,38 +275,23 @@ pub enum GpuDestination {
         /// How many bytes.
         bytes: u32,
     },
-    /// A part of an image.
-    Image(ImageDestination),
-}
-
-impl From<ImageDestination> for GpuDestination {
-    fn from(image: ImageDestination) -> GpuDestination {
-        GpuDestination::Image(image)
-    }
+    /// A region of an image; see [`super::ImageDesc`].
+    Image {
+        /// The image.
+        image: GpuImage,
+        /// The region.
+        region: ImageRegion,
+        /// The payload's size.
+        bytes: u32,
+    },
 }
 
 impl GpuDestination {
-    /// How many bytes it takes; 0 for a part that its image does not have.
+    /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         match self {
-            GpuDestination::Buffer { bytes, .. } => *bytes as usize,
-            GpuDestination::Image(image) => image.payload_bytes().map_or(0, |bytes| bytes as usize),
-        }
-    }
-
-    /// Whether so many bytes can fill it. `exactly`: they are not compressed.
-    pub(crate) fn check_payload(&self, payload: usize, exactly: bool) -> Result<(), Error> {
-        match self {
-            GpuDestination::Buffer { bytes, .. } if exactly && payload != *bytes as usize => {
-                Err(Error::InvalidDestinationSize)
-            }
-            // A stream may hold more (since DirectStorage 1.1); the rest of it goes nowhere.
-            GpuDestination::Buffer { bytes, .. } if payload < *bytes as usize => {
-                Err(Error::InvalidDestinationSize)
-            }
-            GpuDestination::Buffer { .. } => Ok(()),
-            GpuDestination::Image(image) => {
-                image.check(payload as u64).map_err(|error| error.error())
+            GpuDestination::Buffer { bytes, .. } | GpuDestination::Image { bytes, .. } => {
+                *bytes as usize
             }
         }
     }
@@ -333,7 +300,7 @@ impl GpuDestination {
     pub(super) fn affinity(&self) -> Option<u64> {
         match self {
             GpuDestination::Buffer { .. } => None,
-            GpuDestination::Image(image) => Some(image.image.image()),
+            GpuDestination::Image { image, .. } => Some(image.raw_handle()),
         }
     }
 
@@ -346,17 +313,13 @@ impl GpuDestination {
     }
 
     /// Why not, in words.
-    pub(crate) fn complaint(&self, device: &GpuDevice, payload: usize) -> Option<String> {
-        let why = match (self.refusal(device), self) {
-            (Some(why), _) => why.to_owned(),
-            (None, GpuDestination::Image(image)) => image.check(payload as u64).err()?.to_string(),
-            (None, GpuDestination::Buffer { .. }) => return None,
-        };
-        Some(format!("{}: {why}", self.info()))
+    pub(crate) fn complaint(&self, device: &GpuDevice) -> Option<String> {
+        self.refusal(device)
+            .map(|why| format!("{}: {why}", self.info()))
     }
 
-    fn refusal(&self, device: &GpuDevice) -> Option<&'static str> {
-        match self {
+    fn refusal(&self, device: &GpuDevice) -> Option<Cow<'static, str>> {
+        let why = match self {
             GpuDestination::Buffer {
                 buffer,
                 offset,
@@ -364,20 +327,28 @@ impl GpuDestination {
             } => {
                 let end = offset.checked_add(u64::from(*bytes));
                 if !buffer.device().is_same(device) {
-                    Some("the buffer is of another device than the queue")
+                    "the buffer is of another device than the queue"
                 } else if end.is_none_or(|end| end > buffer.bytes()) {
-                    Some("the range is not inside the buffer")
+                    "the range is not inside the buffer"
                 } else if !buffer.0.takes_copies {
-                    Some("the buffer was made without VK_BUFFER_USAGE_TRANSFER_DST_BIT")
+                    "the buffer was made without VK_BUFFER_USAGE_TRANSFER_DST_BIT"
                 } else {
-                    None
+                    return None;
                 }
             }
-            GpuDestination::Image(image) if image.image.device() != device.number() => {
-                Some("the image is of another device than the queue, or of none")
+            GpuDestination::Image {
+                image,
+                region,
+                bytes,
+            } => {
+                if image.device().is_same(device) {
+                    let check = image.part(*region).check(u64::from(*bytes));
+                    return check.err().map(|why| why.to_string().into());
+                }
+                "the image is of another device than the queue"
             }
-            GpuDestination::Image(_) => None,
-        }
+        };
+        Some(why.into())
     }
 
     /// The address where a decoder may write all of it, if it may.
@@ -388,7 +359,7 @@ impl GpuDestination {
                 let in_place = buffer.address() != 0 && buffer.family().is_none();
                 (in_place && address.is_multiple_of(4)).then_some(address)
             }
-            GpuDestination::Image(_) => None,
+            GpuDestination::Image { .. } => None,
         }
     }
 
@@ -403,7 +374,15 @@ impl GpuDestination {
                 offset: *offset,
                 bytes: *bytes,
             },
-            GpuDestination::Image(image) => GpuPlaceInfo::Image(*image),
+            GpuDestination::Image {
+                image,
+                region,
+                bytes,
+            } => GpuPlaceInfo::Image {
+                raw: image.as_raw().addr(),
+                region: *region,
+                bytes: *bytes,
+            },
         }
     }
 }
@@ -420,8 +399,15 @@ pub enum GpuPlaceInfo {
         /// Size in bytes.
         bytes: u32,
     },
-    /// A part of an image.
-    Image(ImageDestination),
+    /// A region of an image.
+    Image {
+        /// Which image object: the address of [`GpuImage`]'s [`Handle::as_raw`].
+        raw: usize,
+        /// The region.
+        region: ImageRegion,
+        /// Size of the payload in bytes.
+        bytes: u32,
+    },
 }
 
 impl fmt::Display for GpuPlaceInfo {
@@ -430,13 +416,8 @@ impl fmt::Display for GpuPlaceInfo {
             GpuPlaceInfo::Buffer { raw, offset, bytes } => {
                 write!(f, "{bytes} bytes at {offset} of GPU buffer {raw:#x}")
             }
-            GpuPlaceInfo::Image(image) => {
-                write!(
-                    f,
-                    "{:?} of VkImage {:#x}",
-                    image.region,
-                    image.image.image()
-                )
+            GpuPlaceInfo::Image { raw, region, bytes } => {
+                write!(f, "{bytes} bytes for {region:?} of GPU image {raw:#x}")
             }
         }
     }
