@@ -19,39 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Fault, Subsystem};
-use crate::memory::{RawBytes, Span};
+use crate::hold::{Bounce, Hold};
+use crate::memory::RawBytes;
 use crate::notify::Event;
 use crate::queue::{Outcome, QueueCore};
 use crate::runtime::Runtime;
 use crate::slots::{Slots, Token};
-use crate::staging::Range;
-
-/// Where the engine writes a request's bytes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Target {
-    /// The destination, or memory of the engine's.
-    pub(crate) memory: Span,
-    /// If that is the engine's: the destination, for the host to copy to.
-    pub(crate) host: Option<Span>,
-}
-
-impl Target {
-    /// The destination itself.
-    pub(crate) fn direct(destination: Span) -> Target {
-        Target {
-            memory: destination,
-            host: None,
-        }
-    }
-
-    /// Memory of the engine's, `bounce`, on the way to `destination`; both have the same size.
-    pub(crate) fn bounced(bounce: Span, destination: Span) -> Target {
-        Target {
-            memory: bounce,
-            host: Some(destination),
-        }
-    }
-}
 
 /// A copy for the host: all of `source` to `destination`, which has the same size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -68,9 +41,7 @@ pub struct ForeignCopy {
 struct Job {
     queue: Arc<QueueCore>,
     entry: Token,
-    source: Span,
-    staging: Option<Range>,
-    destination: Span,
+    bounce: Bounce,
     fetched: bool,
 }
 
@@ -112,22 +83,12 @@ impl Copies {
         self.begun.store(true, Ordering::Relaxed);
     }
 
-    /// Hands the last step of a request to the host. `staging` holds the source, if the engine does. No
-    /// queue's lock is held.
-    pub(crate) fn hand(
-        &self,
-        queue: &Arc<QueueCore>,
-        entry: Token,
-        source: Span,
-        staging: Option<Range>,
-        destination: Span,
-    ) {
+    /// Hands the last step of a request to the host. No queue's lock is held.
+    pub(crate) fn hand(&self, queue: &Arc<QueueCore>, entry: Token, bounce: Bounce) {
         let mut job = Some(Job {
             queue: Arc::clone(queue),
             entry,
-            source,
-            staging,
-            destination,
+            bounce,
             fetched: false,
         });
         // Under the queue's lock, so that a cancel finds the request before or behind this.
@@ -188,8 +149,8 @@ impl Copies {
             job.fetched = true;
             out.push(ForeignCopy {
                 id: token.to_u64(),
-                source: RawBytes::new(job.source),
-                destination: RawBytes::new(job.destination),
+                source: RawBytes::new(job.bounce.payload),
+                destination: RawBytes::new(job.bounce.destination),
             });
         }
         count
@@ -208,7 +169,7 @@ impl Copies {
 
 impl Job {
     fn complete(self, outcome: Outcome) {
-        self.queue.shared.free_staging(self.staging);
+        self.queue.shared.give_back(Hold::Bounce(self.bounce));
         self.queue.complete([(self.entry, outcome)]);
     }
 }

@@ -91,6 +91,15 @@ impl Span {
         }
     }
 
+    /// Whether all of `other` lies inside.
+    pub(crate) fn contains(self, other: Span) -> bool {
+        other
+            .address()
+            .checked_sub(self.address())
+            .and_then(|offset| offset.checked_add(other.bytes))
+            .is_some_and(|end| end <= self.bytes)
+    }
+
     /// Fails where the kernel says that the bytes cannot be read.
     pub(crate) fn check_readable(self) -> Result<(), Error> {
         self.check(false)
