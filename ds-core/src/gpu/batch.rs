@@ -7,18 +7,20 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use crate::error::Fault;
+use crate::error::{Fault, Subsystem};
 use crate::hold::Upload;
 use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
 use super::commands::Recorder;
+use super::copy::{BufferRange, Copies, Produced, Slice};
 use super::decode::TileDecoder;
 use super::device::Device;
 use super::error::GpuError;
+use super::memory::{Buffer, Place};
 use super::placer::fault;
 use super::resource::{GpuDestination, GpuDevice, SharedMemory};
-use super::tile_batch::{self, TileBatch};
+use super::tile_batch::{self, TileBatch, grow};
 use super::timeline::Timeline;
 
 /// The most uploads in a batch.
@@ -44,8 +46,11 @@ pub(super) struct Batch {
     tiles: TileBatch,
     /// What tiles are decoded by, while that runs.
     decoder: Option<Arc<TileDecoder>>,
-    copies: Vec<(vk::Buffer, vk::Buffer, vk::BufferCopy)>,
-    regions: Vec<vk::BufferCopy>,
+    copies: Copies,
+    /// Where payloads of images are laid out anew, if they must be.
+    scratch: Option<Buffer>,
+    /// Jobs that turned out to be impossible while the batch was recorded.
+    refused: Vec<(usize, Fault)>,
     /// The staging that the commands read, while they run.
     memory: Option<Arc<SharedMemory>>,
 }
@@ -73,8 +78,9 @@ impl Batch {
             bytes: 0,
             tiles: TileBatch::default(),
             decoder: None,
-            copies: Vec::with_capacity(JOBS_MAX),
-            regions: Vec::with_capacity(JOBS_MAX),
+            copies: Copies::new(device.caps().queue_family),
+            scratch: None,
+            refused: Vec::new(),
             memory: None,
             device,
         };
@@ -146,7 +152,7 @@ impl Batch {
             self.tiles
                 .record(&device, decoder, memory.buffer(), &recorder)?;
         }
-        self.copy_from(&memory);
+        self.copy_from(&memory)?;
         let device = self.device.raw();
         // SAFETY: recording, as begun above.
         let ended = unsafe { device.end_command_buffer(self.commands) };
@@ -180,32 +186,49 @@ impl Batch {
         self.device.check("vkBeginCommandBuffer", begun)
     }
 
-    /// Copies what is not decoded in place, with one command for each pair of buffers.
-    fn copy_from(&mut self, memory: &SharedMemory) {
+    /// Copies what is not decoded in place.
+    fn copy_from(&mut self, memory: &SharedMemory) -> Result<(), GpuError> {
         let base = memory.span(0, 0).address();
-        self.copies.clear();
-        let plain = self.jobs.iter().filter(|job| job.upload.decode.is_none());
-        for job in plain {
-            let offset = (job.upload.payload.address() - base) as u64;
-            self.copies.push(copy(memory.buffer().raw(), offset, job));
-        }
-        if let Some(scratch) = self.tiles.scratch() {
-            for (job, offset) in self.tiles.in_scratch() {
-                self.copies
-                    .push(copy(scratch.raw(), offset, &self.jobs[job]));
+        for (index, job) in self.jobs.iter().enumerate() {
+            if job.upload.decode.is_none() {
+                let source = Slice {
+                    buffer: memory.buffer().raw(),
+                    offset: (job.upload.payload.address() - base) as u64,
+                };
+                push(&mut self.copies, source, index, job, &mut self.refused);
             }
         }
-        self.copies
-            .sort_unstable_by_key(|(from, to, copy)| (*from, *to, copy.dst_offset));
-        let device = self.device.raw();
-        for group in self.copies.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
-            self.regions.clear();
-            self.regions.extend(group.iter().map(|(_, _, copy)| *copy));
-            let (source, target, _) = group[0];
-            // SAFETY: recording; the ranges are inside staging or scratch (they were allocated there)
-            // and inside the destination (validation), all have the usages for it.
-            unsafe { device.cmd_copy_buffer(self.commands, source, target, &self.regions) };
+        if let Some(scratch) = self.tiles.scratch() {
+            for (index, offset) in self.tiles.in_scratch() {
+                let source = Slice {
+                    buffer: scratch.raw(),
+                    offset,
+                };
+                let job = &self.jobs[index];
+                push(&mut self.copies, source, index, job, &mut self.refused);
+            }
         }
+        let bytes = self.copies.scratch_bytes();
+        if bytes > 0 {
+            grow(&mut self.scratch, &self.device, Place::Device, bytes)?;
+        }
+        let scratch = self
+            .scratch
+            .as_ref()
+            .map_or(vk::Buffer::null(), Buffer::raw);
+        let produced = match self.has_tiles() {
+            true => Produced::Gpu {
+                stages: vk::PipelineStageFlags::COMPUTE_SHADER,
+                accesses: vk::AccessFlags::SHADER_WRITE,
+            },
+            false => Produced::Host,
+        };
+        let device = self.device.raw();
+        // SAFETY: recording, for a queue of the device's family. Sources are inside staging or scratch
+        // (they were allocated there), destinations inside their resources (validation), which the jobs'
+        // requests keep; all have the usages for it. The host wrote the sources, or the decoder did.
+        unsafe { self.copies.record(device, self.commands, scratch, produced) };
+        Ok(())
     }
 
     /// The submission is done: its jobs go to `finished`.
@@ -220,6 +243,9 @@ impl Batch {
                 }
             });
         }
+        for (job, fault) in self.refused.drain(..) {
+            finished[first + job].1 = Err(fault);
+        }
         self.reset();
     }
 
@@ -232,6 +258,8 @@ impl Batch {
     fn reset(&mut self) {
         self.bytes = 0;
         self.tiles.clear();
+        self.copies.clear();
+        self.refused.clear();
         self.decoder = None;
         self.memory = None;
     }
@@ -239,21 +267,42 @@ impl Batch {
     /// Gives back what an idle batch need not keep.
     pub(super) fn release_idle(&mut self) {
         self.tiles.release_idle();
+        self.scratch = None;
     }
 }
 
-/// The copy of a job's bytes from where they are.
-fn copy(source: vk::Buffer, at: u64, job: &Job) -> (vk::Buffer, vk::Buffer, vk::BufferCopy) {
-    let GpuDestination::Buffer {
-        buffer,
-        offset,
-        bytes,
-    } = &job.upload.destination;
-    let copy = vk::BufferCopy::default()
-        .src_offset(at)
-        .dst_offset(*offset)
-        .size(u64::from(*bytes));
-    (source, buffer.raw(), copy)
+/// Adds the copy of a job's bytes from where they are.
+fn push(
+    copies: &mut Copies,
+    source: Slice,
+    index: usize,
+    job: &Job,
+    refused: &mut Vec<(usize, Fault)>,
+) {
+    match &job.upload.destination {
+        GpuDestination::Buffer {
+            buffer,
+            offset,
+            bytes,
+        } => {
+            let range = BufferRange {
+                at: Slice {
+                    buffer: buffer.raw(),
+                    offset: *offset,
+                },
+                bytes: u64::from(*bytes),
+                acquire: buffer.family(),
+                release: buffer.family(),
+            };
+            copies.push_buffer(source, &range);
+        }
+        GpuDestination::Image { image, region, .. } => {
+            if let Err(error) = copies.push_image(source, &image.part(*region)) {
+                let fault = Fault::new(error.error(), Subsystem::Gpu, "copy to an image");
+                refused.push((index, fault.with_detail(error.to_string())));
+            }
+        }
+    }
 }
 
 impl Drop for Batch {

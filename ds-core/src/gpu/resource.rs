@@ -4,6 +4,7 @@
 //! owns it. Everything is checked when a request is enqueued; nothing here touches the GPU, but for
 //! [`GpuBuffer::read`].
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ use crate::memory::Span;
 use super::commands::Commands;
 use super::device::{BorrowedDevice, Device, DeviceOptions};
 use super::error::GpuError;
+use super::image::ImageRegion;
+use super::image_resource::GpuImage;
 use super::memory::{Buffer, Place};
 use super::probe::Caps;
 
@@ -272,13 +275,32 @@ pub enum GpuDestination {
         /// How many bytes.
         bytes: u32,
     },
+    /// A region of an image; see [`super::ImageDesc`].
+    Image {
+        /// The image.
+        image: GpuImage,
+        /// The region.
+        region: ImageRegion,
+        /// The payload's size.
+        bytes: u32,
+    },
 }
 
 impl GpuDestination {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
         match self {
-            GpuDestination::Buffer { bytes, .. } => *bytes as usize,
+            GpuDestination::Buffer { bytes, .. } | GpuDestination::Image { bytes, .. } => {
+                *bytes as usize
+            }
+        }
+    }
+
+    /// Requests with the same number are to be carried out on the same queue.
+    pub(super) fn affinity(&self) -> Option<u64> {
+        match self {
+            GpuDestination::Buffer { .. } => None,
+            GpuDestination::Image { image, .. } => Some(image.raw_handle()),
         }
     }
 
@@ -296,8 +318,8 @@ impl GpuDestination {
             .map(|why| format!("{}: {why}", self.info()))
     }
 
-    fn refusal(&self, device: &GpuDevice) -> Option<&'static str> {
-        match self {
+    fn refusal(&self, device: &GpuDevice) -> Option<Cow<'static, str>> {
+        let why = match self {
             GpuDestination::Buffer {
                 buffer,
                 offset,
@@ -305,16 +327,28 @@ impl GpuDestination {
             } => {
                 let end = offset.checked_add(u64::from(*bytes));
                 if !buffer.device().is_same(device) {
-                    Some("the buffer is of another device than the queue")
+                    "the buffer is of another device than the queue"
                 } else if end.is_none_or(|end| end > buffer.bytes()) {
-                    Some("the range is not inside the buffer")
+                    "the range is not inside the buffer"
                 } else if !buffer.0.takes_copies {
-                    Some("the buffer was made without VK_BUFFER_USAGE_TRANSFER_DST_BIT")
+                    "the buffer was made without VK_BUFFER_USAGE_TRANSFER_DST_BIT"
                 } else {
-                    None
+                    return None;
                 }
             }
-        }
+            GpuDestination::Image {
+                image,
+                region,
+                bytes,
+            } => {
+                if image.device().is_same(device) {
+                    let check = image.part(*region).check(u64::from(*bytes));
+                    return check.err().map(|why| why.to_string().into());
+                }
+                "the image is of another device than the queue"
+            }
+        };
+        Some(why.into())
     }
 
     /// The address where a decoder may write all of it, if it may.
@@ -325,6 +359,7 @@ impl GpuDestination {
                 let in_place = buffer.address() != 0 && buffer.family().is_none();
                 (in_place && address.is_multiple_of(4)).then_some(address)
             }
+            GpuDestination::Image { .. } => None,
         }
     }
 
@@ -337,6 +372,15 @@ impl GpuDestination {
             } => GpuPlaceInfo::Buffer {
                 raw: buffer.as_raw().addr(),
                 offset: *offset,
+                bytes: *bytes,
+            },
+            GpuDestination::Image {
+                image,
+                region,
+                bytes,
+            } => GpuPlaceInfo::Image {
+                raw: image.as_raw().addr(),
+                region: *region,
                 bytes: *bytes,
             },
         }
@@ -355,6 +399,15 @@ pub enum GpuPlaceInfo {
         /// Size in bytes.
         bytes: u32,
     },
+    /// A region of an image.
+    Image {
+        /// Which image object: the address of [`GpuImage`]'s [`Handle::as_raw`].
+        raw: usize,
+        /// The region.
+        region: ImageRegion,
+        /// Size of the payload in bytes.
+        bytes: u32,
+    },
 }
 
 impl fmt::Display for GpuPlaceInfo {
@@ -362,6 +415,9 @@ impl fmt::Display for GpuPlaceInfo {
         match self {
             GpuPlaceInfo::Buffer { raw, offset, bytes } => {
                 write!(f, "{bytes} bytes at {offset} of GPU buffer {raw:#x}")
+            }
+            GpuPlaceInfo::Image { raw, region, bytes } => {
+                write!(f, "{bytes} bytes for {region:?} of GPU image {raw:#x}")
             }
         }
     }
