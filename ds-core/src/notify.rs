@@ -22,6 +22,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::error::{E_PENDING, Error, S_OK};
 use crate::gpu::FenceLink;
 use crate::handle::shared_handle;
+use crate::memory::try_zeros;
 use crate::queue::QueueCore;
 use crate::slots::Token;
 use crate::sys;
@@ -46,6 +47,9 @@ fn deadline_after(timeout: Option<Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
 }
 
+/// What turns [`E_PENDING`] to zero.
+const PENDING_BITS: i32 = E_PENDING;
+
 /// Results of requests, one entry for each status; read without a lock.
 #[derive(Clone, Debug)]
 pub struct StatusArray(Arc<StatusCore>);
@@ -53,6 +57,7 @@ pub struct StatusArray(Arc<StatusCore>);
 /// The shared part of a [`StatusArray`]; opaque, for its address.
 #[derive(Debug)]
 pub struct StatusCore {
+    /// Each entry's result, but for [`PENDING_BITS`]: zeros are pending, and pages of them cost nothing.
     results: Box<[AtomicI32]>,
     name: Option<String>,
     waiting: AtomicU32,
@@ -65,16 +70,34 @@ shared_handle!(Fence, FenceCore);
 shared_handle!(Event, EventCore);
 
 impl StatusArray {
+    /// The most entries: 4 GiB of them. Memory is taken as they are used, so a system may promise more than
+    /// it has.
+    pub const CAPACITY_MAX: u32 = 1 << 30;
+
     /// `capacity` entries (0 is allowed), each [`E_PENDING`] until a status with its index
     /// completes.
+    ///
+    /// # Panics
+    /// Where [`StatusArray::try_new`] fails.
     pub fn new(capacity: u32, name: Option<&str>) -> StatusArray {
-        StatusArray(Arc::new(StatusCore {
-            results: (0..capacity).map(|_| AtomicI32::new(E_PENDING)).collect(),
+        StatusArray::try_new(capacity, name).expect("memory for a status array")
+    }
+
+    /// The same, if there can be so many.
+    ///
+    /// # Errors
+    /// ENOMEM above [`StatusArray::CAPACITY_MAX`], and where the system says so.
+    pub fn try_new(capacity: u32, name: Option<&str>) -> Result<StatusArray, Error> {
+        if capacity > StatusArray::CAPACITY_MAX {
+            return Err(Error::Os(libc::ENOMEM));
+        }
+        Ok(StatusArray(Arc::new(StatusCore {
+            results: try_zeros(capacity as usize).ok_or(Error::Os(libc::ENOMEM))?,
             name: name.map(str::to_owned),
             waiting: AtomicU32::new(0),
             lock: Mutex::new(()),
             changed: Condvar::new(),
-        }))
+        })))
     }
 
     /// How many entries there are.
@@ -124,7 +147,7 @@ impl StatusArray {
         self.0
             .results
             .get(index as usize)
-            .map(|result| result.load(Ordering::SeqCst))
+            .map(|result| result.load(Ordering::SeqCst) ^ PENDING_BITS)
     }
 
     /// Marks the entry as enqueued again.
@@ -134,7 +157,7 @@ impl StatusArray {
             .results
             .get(index as usize)
             .ok_or(Error::IndexBound)?;
-        entry.store(E_PENDING, Ordering::SeqCst);
+        entry.store(E_PENDING ^ PENDING_BITS, Ordering::SeqCst);
         Ok(())
     }
 
@@ -145,7 +168,7 @@ impl StatusArray {
             return;
         };
         let result = if hresult == E_PENDING { S_OK } else { hresult };
-        entry.store(result, Ordering::SeqCst);
+        entry.store(result ^ PENDING_BITS, Ordering::SeqCst);
         if self.0.waiting.load(Ordering::SeqCst) > 0 {
             aftermath.wake_status(self.clone());
         }
@@ -625,6 +648,16 @@ mod tests {
         );
         assert_eq!(array.wait(0, Some(Duration::from_millis(1))), None);
         assert_eq!((array.capacity(), array.name()), (2, Some("test")));
+    }
+
+    #[test]
+    fn more_than_there_can_be_is_an_error() {
+        for capacity in [StatusArray::CAPACITY_MAX + 1, u32::MAX] {
+            let result = StatusArray::try_new(capacity, None);
+            assert_eq!(result.map(drop), Err(Error::Os(libc::ENOMEM)));
+        }
+        let large = StatusArray::try_new(1 << 27, None).unwrap();
+        assert_eq!(large.hresult((1 << 27) - 1), E_PENDING, "O-32");
     }
 
     #[test]
