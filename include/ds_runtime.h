@@ -568,6 +568,19 @@ typedef struct ds_custom_result {
     uint32_t reserved;
 } ds_custom_result;
 
+// A copy for the host to make.
+typedef struct ds_foreign_copy {
+    // For the answer; unique among unanswered copies.
+    uint64_t id;
+    // How many bytes.
+    uint64_t size;
+    // Where they are, readable until the answer: memory of the library, or the source that the request
+    // named, not looked at by the library.
+    const void *source;
+    // Where they go: the address that the request named. The host may find that it cannot write there.
+    void *destination;
+} ds_foreign_copy;
+
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
 typedef int32_t ds_compression_level;
 
@@ -610,8 +623,8 @@ typedef uint8_t ds_destination_type;
 // 0x80070006. The file is closed, or a descriptor is not open.
 #define DS_E_HANDLE -2147024890
 
-// 0x80070008. The system has no memory left.
-#define DS_E_OUTOFMEMORY -2147024888
+// 0x8007000E. The system has no memory left.
+#define DS_E_OUTOFMEMORY -2147024882
 
 // 0x80070013. The file system is read-only.
 #define DS_E_WRITE_PROTECT -2147024877
@@ -1102,7 +1115,8 @@ ds_result ds_file_get_info(struct ds_file *file,
 // enqueued again. An entry that is never enqueued stays pending for ever.
 //
 // On success `*out` is a reference that ds_status_array_release gives back; else NULL. Errors:
-// DS_E_INVALIDARG for a NULL `out`. Any thread.
+// DS_E_INVALIDARG for a NULL `out`; DS_E_OUTOFMEMORY for more than 2^30 entries, and where the system has no
+// memory for them. Any thread.
 ds_result ds_status_array_create(uint32_t capacity,
                                  const char *name,
                                  struct ds_status_array **out);
@@ -1374,6 +1388,13 @@ ds_result ds_queue_error_event(struct ds_queue *queue,
 ds_result ds_queue_retrieve_error_record(struct ds_queue *queue,
                                          struct ds_error_record *out);
 
+// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
+// foreign events, before it sets its own: the record may have been fetched since.
+//
+// Answers, errors and threads as for ds_queue_retrieve_error_record.
+ds_result ds_queue_peek_error_record(struct ds_queue *queue,
+                                     struct ds_error_record *out);
+
 // What the queue has done. Set out->struct_size before.
 //
 // Errors: DS_E_INVALIDARG for NULL or a wrong struct_size. Any thread, but not the error callback.
@@ -1425,8 +1446,42 @@ ds_result ds_custom_set_results(struct ds_runtime *runtime,
                                 uint32_t count,
                                 const struct ds_custom_result *results);
 
+// Has the host make the last step of requests whose destination the kernel cannot write: such a request does
+// not fail, but starts over, comes to memory of the library, and leaves a copy for the host.
+//
+// `event` is set when there are copies; it may be a foreign one, and the runtime keeps a reference. A second
+// call replaces it. The staging buffer's memory becomes twice as large, so that what fits on its way in fits
+// on its way out, too; a request that does not fails with DS_E_REQUEST_TOO_LARGE.
+//
+// Errors: DS_E_STAGING_BUFFER_LOCKED while a queue of the runtime exists; DS_E_INVALIDARG for NULL. Any
+// thread.
+ds_result ds_foreign_copies_begin(struct ds_runtime *runtime,
+                                  struct ds_event *event);
+
+// Fetches at most `max` copies into `out`, oldest first, and their number into `*count`. Never blocks.
+//
+// What was fetched is the host's until ds_foreign_copies_finish answers it: cancelling its request and
+// closing its queue wait for that, so the host's thread must do neither before it has answered. Copies that
+// were not fetched are taken back. `out` may be NULL if `max` is 0.
+//
+// Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
+ds_result ds_foreign_copies_get(struct ds_runtime *runtime,
+                                uint32_t max,
+                                struct ds_foreign_copy *out,
+                                uint32_t *count);
+
+// Answers the copy `id`: it was made, or, if `result` is negative, cannot be, and its request fails with
+// that. DS_E_ACCESS_VIOLATION is what a request says whose destination nobody can write.
+//
+// Errors: DS_E_INVALIDARG for NULL, and if the id names no fetched copy. Any thread, but not the error
+// callback.
+ds_result ds_foreign_copies_finish(struct ds_runtime *runtime,
+                                   uint64_t id,
+                                   ds_result result);
+
 // Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
-// caller's included; 0 means as many as the machine offers.
+// caller's included; 0 means as many as the machine offers. Threads of the library's take no signals but
+// those of faults.
 //
 // On success `*out` is a codec that ds_codec_destroy gives back; else NULL. Errors: DS_E_NOTIMPL for other
 // formats; DS_E_INVALIDARG for a NULL `out`. Any thread.

@@ -42,4 +42,6 @@ pub mod stats;
 
 pub mod custom;
 
+pub mod copies;
+
 pub mod codec;

@@ -307,6 +307,24 @@ pub unsafe extern "C" fn ds_queue_retrieve_error_record(
     })
 }
 
+/// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
+/// foreign events, before it sets its own: the record may have been fetched since.
+///
+/// Answers, errors and threads as for ds_queue_retrieve_error_record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_queue_peek_error_record(
+    queue: *mut ds_queue,
+    out: *mut ds_error_record,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let out = unsafe { ffi::out(out) };
+    // SAFETY: promised by the caller.
+    let queue = unsafe { ffi::get(queue) };
+    out.answer(RECORD_NONE, || {
+        Ok(record_of(queue?.queue.peek_error_record()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -38,8 +38,8 @@ pub const DS_E_ACCESSDENIED: ds_result = -2_147_024_891;
 /// 0x80070006. The file is closed, or a descriptor is not open.
 pub const DS_E_HANDLE: ds_result = -2_147_024_890;
 
-/// 0x80070008. The system has no memory left.
-pub const DS_E_OUTOFMEMORY: ds_result = -2_147_024_888;
+/// 0x8007000E. The system has no memory left.
+pub const DS_E_OUTOFMEMORY: ds_result = -2_147_024_882;
 
 /// 0x80070013. The file system is read-only.
 pub const DS_E_WRITE_PROTECT: ds_result = -2_147_024_877;
@@ -254,7 +254,7 @@ const RESULTS: &[(ds_result, u32, &CStr)] = &[
     ),
     (
         DS_E_OUTOFMEMORY,
-        0x8007_0008,
+        0x8007_000E,
         c"DS_E_OUTOFMEMORY: the system has no memory left",
     ),
     (

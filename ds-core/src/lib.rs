@@ -33,6 +33,7 @@
 
 mod backend;
 mod config;
+mod copies;
 mod custom;
 mod driver;
 mod error;
@@ -67,6 +68,7 @@ mod transfer;
 
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
+pub use copies::{ForeignCopies, ForeignCopy};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{
     E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,
@@ -89,6 +91,7 @@ pub use request::{
 pub use runtime::Runtime;
 pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
 pub use stats::{Histogram, IoStats, QueueStats};
+pub use sys::without_signals;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

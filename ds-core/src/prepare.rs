@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::error::{Error, Fault, Subsystem};
 use crate::file::File;
 use crate::gpu::GpuDestination;
-use crate::hold::{Hold, Upload};
+use crate::hold::{Bounce, Hold, Upload};
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::open_file::OpenFile;
@@ -59,21 +59,31 @@ impl Work {
             Work::Transfer { .. } => None,
             Work::ReadStaged { hold, .. }
             | Work::Decompress { hold, .. }
-            | Work::Copy { hold, .. } => match hold {
-                Hold::Nothing => None,
-                Hold::Staging(_) => Some(PoolKind::Host),
+            | Work::Copy { hold, .. }
+            | Work::HandOver(hold) => match hold {
+                Hold::Nothing | Hold::Bounce(Bounce { range: None, .. }) => None,
+                Hold::Staging(_) | Hold::Bounce(_) => Some(PoolKind::Host),
                 Hold::Upload(_) => Some(PoolKind::Device),
             },
         }
     }
 }
 
-/// The work of `request`, behind which `waiting` more could start.
-pub(crate) fn prepare(request: &Request, queue: &Arc<QueueCore>, waiting: usize) -> Prepared {
+/// The work of `request`, behind which `waiting` more could start. `foreign`: its destination is memory
+/// that only the host's threads can write.
+pub(crate) fn prepare(
+    request: &Request,
+    foreign: bool,
+    queue: &Arc<QueueCore>,
+    waiting: usize,
+) -> Prepared {
     if request.source_bytes() == 0 {
         return Err(NotNow::Finish(Ok(()))); // O-43
     }
     match (&request.source, &request.destination) {
+        (_, Destination::Memory(memory)) if foreign => {
+            prepare_bounce(request, memory.span(), queue)
+        }
         (Source::File { .. }, Destination::Memory(memory)) => {
             let (file, offset, bytes) = opened_source(request)?;
             let span = memory.span();
@@ -147,6 +157,76 @@ fn opened_source(request: &Request) -> Result<(Arc<OpenFile>, u64, usize), NotNo
     let opened = file.opened_for_read(*offset, *bytes);
     let opened = opened.map_err(|error| fail_read(error, file))?;
     Ok((opened, *offset, *bytes as usize))
+}
+
+/// A request whose last step is the host's. What must be there at the same time (what is read, what
+/// is decoded from it) has one range of staging: whoever held one and waited for another might wait for
+/// ever.
+fn prepare_bounce(request: &Request, destination: Span, queue: &Arc<QueueCore>) -> Prepared {
+    let compression = request.compression;
+    // What the application decompresses it writes by itself.
+    let decoded = match compression {
+        Compression::NONE => 0,
+        _ if compression.is_custom() => 0,
+        _ => destination.bytes(),
+    };
+    if let Source::Memory(source) = &request.source {
+        let source = source.span();
+        if compression == Compression::NONE {
+            return Ok(Work::HandOver(Hold::Bounce(Bounce {
+                range: None,
+                payload: source,
+                destination,
+            })));
+        }
+        let (hold, output) = match decoded {
+            0 => (Hold::Nothing, destination),
+            _ => take_bounce(queue, decoded, decoded, 0, destination)?,
+        };
+        return Ok(Work::Decompress {
+            source,
+            compression,
+            hold,
+            destination: output,
+        });
+    }
+    let (file, offset, bytes) = opened_source(request)?;
+    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
+    let before = decoded.next_multiple_of(PAGE_BYTES);
+    let (hold, output) = take_bounce(queue, decoded, before + bytes, slack, destination)?;
+    let room = hold.span().expect("just taken");
+    let memory = room.part(before, room.bytes() - before);
+    let decompress = (compression != Compression::NONE).then_some((compression, output));
+    Ok(Work::ReadStaged {
+        file,
+        offset,
+        bytes,
+        hold,
+        memory,
+        decompress,
+    })
+}
+
+/// Takes `bytes` of staging, of which the first `decoded` are for what is decoded; answers where that goes,
+/// which is the destination itself if there are none.
+fn take_bounce(
+    queue: &Arc<QueueCore>,
+    decoded: usize,
+    bytes: usize,
+    slack: usize,
+    destination: Span,
+) -> Result<(Hold, Span), NotNow> {
+    let range = take(queue, PoolKind::Host, bytes, slack)?;
+    let output = match decoded {
+        0 => destination,
+        _ => range.span().part(0, decoded),
+    };
+    let bounce = Bounce {
+        range: Some(range),
+        payload: output,
+        destination,
+    };
+    Ok((Hold::Bounce(bounce), output))
 }
 
 /// A request whose bytes go to a GPU. One range of the device's staging holds what must be there at

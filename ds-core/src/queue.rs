@@ -294,7 +294,8 @@ impl Queue {
             None => None,
         };
         let core = shared.register(|staging_bytes| {
-            let state = Mutex::new(State::new(desc.capacity, error_event.clone()));
+            let copies = shared.copies.has_begun();
+            let state = Mutex::new(State::new(desc.capacity, error_event.clone(), copies));
             Arc::new(QueueCore {
                 shared: Arc::clone(shared),
                 desc,
@@ -414,6 +415,11 @@ impl Queue {
     /// Failures since the last call; clears the event.
     pub fn retrieve_error_record(&self) -> ErrorRecord {
         self.core.state.lock().take_error_record()
+    }
+
+    /// What [`Queue::retrieve_error_record`] would tell; leaves everything as it is.
+    pub fn peek_error_record(&self) -> ErrorRecord {
+        self.core.state.lock().error_record()
     }
 
     /// Capacity and room.
@@ -629,6 +635,15 @@ impl QueueCore {
         self.state.lock().is_cancelled(token)
     }
 
+    /// Calls `hand` under the lock, so that a cancel comes before or after it, unless the request in flight
+    /// was cancelled.
+    pub(crate) fn unless_cancelled(&self, token: Token, hand: impl FnOnce()) {
+        let state = self.state.lock();
+        if !state.is_cancelled(token) {
+            hand();
+        }
+    }
+
     /// The request is the application's now: `hand` gives it away, under the lock, so that a cancel
     /// finds it in one place or the other. `false` if it was cancelled and must be completed instead.
     pub(crate) fn hand_to_application(&self, token: Token, hand: impl FnOnce()) -> bool {
@@ -693,6 +708,7 @@ impl QueueCore {
         self.shared.cancel_epoch.fetch_add(1, Ordering::Release);
         self.shared.scheduler.call_rings();
         self.shared.host.skip_cancelled(self);
+        self.shared.copies.skip_cancelled(self);
         let mut state = self.state.lock();
         while left(&state) > 0 {
             state.waiting_for_quiet += 1;

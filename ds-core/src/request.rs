@@ -406,7 +406,7 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     if source == 0 {
         return Err(Error::InvalidArgument);
     }
-    // A GPU destination may take the beginning only (since DirectStorage 1.1).
+    // For a GPU a stream may hold more than is wanted (since DirectStorage 1.1).
     let fits = match request.destination {
         Destination::Gpu(_) => uncompressed >= destination,
         _ => uncompressed == destination,

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
+use crate::copies::{Copies, ForeignCopies};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
@@ -57,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) staging: Staging,
     pub(crate) host: Host,
     pub(crate) custom: Custom,
+    pub(crate) copies: Copies,
     notifier: Arc<Notifier>,
     /// Grows with each cancel, so that I/O threads look for cancelled requests.
     pub(crate) cancel_epoch: AtomicU64,
@@ -119,6 +121,7 @@ impl Runtime {
             staging: Staging::new(config.staging_bytes as usize),
             host: Host::new(config.decode_thread_count()),
             custom: Custom::new(),
+            copies: Copies::new(),
             notifier: Notifier::new(),
             cancel_epoch: AtomicU64::new(0),
             queues: Mutex::default(),
@@ -186,12 +189,11 @@ impl Runtime {
     /// # Errors
     /// [`Error::StagingBufferLocked`] while a queue exists (O-08). Open files do not matter (O-10).
     pub fn set_staging_bytes(&self, bytes: u32) -> Result<(), Error> {
-        let shared = self.shared();
-        let queues = shared.queues.lock();
-        if !queues.is_empty() || !shared.staging.set_bytes_max(bytes as usize) {
-            return Err(Error::StagingBufferLocked);
-        }
-        Ok(())
+        self.shared()
+            .without_queues(|staging| staging.set_bytes_max(bytes as usize))
+            .filter(|&changed| changed)
+            .map(drop)
+            .ok_or(Error::StagingBufferLocked)
     }
 
     /// Use of the staging buffer.
@@ -221,6 +223,11 @@ impl Runtime {
     /// The requests that the application decompresses.
     pub fn custom_decompression_queue(&self) -> CustomDecompressionQueue {
         CustomDecompressionQueue::new(self)
+    }
+
+    /// The copies that the host makes, once it has begun to.
+    pub fn foreign_copies(&self) -> ForeignCopies {
+        ForeignCopies::new(self)
     }
 
     /// Where foreign fences and events are made; see [`Notifier`].
@@ -410,6 +417,12 @@ impl Shared {
         queue
     }
 
+    /// Changes the staging buffer while there is no queue; `None` if there is one.
+    pub(crate) fn without_queues<T>(&self, change: impl FnOnce(&Staging) -> T) -> Option<T> {
+        let queues = self.queues.lock();
+        queues.is_empty().then(|| change(&self.staging))
+    }
+
     /// What puts bytes into a device's resources, for queues of this runtime: made for the first queue,
     /// gone with the last.
     pub(crate) fn placer_of(&self, device: &GpuDevice) -> Result<Arc<PlacerThread>, Error> {
@@ -448,7 +461,10 @@ impl Shared {
         }
         let mut hold = Some(hold);
         let handed = queue.hand_to_application(entry, || {
-            let hold = hold.take().expect("handed over once");
+            let (hold, destination) = hold
+                .take()
+                .expect("handed over once")
+                .for_application(destination);
             self.custom
                 .add(queue, entry, source, hold, compression, destination);
         });

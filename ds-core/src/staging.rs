@@ -2,7 +2,7 @@
 //!
 //! Owns the pool of a runtime. Invariants:
 //! - Ranges handed out are disjoint, and all of them lie in one block of memory of exactly the
-//!   configured size.
+//!   configured size, or of twice that where bytes may also wait there on their way out (`copies.rs`).
 //! - The block of the runtime's pool is taken from the kernel page by page as it is touched; that of a
 //!   device's pool is memory which the device sees too. Either is given back when the pool has been
 //!   idle.
@@ -117,6 +117,9 @@ struct Pool {
     /// Rings that have some of the memory registered.
     pins: usize,
     bytes_max: usize,
+    /// How large the memory is: the cap, or twice that, with room for bytes on their way out.
+    bytes_room: usize,
+    bounces: bool,
     bytes_in_use: usize,
     bytes_peak: usize,
     /// Whether pages may have been touched since they were last given back.
@@ -176,26 +179,28 @@ impl Staging {
     /// Changes the cap. Says no while anything is in use.
     pub(crate) fn set_bytes_max(&self, bytes_max: usize) -> bool {
         let mut pool = self.pool.lock();
+        pool.bytes_in_use == 0 && pool.start_anew(bytes_max)
+    }
+
+    /// Makes the memory twice as large as the cap, so that a request's bytes on their way in leave room for
+    /// those on their way out. Says no while anything is in use.
+    pub(crate) fn make_room_for_bounces(&self) -> bool {
+        let mut pool = self.pool.lock();
+        if pool.bounces {
+            return true;
+        }
         if pool.bytes_in_use > 0 {
             return false;
         }
-        // Rings that have it registered keep their pages until they look; nobody uses those any more.
-        pool.block = None;
-        pool.number += 1;
-        pool.pins = 0;
-        pool.bytes_max = bytes_max;
-        pool.free.clear();
-        let usable = bytes_max.next_multiple_of(PAGE_BYTES);
-        if usable > 0 {
-            pool.free.push((0, usable));
-        }
-        true
+        pool.bounces = true;
+        let bytes_max = pool.bytes_max;
+        pool.start_anew(bytes_max)
     }
 
     /// Asks for `bytes` bytes on behalf of `asker`, which must stand in line if it is refused.
     pub(crate) fn alloc(&self, asker: usize, bytes: usize) -> Answer {
         let mut pool = self.pool.lock();
-        if bytes > pool.bytes_max || bytes == 0 {
+        if bytes > pool.bytes_limit() || bytes == 0 {
             return Answer::TooLarge;
         }
         if pool.map().is_err() {
@@ -313,11 +318,35 @@ impl Staging {
 }
 
 impl Pool {
+    /// Memory of another size, none of it in use.
+    fn start_anew(&mut self, bytes_max: usize) -> bool {
+        // Rings that have it registered keep their pages until they look; nobody uses those any more.
+        self.block = None;
+        self.number += 1;
+        self.pins = 0;
+        self.bytes_max = bytes_max;
+        self.free.clear();
+        let shares = if self.bounces { 2 } else { 1 };
+        self.bytes_room = bytes_max.next_multiple_of(PAGE_BYTES) * shares;
+        if self.bytes_room > 0 {
+            self.free.push((0, self.bytes_room));
+        }
+        true
+    }
+
+    /// The most that one request can have.
+    fn bytes_limit(&self) -> usize {
+        if self.bounces {
+            self.bytes_room
+        } else {
+            self.bytes_max
+        }
+    }
+
     /// Reserves the address space, or the device's memory, on first use.
     fn map(&mut self) -> Result<(), Error> {
         if self.block.is_none() {
-            let bytes = self.bytes_max.next_multiple_of(PAGE_BYTES);
-            self.block = Some(Block::new(&self.origin, bytes)?);
+            self.block = Some(Block::new(&self.origin, self.bytes_room)?);
         }
         Ok(())
     }

@@ -26,7 +26,7 @@ use crate::open_file::OpenFile;
 use crate::order::{Failure, GroupId, Order};
 use crate::prepare::{NotNow, prepare};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
-use crate::request::{Compression, Request, explain};
+use crate::request::{Compression, Destination, Request, explain};
 use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
 use crate::staging::Staging;
@@ -120,6 +120,8 @@ struct RequestEntry {
     group: GroupId,
     stage: Stage,
     cancelled: bool,
+    /// It met memory that only the host's threads can write, and its bytes go there by a copy of the host's.
+    foreign: bool,
     fence: Option<(Fence, u64)>,
     submitted_at: Option<Instant>,
 }
@@ -176,6 +178,8 @@ pub(crate) enum Work {
         hold: Hold,
         destination: Span,
     },
+    /// Nothing: the bytes are where the next one takes them.
+    HandOver(Hold),
 }
 
 /// The pools that a request may wait for.
@@ -232,11 +236,13 @@ pub(crate) struct State {
     first_failure: Option<(u64, FirstFailure)>,
     /// Set at each failure.
     error_event: Event,
+    /// Whether there is a host that copies.
+    host_copies: bool,
     stats: QueueStats,
 }
 
 impl State {
-    pub(crate) fn new(capacity: u32, error_event: Event) -> State {
+    pub(crate) fn new(capacity: u32, error_event: Event, host_copies: bool) -> State {
         let slots = capacity as usize;
         State {
             capacity,
@@ -261,6 +267,7 @@ impl State {
             failure_count: 0,
             first_failure: None,
             error_event,
+            host_copies,
             stats: QueueStats::default(),
         }
     }
@@ -327,6 +334,7 @@ impl State {
             group,
             stage,
             cancelled: false,
+            foreign: false,
             fence,
             submitted_at: None,
         };
@@ -541,7 +549,7 @@ impl State {
             return Next::Parked;
         }
         let waiting = self.pending_submitted + self.released.len();
-        match prepare(&entry.request, queue, waiting) {
+        match prepare(&entry.request, entry.foreign, queue, waiting) {
             Ok(work) => {
                 if let Some(pool) = work.pool()
                     && let Some(staging) = queue.staging(pool)
@@ -594,6 +602,9 @@ impl State {
 
     /// A request is done. A token that reaches nothing is one that was finished otherwise.
     pub(crate) fn finish(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
+        if self.starts_over(token, &outcome, deferred) {
+            return;
+        }
         let Some(Entry {
             sequence,
             kind: Kind::Request(entry),
@@ -629,6 +640,28 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
+    /// Whether a request in flight met memory that the host may be able to write, and so begins again.
+    fn starts_over(&mut self, token: Token, outcome: &Outcome, deferred: &mut Deferred) -> bool {
+        let met_bad_memory = matches!(outcome, Err(fault) if fault.error == Error::AccessViolation);
+        if !self.host_copies || !met_bad_memory {
+            return false;
+        }
+        let Some(entry) = self.request_mut(token).filter(|entry| {
+            entry.stage == Stage::InFlight
+                && !entry.cancelled
+                && !entry.foreign
+                && matches!(entry.request.destination, Destination::Memory(_))
+        }) else {
+            return false;
+        };
+        entry.foreign = true;
+        entry.stage = Stage::Waiting;
+        self.in_flight -= 1;
+        self.released.push_back(token);
+        self.list_if_startable(deferred);
+        true
+    }
+
     fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
         match outcome {
             Ok(()) => {
@@ -656,6 +689,14 @@ impl State {
             self.first_failure = Some((sequence, FirstFailure { error, command }));
         }
         self.error_event.set();
+    }
+
+    pub(crate) fn error_record(&self) -> ErrorRecord {
+        let first = self.first_failure.as_ref();
+        ErrorRecord {
+            failure_count: self.failure_count,
+            first_failure: first.map(|(_, failure)| failure.clone()),
+        }
     }
 
     pub(crate) fn take_error_record(&mut self) -> ErrorRecord {

@@ -36,8 +36,8 @@ const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
 enum Next {
     /// They are where they belong.
     Finish,
-    /// They are in staging, on their way to a GPU.
-    Upload(Hold),
+    /// They are in staging; whoever is next takes them from there.
+    PassOn(Hold),
     /// They are compressed, in staging.
     Decompress {
         hold: Hold,
@@ -101,7 +101,7 @@ impl Transfer {
                 decompress,
             } => {
                 let next = match decompress {
-                    None => Next::Upload(hold),
+                    None => Next::PassOn(hold),
                     Some((compression, destination)) => Next::Decompress {
                         hold,
                         compression,
@@ -189,7 +189,7 @@ impl Transfer {
             return false;
         };
         let place = match &self.next {
-            Next::Decompress { .. } | Next::Upload(_) => Some(self.memory),
+            Next::Decompress { .. } | Next::PassOn(_) => Some(self.memory),
             Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
             Next::Finish => {
                 self.bounce = staging.alloc_now(window.bytes);
@@ -308,7 +308,7 @@ impl Transfer {
                 self.free_bounce(shared);
                 Some(Err(fault))
             }
-            (Next::Upload(mut hold), Ok(())) => {
+            (Next::PassOn(mut hold), Ok(())) => {
                 hold.set_payload(self.memory.part(self.lead, self.bytes));
                 shared.land(queue, entry, hold, Ok(()));
                 None
@@ -325,7 +325,7 @@ impl Transfer {
                 shared.decompress(queue, entry, source, hold, compression, destination);
                 None
             }
-            (Next::Upload(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
+            (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
                 shared.give_back(hold);
                 Some(Err(fault))
             }

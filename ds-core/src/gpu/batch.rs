@@ -7,20 +7,20 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use crate::error::Fault;
+use crate::error::{Fault, Subsystem};
 use crate::hold::Upload;
 use crate::queue::{Outcome, QueueCore};
 use crate::slots::Token;
 
 use super::commands::Recorder;
-use super::copy::{BufferRange, Copies, Slice};
+use super::copy::{BufferRange, Copies, Produced, Slice};
 use super::decode::TileDecoder;
 use super::device::Device;
 use super::error::GpuError;
 use super::memory::{Buffer, Place};
 use super::placer::fault;
 use super::resource::{GpuDestination, GpuDevice, SharedMemory};
-use super::tile_batch::{self, TileBatch};
+use super::tile_batch::{self, TileBatch, grow};
 use super::timeline::Timeline;
 
 /// The most uploads in a batch.
@@ -47,8 +47,10 @@ pub(super) struct Batch {
     /// What tiles are decoded by, while that runs.
     decoder: Option<Arc<TileDecoder>>,
     copies: Copies,
-    /// Where payloads are laid out anew that Vulkan cannot copy as they are; kept for the next.
+    /// Where payloads of images are laid out anew, if they must be.
     scratch: Option<Buffer>,
+    /// Jobs that turned out to be impossible while the batch was recorded.
+    refused: Vec<(usize, Fault)>,
     /// The staging that the commands read, while they run.
     memory: Option<Arc<SharedMemory>>,
 }
@@ -78,6 +80,7 @@ impl Batch {
             decoder: None,
             copies: Copies::new(device.caps().queue_family),
             scratch: None,
+            refused: Vec::new(),
             memory: None,
             device,
         };
@@ -186,51 +189,46 @@ impl Batch {
     /// Copies what is not decoded in place.
     fn copy_from(&mut self, memory: &SharedMemory) -> Result<(), GpuError> {
         let base = memory.span(0, 0).address();
-        self.copies.clear();
-        let plain = self.jobs.iter().filter(|job| job.upload.decode.is_none());
-        for job in plain {
-            let source = Slice {
-                buffer: memory.buffer().raw(),
-                offset: (job.upload.payload.address() - base) as u64,
-            };
-            push(&mut self.copies, source, &job.upload.destination)?;
+        for (index, job) in self.jobs.iter().enumerate() {
+            if job.upload.decode.is_none() {
+                let source = Slice {
+                    buffer: memory.buffer().raw(),
+                    offset: (job.upload.payload.address() - base) as u64,
+                };
+                push(&mut self.copies, source, index, job, &mut self.refused);
+            }
         }
         if let Some(scratch) = self.tiles.scratch() {
-            for (job, offset) in self.tiles.in_scratch() {
+            for (index, offset) in self.tiles.in_scratch() {
                 let source = Slice {
                     buffer: scratch.raw(),
                     offset,
                 };
-                push(&mut self.copies, source, &self.jobs[job].upload.destination)?;
+                let job = &self.jobs[index];
+                push(&mut self.copies, source, index, job, &mut self.refused);
             }
         }
-        let scratch = self.scratch_for(self.copies.scratch_bytes())?;
+        let bytes = self.copies.scratch_bytes();
+        if bytes > 0 {
+            grow(&mut self.scratch, &self.device, Place::Device, bytes)?;
+        }
+        let scratch = self
+            .scratch
+            .as_ref()
+            .map_or(vk::Buffer::null(), Buffer::raw);
+        let produced = match self.has_tiles() {
+            true => Produced::Gpu {
+                stages: vk::PipelineStageFlags::COMPUTE_SHADER,
+                accesses: vk::AccessFlags::SHADER_WRITE,
+            },
+            false => Produced::Host,
+        };
         let device = self.device.raw();
-        // SAFETY: recording, for the family that the pool is of. Sources are inside staging or scratch
-        // (they were allocated there), targets inside destinations (validation), all with the usages
-        // for it; staging is kept by `memory`, destinations by the jobs, scratch by the batch, which
-        // runs one submission at a time. A barrier after the decoder's made its output visible.
-        unsafe { self.copies.record(device, self.commands, scratch) };
+        // SAFETY: recording, for a queue of the device's family. Sources are inside staging or scratch
+        // (they were allocated there), destinations inside their resources (validation), which the jobs'
+        // requests keep; all have the usages for it. The host wrote the sources, or the decoder did.
+        unsafe { self.copies.record(device, self.commands, scratch, produced) };
         Ok(())
-    }
-
-    /// Scratch memory of at least so many bytes; none for none.
-    fn scratch_for(&mut self, bytes: u64) -> Result<vk::Buffer, GpuError> {
-        if bytes == 0 {
-            return Ok(vk::Buffer::null());
-        }
-        if self
-            .scratch
-            .as_ref()
-            .is_none_or(|kept| kept.bytes() < bytes)
-        {
-            self.scratch = None;
-            self.scratch = Some(Buffer::new(&self.device, Place::Device, bytes)?);
-        }
-        Ok(self
-            .scratch
-            .as_ref()
-            .map_or(vk::Buffer::null(), Buffer::raw))
     }
 
     /// The submission is done: its jobs go to `finished`.
@@ -245,6 +243,9 @@ impl Batch {
                 }
             });
         }
+        for (job, fault) in self.refused.drain(..) {
+            finished[first + job].1 = Err(fault);
+        }
         self.reset();
     }
 
@@ -257,6 +258,8 @@ impl Batch {
     fn reset(&mut self) {
         self.bytes = 0;
         self.tiles.clear();
+        self.copies.clear();
+        self.refused.clear();
         self.decoder = None;
         self.memory = None;
     }
@@ -268,9 +271,15 @@ impl Batch {
     }
 }
 
-/// Plans the copy of a job's bytes from where they are.
-fn push(copies: &mut Copies, source: Slice, target: &GpuDestination) -> Result<(), GpuError> {
-    match target {
+/// Adds the copy of a job's bytes from where they are.
+fn push(
+    copies: &mut Copies,
+    source: Slice,
+    index: usize,
+    job: &Job,
+    refused: &mut Vec<(usize, Fault)>,
+) {
+    match &job.upload.destination {
         GpuDestination::Buffer {
             buffer,
             offset,
@@ -286,12 +295,13 @@ fn push(copies: &mut Copies, source: Slice, target: &GpuDestination) -> Result<(
                 release: buffer.family(),
             };
             copies.push_buffer(source, &range);
-            Ok(())
         }
-        // Whatever could be wrong with it was refused when the request was enqueued.
-        GpuDestination::Image { image, region, .. } => copies
-            .push_image(source, &image.part(*region))
-            .map_err(GpuError::Layout),
+        GpuDestination::Image { image, region, .. } => {
+            if let Err(error) = copies.push_image(source, &image.part(*region)) {
+                let fault = Fault::new(error.error(), Subsystem::Gpu, "copy to an image");
+                refused.push((index, fault.with_detail(error.to_string())));
+            }
+        }
     }
 }
 

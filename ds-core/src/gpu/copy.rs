@@ -5,8 +5,8 @@
 //! lists keep their memory from batch to batch, so after a warm-up nothing is allocated.
 //!
 //! # Synchronisation
-//! - Before: images come into TRANSFER_DST_OPTIMAL, each subresource once, and change owners if they
-//!   must (`image.rs`). What is copied has been made visible by whoever wrote it.
+//! - Before: what the host or the decoder wrote is visible to the copies; images come into
+//!   TRANSFER_DST_OPTIMAL, each subresource once, and change owners if they must (`image.rs`).
 //! - After: what was copied is available to everything, to the host too if it was asked for; images
 //!   come into the layout the caller wants them in.
 //! - Earlier copies on the same queue are waited for. Batches on other queues are not: whoever
@@ -44,6 +44,18 @@ pub(super) struct BufferRange {
     pub(super) acquire: Option<u32>,
     /// The queue family that it is released to, if it is.
     pub(super) release: Option<u32>,
+}
+
+/// Who wrote what is copied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Produced {
+    /// The host, or the kernel for it, before the submission, which makes that visible.
+    Host,
+    /// Commands recorded before, in these stages with these accesses.
+    Gpu {
+        stages: vk::PipelineStageFlags,
+        accesses: vk::AccessFlags,
+    },
 }
 
 /// A multiple of every texel block's size, from 1 to 32 bytes.
@@ -212,13 +224,13 @@ impl Copies {
     /// Every buffer and image that was pushed belongs to `device`, is alive until the commands have
     /// run, has memory and the usages that copying needs, and is as described; its ranges are inside.
     /// `scratch` has [`Copies::scratch_bytes`] bytes (it may be null if that is 0), for copies from
-    /// and to, that only this queue uses. What is read is visible to transfers: a
-    /// submission makes the host's writes so, a barrier other commands'.
+    /// and to, that only this queue uses. What is read was produced as said.
     pub(super) unsafe fn record(
         &mut self,
         device: &ash::Device,
         commands: vk::CommandBuffer,
         scratch: vk::Buffer,
+        produced: Produced,
     ) {
         if self.is_empty() {
             return;
@@ -228,7 +240,7 @@ impl Copies {
             .sort_unstable_by_key(|at| (at.image, at.layer, at.mip, at.turn));
         let recorder = Recorder { device, commands };
         self.transitions(true);
-        recorder.barrier(&before(), &self.acquire, &self.image_barriers);
+        recorder.barrier(&before(produced), &self.acquire, &self.image_barriers);
         self.record_scratch(&recorder, scratch);
         self.record_copies(&recorder, scratch);
         self.transitions(false);
@@ -485,13 +497,17 @@ type Dependency = (
     vk::MemoryBarrier<'static>,
 );
 
-/// What must be done and seen before the copies: earlier ones.
-fn before() -> Dependency {
+/// What must be done and seen before the copies: the batch's bytes, and earlier copies.
+fn before(produced: Produced) -> Dependency {
+    let (stages, accesses) = match produced {
+        Produced::Host => Default::default(),
+        Produced::Gpu { stages, accesses } => (stages, accesses),
+    };
     let transfer = vk::PipelineStageFlags::TRANSFER;
     let written = vk::MemoryBarrier::default()
-        .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
+        .src_access_mask(vk::AccessFlags::TRANSFER_WRITE | accesses)
         .dst_access_mask(vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::TRANSFER_WRITE);
-    (transfer, transfer, written)
+    (transfer | stages, transfer, written)
 }
 
 /// Who may see the copies afterwards: everything on the device, and the host if it reads.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ash::vk::{self, Handle};
 
 use super::commands::{Commands, Recorder};
-use super::copy::{Copies, Slice, extent_of, layers};
+use super::copy::{Copies, Produced, Slice, extent_of, layers};
 use super::device::Device;
 use super::error::GpuError;
 use super::image::{ImageDesc, ImageFacts, ImagePart, ImageRegion, ImageState};
@@ -142,7 +142,7 @@ impl Image {
             // SAFETY: recording, for the only family that commands are made for; buffers and image
             // are this device's and kept until `run` has waited; the region was checked, the host
             // wrote the payload, and the image is in the layout `before` by the caller's promise.
-            unsafe { copies.record(raw, recorder.raw, scratch_raw) };
+            unsafe { copies.record(raw, recorder.raw, scratch_raw, Produced::Host) };
             Ok(())
         })
     }

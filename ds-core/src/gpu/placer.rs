@@ -40,6 +40,8 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 const BATCHES: usize = 2;
 /// A second batch is worth its submission only if it has so much to do; less waits for company.
 const SECOND_BATCH_BYTES: usize = 4 << 20;
+/// A large odd number, to spread handles that differ in few bits.
+const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 /// What is in flight gets so long to end after the device was lost.
 const LOST_PATIENCE_NS: u64 = 2_000_000_000;
 
@@ -229,6 +231,8 @@ struct Outlet {
     /// In flight, oldest first.
     running: VecDeque<Batch>,
     idle: Vec<Batch>,
+    /// Jobs that this queue must carry out.
+    bound: Waiting,
 }
 
 impl Outlet {
@@ -240,6 +244,7 @@ impl Outlet {
             submitted: 0,
             running: VecDeque::with_capacity(BATCHES),
             idle: batches.collect::<Result<_, _>>()?,
+            bound: Waiting::default(),
         })
     }
 
@@ -315,7 +320,14 @@ impl Worker {
         let mut inbox = self.placer.inbox.lock();
         inbox.asleep = Asleep::Not;
         for job in inbox.jobs.drain(..) {
-            self.waiting.push(job);
+            match job.upload.destination.affinity() {
+                None => self.waiting.push(job),
+                Some(number) => {
+                    let index = number.wrapping_mul(SPREAD) >> 32;
+                    let index = index as usize % self.outlets.len();
+                    self.outlets[index].bound.push(job);
+                }
+            }
         }
         !inbox.stopped
     }
@@ -367,24 +379,23 @@ impl Worker {
 
     /// Fills and submits one batch, if there is one worth it; says whether.
     fn submit_one(&mut self) -> Result<bool, GpuError> {
-        if self.waiting.is_empty() {
-            return Ok(false);
-        }
-        let outlet = self
-            .outlets
-            .iter_mut()
-            .filter(|outlet| !outlet.idle.is_empty())
-            .min_by_key(|outlet| outlet.running.len());
-        let Some(outlet) = outlet else {
+        let common = &self.waiting;
+        let has_work = |outlet: &&mut Outlet| {
+            let bytes = common.bytes + outlet.bound.bytes;
+            let any = !common.is_empty() || !outlet.bound.is_empty();
+            let worth_it = outlet.running.is_empty() || bytes >= SECOND_BATCH_BYTES;
+            any && worth_it && !outlet.idle.is_empty()
+        };
+        let outlets = self.outlets.iter_mut().filter(has_work);
+        let Some(outlet) = outlets.min_by_key(|outlet| outlet.running.len()) else {
             return Ok(false);
         };
-        if !outlet.running.is_empty() && self.waiting.bytes < SECOND_BATCH_BYTES {
-            return Ok(false);
-        }
         let memory = self.placer.staging.shared_memory();
         let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         let mut batch = outlet.idle.pop().expect("an outlet with an idle batch");
-        fill(&mut batch, &memory, &mut self.waiting, &mut self.finished);
+        for waiting in [&mut outlet.bound, &mut self.waiting] {
+            fill(&mut batch, &memory, waiting, &mut self.finished);
+        }
         let submitted = match batch.is_empty() {
             true => Ok(()),
             false => {
@@ -481,8 +492,11 @@ impl Worker {
     }
 
     fn fail_waiting(&mut self, error: &GpuError) {
-        while let Some(job) = self.waiting.pop() {
-            self.finished.push((job, Err(fault(error))));
+        let bound = self.outlets.iter_mut().map(|outlet| &mut outlet.bound);
+        for waiting in bound.chain([&mut self.waiting]) {
+            while let Some(job) = waiting.pop() {
+                self.finished.push((job, Err(fault(error))));
+            }
         }
         self.complete();
     }

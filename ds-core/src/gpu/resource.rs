@@ -296,6 +296,14 @@ impl GpuDestination {
         }
     }
 
+    /// Requests with the same number are to be carried out on the same queue.
+    pub(super) fn affinity(&self) -> Option<u64> {
+        match self {
+            GpuDestination::Buffer { .. } => None,
+            GpuDestination::Image { image, .. } => Some(image.raw_handle()),
+        }
+    }
+
     /// Whether a queue with `device` can fill it.
     pub(crate) fn check(&self, device: &GpuDevice) -> Result<(), Error> {
         match self.refusal(device) {

@@ -140,8 +140,7 @@ impl TileBatch {
         self.scratch.as_ref()
     }
 
-    /// Writes the table and records the decoding, and that its results are visible to copies and to the
-    /// host.
+    /// Writes the table and records the decoding, and that its statuses are visible to the host.
     pub(super) fn record(
         &mut self,
         device: &Arc<Device>,
@@ -168,10 +167,10 @@ impl TileBatch {
         // destinations parts of scratch or of resources that validation has seen, all of it kept by the
         // batch until it is done. Destinations of different requests are the application's to keep apart.
         unsafe { decoder.record(recorder, &table) }?;
-        let stages = vk::PipelineStageFlags::TRANSFER | vk::PipelineStageFlags::HOST;
+        let stages = vk::PipelineStageFlags::HOST;
         let barriers = [vk::MemoryBarrier::default()
             .src_access_mask(vk::AccessFlags::SHADER_WRITE)
-            .dst_access_mask(vk::AccessFlags::TRANSFER_READ | vk::AccessFlags::HOST_READ)];
+            .dst_access_mask(vk::AccessFlags::HOST_READ)];
         // SAFETY: recording, outside a render pass; stages and accesses that compute queues have.
         unsafe {
             device.raw().cmd_pipeline_barrier(
@@ -270,7 +269,7 @@ fn corrupt(why: String) -> Fault {
 }
 
 /// Makes sure that the buffer has `bytes` bytes; grown in powers of two, so that it soon fits.
-fn grow(
+pub(super) fn grow(
     buffer: &mut Option<Buffer>,
     device: &Arc<Device>,
     place: Place,

@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 
 use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
-use ds_core::gpu::{GpuBuffer, GpuDestination, GpuDevice};
+use ds_core::gpu::{
+    GpuBuffer, GpuDestination, GpuDevice, ImageDesc, ImageKind, ImageRegion, ImageState,
+};
 use ds_core::{
     Backend, Buffer, Compression, Config, Destination, Error, Fence, File, GpuDecode, Queue,
     QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
@@ -15,7 +17,7 @@ use ds_core::{
 
 use crate::rig::{self, Validated};
 
-const SAMPLE_BYTES: usize = 300_000;
+const SAMPLE_BYTES: usize = 150_000;
 const POISON: u32 = 0xA5A5_A5A5;
 
 /// What the sample file holds at each place: noise that differs from its neighbours, and compresses.
@@ -442,4 +444,75 @@ fn a_runtime_of_the_vulkan_backend_has_a_device_of_its_own() {
     let request = from_file(&files().plain, 3, 100, buffer.range(0, 100));
     assert_eq!(run(&queue, request), S_OK);
     assert_holds(&buffer, 0, &sample(3..103));
+}
+
+/// `VK_FORMAT_R8G8B8A8_UNORM` and `VK_IMAGE_LAYOUT_GENERAL`.
+const RGBA8: i32 = 37;
+const GENERAL: i32 = 1;
+
+#[test]
+fn images_are_filled_from_files_and_memory() {
+    let Some(rig) = Rig::with("images_are_filled_from_files_and_memory", |config| {
+        config.gpu_decode = GpuDecode::Gpu;
+    }) else {
+        return;
+    };
+    // 64 texels of 4 bytes make a row of 256, so the payload has no padding.
+    let (width, height) = (64, 100);
+    let bytes = width * height * 4;
+    let desc = ImageDesc {
+        image: 0,
+        kind: ImageKind::D2,
+        format: RGBA8,
+        width,
+        height,
+        depth: 1,
+        mip_levels: 1,
+        array_layers: 1,
+        before: ImageState::UNDEFINED,
+        after: ImageState::layout(GENERAL),
+    };
+    let pixels = sample(0..bytes as usize);
+    let stream = Codec::new(1)
+        .compress_to_vec(&pixels, Level::FASTEST, None)
+        .unwrap();
+    let (queue, memory_queue) = (rig.queue(), rig.memory_queue());
+    let all = ImageRegion::MultipleSubresourcesRange { first: 0, count: 1 };
+    for way in 0..4 {
+        let image = rig.device.create_image(&desc).unwrap();
+        let result = match way {
+            0 => run(
+                &queue,
+                from_file(&files().plain, 0, bytes, image.region(all, bytes)),
+            ),
+            1 => run(
+                &memory_queue,
+                from_memory(&pixels, image.region(all, bytes)),
+            ),
+            2 => {
+                let request = from_memory(&stream, image.region(all, bytes));
+                run(
+                    &memory_queue,
+                    request.compressed(Compression::GDEFLATE, bytes),
+                )
+            }
+            _ => {
+                let region = ImageRegion::Texture {
+                    subresource: 0,
+                    region: image.whole(0).unwrap(),
+                };
+                run(
+                    &queue,
+                    from_file(&files().plain, 0, bytes, image.region(region, bytes)),
+                )
+            }
+        };
+        assert_eq!(result, S_OK, "way {way}");
+        assert!(image.read(0).unwrap() == pixels, "way {way}");
+        let short = from_file(&files().plain, 0, bytes / 2, image.region(all, bytes / 2));
+        assert_eq!(run(&queue, short), Error::InvalidArgument.hresult());
+        let absent = ImageRegion::MultipleSubresourcesRange { first: 1, count: 1 };
+        let absent = from_file(&files().plain, 0, bytes, image.region(absent, bytes));
+        assert_eq!(run(&queue, absent), Error::InvalidArgument.hresult());
+    }
 }
