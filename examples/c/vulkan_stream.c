@@ -319,7 +319,8 @@ static void stream(const char *path, ds_gpu_device *device, ds_queue *queue) {
         fail(path, "not an archive");
     uint32_t chunk_size = (uint32_t)number(header + 12, 4);
     uint64_t size = number(footer + 16, 8), chunk_records = 24 * number(footer + 40, 8);
-    if (chunk_size == 0 || size > 1 << 20 || chunk_records > size) fail(path, "damaged, or too large for this");
+    if (chunk_size == 0 || size > 1 << 20 || chunk_records > size)
+        fail(path, "damaged, or too large for this");
     uint8_t *index = malloc(size), *entry = index, *chunk = index + (size - chunk_records);
     if (!index) fail(path, "no memory");
     read_at(archive, number(footer + 8, 8), index, size);
@@ -380,7 +381,8 @@ static void place(const struct picture *picture) {
 static void turn(VkCommandBuffer commands, VkImage image, VkImageLayout from, VkImageLayout to) {
     VkImageMemoryBarrier barrier = {VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
                                     .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-                                    .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                                    .dstAccessMask =
+                                        VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                                     .oldLayout = from,
                                     .newLayout = to,
                                     .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
@@ -408,8 +410,8 @@ static void draw_one(VkCommandBuffer commands, const struct blit *blit, VkImage 
                           .srcOffsets = {{0, 0, z}, {width, height, z + 1}},
                           .dstSubresource = target,
                           .dstOffsets = {{x, y, 0}, {x + width, y + height, 1}}};
-    vkCmdBlitImage(commands, blit->picture->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, sheet, to, 1, &region,
-                   VK_FILTER_NEAREST);
+    const VkImageLayout from = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
+    vkCmdBlitImage(commands, blit->picture->image, from, sheet, to, 1, &region, VK_FILTER_NEAREST);
 }
 
 static void record(VkCommandBuffer commands, VkImage sheet, VkBuffer back) {

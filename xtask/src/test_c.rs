@@ -44,7 +44,7 @@ const LANGUAGES: [Language; 2] = [
 ];
 
 /// Where programs are. Those that belong to the library's users stand in `examples`.
-const DIRECTORIES: [&str; 3] = ["tests/c", "tests/cpp", "examples"];
+const DIRECTORIES: [&str; 4] = ["tests/c", "tests/cpp", "examples/c", "examples/cpp"];
 
 /// How a program is built and run.
 #[derive(Clone, Copy, PartialEq, Eq)]
