@@ -9,9 +9,11 @@ pub mod decode;
 mod device;
 mod error;
 mod instance;
+pub mod measure;
 mod memory;
 pub mod oneshot;
 mod probe;
+pub mod vendor;
 
 pub use commands::Commands;
 pub use device::{BorrowedDevice, Device, DeviceOptions, QueueLock};
