@@ -27,7 +27,7 @@ use crate::staging::Staging;
 use super::batch::{Added, Batch, Job};
 use super::decode::{TileDecoder, TilePath};
 use super::error::GpuError;
-use super::probe::DeviceKind;
+use super::probe::{Caps, DeviceKind};
 use super::resource::{GpuDevice, SharedMemory};
 use super::timeline::{Timeline, wait_any};
 
@@ -176,7 +176,7 @@ impl PlacerThread {
                 changed: Condvar::new(),
                 wake: Timeline::new(device.device(), 0)?,
                 tiles: AtomicUsize::new(0),
-                crossover_tiles: crossover_tiles(device),
+                crossover_tiles: crossover_tiles(device.caps()),
                 path: TilePath::best(device.device()).ok(),
                 decoder_failed: AtomicBool::new(false),
             });
@@ -188,6 +188,10 @@ impl PlacerThread {
             log::warn!(target: "ds", "no queue on {}: {error}", device.name());
             Error::from(error)
         })?;
+        log::info!(
+            target: "ds", "{}: {} queues of family {}; GDeflate: {}", device.name(), outlets.len(),
+            device.caps().queue_family, explain_decoding(device.caps()),
+        );
         let worker = Worker {
             placer: Arc::clone(&placer),
             outlets,
@@ -538,12 +542,33 @@ fn decoder_for(
 /// Measured on an H200: a GPU takes 2 to 4 ms for its first tile and hardly more for a thousand, in
 /// which 16 cores decode 130; fewer cores decode fewer. A software device decodes on the same cores,
 /// slower.
-fn crossover_tiles(device: &GpuDevice) -> Option<usize> {
+fn crossover_tiles(caps: &Caps) -> Option<usize> {
     const TILES_OF_CORES: (usize, usize) = (130, 16);
     let (tiles, cores_measured) = TILES_OF_CORES;
-    match device.caps().kind {
+    match caps.kind {
         DeviceKind::Software => None,
         _ => Some((tiles * cores() / cores_measured).max(1)),
+    }
+}
+
+/// Who decompresses GDeflate for a device under [`GpuDecode::Auto`], and why, for logs and `ds info`.
+pub fn explain_decoding(caps: &Caps) -> String {
+    let shader = match (
+        caps.missing_for_shader(),
+        caps.missing_for_subgroup_shader(),
+    ) {
+        (Some(missing), _) => return format!("workers on the CPU: the device lacks {missing}"),
+        (None, Some(missing)) => format!("the shader for any subgroup size, for want of {missing}"),
+        (None, None) => "the shader with a tile a subgroup of 32".to_owned(),
+    };
+    match crossover_tiles(caps) {
+        Some(tiles) => format!(
+            "the GPU, by {shader}, where {tiles} tiles or more wait; workers on the CPU for fewer, which \
+             takes less time"
+        ),
+        None => format!(
+            "workers on the CPU: a software device runs on the same cores, slower; if asked for, {shader}"
+        ),
     }
 }
 
