@@ -117,17 +117,19 @@ static void queues(void) {
 
 static void queue_interfaces(void) {
     const GUID *ids[] = {&IID_UNKNOWN, &IID_QUEUE, &IID_QUEUE1, &IID_QUEUE2, &IID_QUEUE3};
-    storage_queue *queue = make_queue(factory, SOURCE_FILE);
-    for (unsigned i = 0; i < ARRAYSIZE(ids); i++) { // O-28
+    storage_queue *queue = make_queue(factory, SOURCE_FILE), *second = NULL;
+    for (unsigned i = 0; i < ARRAYSIZE(ids); i++) { // O-28: one object, though not always one pointer
         storage_queue *other = NULL;
         HRESULT result = queue->methods->QueryInterface(queue, ids[i], (void **)&other);
-        bug_if(!ours && FAILED(result), result == S_OK && other == queue, "interface %u: %08lx", i,
-               (long)result);
+        bug_if(!ours && FAILED(result), result == S_OK && other, "interface %u: %08lx", i, (long)result);
         if (other) other->methods->Release(other);
     }
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_GDEFLATE) == 4, "support"); // O-68
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_NONE) == 0, "support");     // O-71
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_CUSTOM_0) == 0, "support");
+    // The first interface that has the method: Microsoft's Queue1 ends before it.
+    ok_hr(queue->methods->QueryInterface(queue, &IID_QUEUE2, (void **)&second), S_OK);
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_GDEFLATE) == 4, "support"); // O-68
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_NONE) == 0, "support");     // O-71
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_CUSTOM_0) == 0, "support");
+    second->methods->Release(second);
     ok(queue->methods->Release(queue) == 0, "the queue lives on");
 }
 
