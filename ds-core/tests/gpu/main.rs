@@ -6,6 +6,7 @@
 
 mod decode;
 mod device;
+mod fences;
 mod images;
 mod model;
 mod rig;
