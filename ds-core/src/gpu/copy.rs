@@ -63,7 +63,7 @@ const SCRATCH_ALIGNMENT: u64 = 96;
 
 /// Where a copy into an image reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum From {
+enum Origin {
     Buffer(vk::Buffer),
     Scratch,
 }
@@ -99,7 +99,7 @@ pub(super) struct Copies {
     /// The regions of one command.
     regions: Vec<vk::BufferCopy>,
     to_images: Vec<vk::BufferImageCopy>,
-    image_groups: Vec<Group<From, vk::Image>>,
+    image_groups: Vec<Group<Origin, vk::Image>>,
     to_scratch: Vec<vk::BufferCopy>,
     scratch_groups: Vec<Group<vk::Buffer, ()>>,
     scratch_bytes: u64,
@@ -183,14 +183,19 @@ impl Copies {
             let offset = source.offset + at.offset;
             let (from, offset, row_pitch, slice_pitch) =
                 if fits && offset.is_multiple_of(block_bytes) {
-                    let from = From::Buffer(source.buffer);
+                    let from = Origin::Buffer(source.buffer);
                     (from, offset, at.row_pitch, at.slice_pitch)
                 } else if fits {
                     let offset = self.move_to_scratch(source.buffer, offset, &piece);
-                    (From::Scratch, offset, at.row_pitch, at.slice_pitch)
+                    (Origin::Scratch, offset, at.row_pitch, at.slice_pitch)
                 } else {
                     let offset = self.repack_in_scratch(source.buffer, offset, &piece);
-                    (From::Scratch, offset, at.row_bytes, at.row_bytes * at.rows)
+                    (
+                        Origin::Scratch,
+                        offset,
+                        at.row_bytes,
+                        at.row_bytes * at.rows,
+                    )
                 };
             let texels = |blocks: u64, unit: u8| blocks as u32 * u32::from(unit);
             let region = vk::BufferImageCopy::default()
@@ -383,8 +388,8 @@ impl Copies {
             let (regions, others) = rest.split_at(group.len);
             rest = others;
             let source = match group.source {
-                From::Buffer(buffer) => buffer,
-                From::Scratch => scratch,
+                Origin::Buffer(buffer) => buffer,
+                Origin::Scratch => scratch,
             };
             recorder.fill_image(source, group.target, regions);
         }

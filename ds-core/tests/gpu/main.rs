@@ -7,6 +7,7 @@
 mod decode;
 mod device;
 mod fences;
+mod image_requests;
 mod images;
 mod model;
 mod rig;
