@@ -270,7 +270,7 @@ pub enum GpuDestination {
     Buffer {
         /// The buffer.
         buffer: GpuBuffer,
-        /// From where, in bytes; any alignment, but tiles are decoded in place only at multiples of 4.
+        /// From where, in bytes; any alignment.
         offset: u64,
         /// How many bytes.
         bytes: u32,
@@ -357,7 +357,7 @@ impl GpuDestination {
             GpuDestination::Buffer { buffer, offset, .. } => {
                 let address = buffer.address().checked_add(*offset)?;
                 let in_place = buffer.address() != 0 && buffer.family().is_none();
-                (in_place && address.is_multiple_of(4)).then_some(address)
+                in_place.then_some(address)
             }
             GpuDestination::Image { .. } => None,
         }
