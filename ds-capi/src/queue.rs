@@ -5,7 +5,8 @@ use std::mem::offset_of;
 
 use ds_core::gpu::GpuDevice;
 use ds_core::{
-    Compression, Event, Fence, FenceWait, GpuDecode, Priority, Queue, QueueDesc, SourceType, StatusArray,
+    Compression, Event, Fence, FenceWait, GpuDecode, Priority, Queue, QueueDesc, SourceType,
+    StatusArray,
 };
 
 use crate::event::ds_event;

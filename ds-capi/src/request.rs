@@ -84,7 +84,10 @@ unsafe fn destination(to_type: ds_destination_type, request: &ds_request) -> Des
 /// As for [`from_c`].
 #[cfg(feature = "vulkan")]
 unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) -> Destination {
-    let payload = match (request.options.compression_format, request.options.types & 1) {
+    let payload = match (
+        request.options.compression_format,
+        request.options.types & 1,
+    ) {
         // SAFETY: the type says that this member was filled; it takes any bytes.
         (DS_COMPRESSION_NONE, DS_SOURCE_FILE) => unsafe { request.source.file }.size,
         // SAFETY: as above.
@@ -92,8 +95,7 @@ unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) ->
         _ => request.uncompressed_size,
     };
     // SAFETY: passed on to the caller.
-    let destination =
-        unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
+    let destination = unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
     destination.map_or(Destination::Other(to_type), Destination::Gpu)
 }
 

@@ -84,6 +84,8 @@ pub struct SimConfig {
     pub eagain_per_mille: u32,
     /// EIO.
     pub eio_per_mille: u32,
+    /// EFAULT for reads past the page cache, as of memory that the kernel cannot hold for a disk.
+    pub direct_efault_per_mille: u32,
     /// Operations that take many turns.
     pub delay_per_mille: u32,
 }
@@ -96,6 +98,7 @@ impl Default for SimConfig {
             eintr_per_mille: 50,
             eagain_per_mille: 50,
             eio_per_mille: 0,
+            direct_efault_per_mille: 0,
             delay_per_mille: 200,
         }
     }
