@@ -599,7 +599,9 @@ uint read_symbols()
     uint literal = 0;
     // The end of the block was met; only distances are left.
     bool ending = false;
-    for (;;) {
+    bool ended = false;
+    uint status = OK;
+    while (status == OK && !ended) {
         uint bits = peek();
         uint index = distance_due ? LITERAL_LEN + (bits & (DISTANCE_LEN - 1)) : bits & (LITERAL_LEN - 1);
         uint entry = table[slot * TABLE_LEN + index];
@@ -608,15 +610,14 @@ uint read_symbols()
             entry = entry == 0 ? found : entry;
         }
         bool acts = distance_due || !ending;
-        bool ended = ending;
+        ended = ending;
         if (lanes_any((entry & ENTRY_SPECIAL) != 0)) {
             uint ends = lanes_where(acts && (entry & ENTRY_END) != 0);
             ending = ending || ends != 0;
             // Behind the lane that ended the block only distances are taken.
             acts = acts && (distance_due || ends == 0 || lane <= findLSB(ends));
-            if (lanes_any(acts && (entry & (ENTRY_SPECIAL | ENTRY_END)) == ENTRY_SPECIAL)) {
-                return ERROR_SYMBOL;
-            }
+            bool wrong = acts && (entry & (ENTRY_SPECIAL | ENTRY_END)) == ENTRY_SPECIAL;
+            status = lanes_any(wrong) ? ERROR_SYMBOL : status;
         }
         // Symbols of lengths come in fours with one more extra bit, those of distances in twos.
         uint codeword = entry >> ENTRY_BITS_SHIFT;
@@ -629,23 +630,18 @@ uint read_symbols()
         uint value = (base | bits >> codeword & ((1u << extra_bits) - 1)) & 0x3FFFF;
         value += distance_due ? 1 : 3;
         take(acts ? codeword + extra_bits : 0);
-        if (next_word > source_words) {
-            return ERROR_TRUNCATED;
-        }
-        if (lanes_any(distance_due && value > start)) {
-            return ERROR_DISTANCE;
-        }
+        status = next_word > source_words ? ERROR_TRUNCATED : status;
+        status = lanes_any(distance_due && value > start) ? ERROR_DISTANCE : status;
 
-        // Now the round before is known in full.
-        uint producers = lanes_where(begins);
-        if (begins) {
-            outputs[slot * LANES + bitCount(producers & lanes_before_me())] =
-                distance_due ? value : literal << 16;
-        }
-        lanes_meet();
-        write_round(begins, start);
-        if (ended) {
-            return OK;
+        if (status == OK) {
+            // Now the round before is known in full.
+            uint producers = lanes_where(begins);
+            if (begins) {
+                outputs[slot * LANES + bitCount(producers & lanes_before_me())] =
+                    distance_due ? value : literal << 16;
+            }
+            lanes_meet();
+            write_round(begins, start);
         }
 
         begins = acts && !distance_due && (entry & ENTRY_SPECIAL) == 0;
@@ -655,10 +651,9 @@ uint read_symbols()
         uint sum = lanes_sum_up_to(bytes);
         start = reserved + sum - bytes;
         reserved += lanes_shuffle(sum, LANES - 1);
-        if (reserved > destination_bytes) {
-            return ERROR_OVERFLOW;
-        }
+        status = status == OK && reserved > destination_bytes ? ERROR_OVERFLOW : status;
     }
+    return status;
 }
 
 // ---- Tiles ----------------------------------------------------------------------------------------------

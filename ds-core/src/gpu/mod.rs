@@ -17,6 +17,7 @@ mod image_memory;
 mod image_resource;
 mod instance;
 mod layout;
+pub mod measure;
 mod memory;
 pub mod oneshot;
 mod placer;
@@ -25,6 +26,7 @@ mod resource;
 mod tile_batch;
 mod tiles;
 mod timeline;
+pub mod vendor;
 
 pub use commands::Commands;
 pub use device::{BorrowedDevice, Device, DeviceOptions, QueueLock};
