@@ -475,7 +475,7 @@ impl QueueCore {
             source_type: self.desc.source_type,
             device: self.placer.as_ref().map(|placer| placer.device()),
             staging_bytes: self.staging_bytes,
-            exact: self.shared.config.exact_limits,
+            exact: self.shared.config.has_exact_limits(),
         }
     }
 
