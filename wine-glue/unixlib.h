@@ -13,7 +13,7 @@
 
 // Raised by every change in this file: halves of two versions refuse each other. (Their test makes another.)
 #ifndef UNIXLIB_VERSION
-#define UNIXLIB_VERSION 1
+#define UNIXLIB_VERSION 2
 #endif
 
 enum unix_code {
@@ -24,6 +24,10 @@ enum unix_code {
     UNIX_RUNTIME_SET_STAGING,
     UNIX_NOTIFICATIONS_WAIT,
     UNIX_NOTIFICATIONS_INTERRUPT,
+    UNIX_COPIES_BEGIN,
+    UNIX_COPIES_GET,
+    UNIX_COPIES_RUN,
+    UNIX_COPIES_FINISH,
     UNIX_FILE_CREATE,
     UNIX_FILE_CLOSE,
     UNIX_FILE_RELEASE,
@@ -42,6 +46,7 @@ enum unix_code {
     UNIX_QUEUE_CANCEL,
     UNIX_QUEUE_QUERY,
     UNIX_QUEUE_ERRORS,
+    UNIX_NOTIFY,
     UNIX_QUEUE_SUPPORT,
     UNIX_FENCE_CREATE,
     UNIX_FENCE_SIGNAL,
@@ -98,6 +103,42 @@ struct unix_notifications_wait {
     uint32_t count; // out
     uint32_t reserved;
     struct unix_notification found[UNIX_NOTIFICATIONS_MAX]; // out
+};
+
+// Before the first queue: the pump makes copies, and hears of them by the cookie.
+struct unix_copies_begin {
+    uint64_t runtime;
+    uint64_t cookie;
+};
+
+struct unix_copy {
+    uint64_t id;
+    uint64_t size;
+    uint64_t source;
+    uint64_t destination;
+};
+
+#define UNIX_COPIES_MAX 16
+
+struct unix_copies_get {
+    uint64_t runtime;
+    uint32_t count; // out
+    uint32_t reserved;
+    struct unix_copy found[UNIX_COPIES_MAX]; // out
+};
+
+// Copies; what cannot be read or written is c0000005, as for every call.
+struct unix_copies_run {
+    uint64_t source;
+    uint64_t destination;
+    uint64_t size;
+};
+
+struct unix_copies_finish {
+    uint64_t runtime;
+    uint64_t id;
+    int32_t result;
+    uint32_t reserved;
 };
 
 // Takes the descriptor over, whatever the answer.
@@ -179,9 +220,11 @@ struct unix_queue_query {
 #define UNIX_NAME_BYTES 64
 #define UNIX_REQUEST_BYTES 104
 
-// Everything but the queue is out.
+// Takes the record, or looks at it. What follows `reserved` is out.
 struct unix_queue_errors {
     uint64_t queue;
+    uint32_t peek;
+    uint32_t reserved;
     uint32_t failure_count;
     int32_t result;
     int32_t command_type;
@@ -190,8 +233,14 @@ struct unix_queue_errors {
     uint64_t value;  // of a signal
     char filename[UNIX_FILENAME_BYTES];
     char name[UNIX_NAME_BYTES];
-    uint32_t reserved;
+    uint32_t reserved_too;
     uint8_t request[UNIX_REQUEST_BYTES];
+};
+
+// Puts a notification behind those that are there.
+struct unix_notify {
+    uint64_t runtime;
+    uint64_t cookie;
 };
 
 struct unix_queue_support {

@@ -70,7 +70,8 @@ unsafe fn buffers<'a>(
 }
 
 /// Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
-/// caller's included; 0 means as many as the machine offers.
+/// caller's included; 0 means as many as the machine offers. Threads of the library's take no signals but
+/// those of faults.
 ///
 /// On success `*out` is a codec that ds_codec_destroy gives back; else NULL. Errors: DS_E_NOTIMPL for other
 /// formats; DS_E_INVALIDARG for a NULL `out`. Any thread.
@@ -86,7 +87,8 @@ pub unsafe extern "C" fn ds_codec_create(
         if format != DS_COMPRESSION_GDEFLATE {
             return Err(Failure(DS_E_NOTIMPL));
         }
-        let codec = Codec::new(threads as usize);
+        // Signals are the host's business, and its handlers run on the host's threads.
+        let codec = Codec::new(threads as usize).spawning(ds_core::without_signals);
         Ok(Box::new(ds_codec { codec }))
     })
 }

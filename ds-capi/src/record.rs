@@ -131,7 +131,7 @@ const SOURCE_NONE: ds_source = ds_source {
 };
 
 /// The texture's member is as large as the union, so that it zeroes all of it.
-const DESTINATION_NONE: ds_destination = ds_destination {
+pub(crate) const DESTINATION_NONE: ds_destination = ds_destination {
     texture: ds_destination_texture_region {
         resource: ptr::null_mut(),
         subresource_index: 0,
@@ -253,6 +253,7 @@ fn source_of(place: &PlaceInfo) -> (ds_source_type, ds_source) {
             };
             (DS_SOURCE_MEMORY, source)
         }
+        PlaceInfo::Gpu(_) => (DS_SOURCE_MEMORY, source),
         PlaceInfo::Other(kind) => (kind & 1, source),
     }
 }
@@ -279,6 +280,10 @@ fn destination_of(place: &PlaceInfo) -> (ds_destination_type, ds_destination) {
             };
             (DS_DESTINATION_MEMORY, destination)
         }
+        #[cfg(feature = "vulkan")]
+        PlaceInfo::Gpu(ref place) => crate::gpu::destination_of(place),
+        #[cfg(not(feature = "vulkan"))]
+        PlaceInfo::Gpu(ref place) => match *place {},
         PlaceInfo::Other(kind) => (kind, destination),
     }
 }
@@ -304,6 +309,24 @@ pub unsafe extern "C" fn ds_queue_retrieve_error_record(
     let queue = unsafe { ffi::get(queue) };
     out.answer(RECORD_NONE, || {
         Ok(record_of(queue?.queue.retrieve_error_record()))
+    })
+}
+
+/// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
+/// foreign events, before it sets its own: the record may have been fetched since.
+///
+/// Answers, errors and threads as for ds_queue_retrieve_error_record.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ds_queue_peek_error_record(
+    queue: *mut ds_queue,
+    out: *mut ds_error_record,
+) -> ds_result {
+    // SAFETY: promised by the caller.
+    let out = unsafe { ffi::out(out) };
+    // SAFETY: promised by the caller.
+    let queue = unsafe { ffi::get(queue) };
+    out.answer(RECORD_NONE, || {
+        Ok(record_of(queue?.queue.peek_error_record()))
     })
 }
 

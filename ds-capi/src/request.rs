@@ -21,7 +21,7 @@ pub(crate) unsafe fn from_c(request: &ds_request) -> Request {
     // SAFETY: passed on to the caller.
     let source = unsafe { source(options.types & 1, &request.source) };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { destination(options.types >> 1, &request.destination) };
+    let destination = unsafe { destination(options.types >> 1, request) };
     // SAFETY: passed on to the caller.
     let name = unsafe { name(request.name) };
     Request {
@@ -56,7 +56,8 @@ unsafe fn source(source_type: ds_source_type, source: &ds_source) -> Source {
 
 /// # Safety
 /// As for [`from_c`].
-unsafe fn destination(to_type: ds_destination_type, destination: &ds_destination) -> Destination {
+unsafe fn destination(to_type: ds_destination_type, request: &ds_request) -> Destination {
+    let destination = &request.destination;
     match to_type {
         DS_DESTINATION_MEMORY => {
             // SAFETY: the type says that this member was filled; it takes any bytes.
@@ -74,8 +75,35 @@ unsafe fn destination(to_type: ds_destination_type, destination: &ds_destination
                 bytes: to.size,
             }
         }
-        other => Destination::Other(other),
+        // SAFETY: passed on to the caller.
+        other => unsafe { gpu_destination(other, request) },
     }
+}
+
+/// # Safety
+/// As for [`from_c`].
+#[cfg(feature = "vulkan")]
+unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) -> Destination {
+    let payload = match (
+        request.options.compression_format,
+        request.options.types & 1,
+    ) {
+        // SAFETY: the type says that this member was filled; it takes any bytes.
+        (DS_COMPRESSION_NONE, DS_SOURCE_FILE) => unsafe { request.source.file }.size,
+        // SAFETY: as above.
+        (DS_COMPRESSION_NONE, _) => unsafe { request.source.memory }.size,
+        _ => request.uncompressed_size,
+    };
+    // SAFETY: passed on to the caller.
+    let destination = unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
+    destination.map_or(Destination::Other(to_type), Destination::Gpu)
+}
+
+/// # Safety
+/// None: there are no resources.
+#[cfg(not(feature = "vulkan"))]
+unsafe fn gpu_destination(to_type: ds_destination_type, _request: &ds_request) -> Destination {
+    Destination::Other(to_type)
 }
 
 /// # Safety
@@ -161,7 +189,7 @@ mod tests {
             memory,
             "the same bytes, read as the other member"
         );
-        assert_eq!(info(2 << 1).destination, PlaceInfo::Other(2));
+        assert_eq!(info(6 << 1).destination, PlaceInfo::Other(6));
         assert_eq!(info(7 << 1).destination, PlaceInfo::Other(7), "O-51");
         let memory = PlaceInfo::Memory {
             address: 8,

@@ -38,8 +38,8 @@ pub const DS_E_ACCESSDENIED: ds_result = -2_147_024_891;
 /// 0x80070006. The file is closed, or a descriptor is not open.
 pub const DS_E_HANDLE: ds_result = -2_147_024_890;
 
-/// 0x80070008. The system has no memory left.
-pub const DS_E_OUTOFMEMORY: ds_result = -2_147_024_888;
+/// 0x8007000E. The system has no memory left.
+pub const DS_E_OUTOFMEMORY: ds_result = -2_147_024_882;
 
 /// 0x80070013. The file system is read-only.
 pub const DS_E_WRITE_PROTECT: ds_result = -2_147_024_877;
@@ -64,6 +64,9 @@ pub const DS_E_CANCELLED: ds_result = -2_147_023_901;
 
 /// 0x8007045D. The device failed, or the system refused for another reason.
 pub const DS_E_IO_DEVICE: ds_result = -2_147_023_779;
+
+/// 0x887A0005. The GPU was reset or went away: DXGI_ERROR_DEVICE_REMOVED.
+pub const DS_E_DEVICE_LOST: ds_result = -2_005_270_523;
 
 /// 0x89240001. Reserved: this library never answers it.
 pub const DS_E_ALREADY_RUNNING: ds_result = -1_994_129_407;
@@ -254,7 +257,7 @@ const RESULTS: &[(ds_result, u32, &CStr)] = &[
     ),
     (
         DS_E_OUTOFMEMORY,
-        0x8007_0008,
+        0x8007_000E,
         c"DS_E_OUTOFMEMORY: the system has no memory left",
     ),
     (
@@ -296,6 +299,11 @@ const RESULTS: &[(ds_result, u32, &CStr)] = &[
         DS_E_IO_DEVICE,
         0x8007_045D,
         c"DS_E_IO_DEVICE: the device failed, or the system refused for another reason",
+    ),
+    (
+        DS_E_DEVICE_LOST,
+        0x887A_0005,
+        c"DS_E_DEVICE_LOST: the GPU was reset or went away; make a new device and new queues on it",
     ),
     (
         DS_E_ALREADY_RUNNING,

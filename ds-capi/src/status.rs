@@ -25,7 +25,8 @@ impl Shared for StatusArray {
 /// enqueued again. An entry that is never enqueued stays pending for ever.
 ///
 /// On success `*out` is a reference that ds_status_array_release gives back; else NULL. Errors:
-/// DS_E_INVALIDARG for a NULL `out`. Any thread.
+/// DS_E_INVALIDARG for a NULL `out`; DS_E_OUTOFMEMORY for more than 2^30 entries, and where the system has no
+/// memory for them. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_status_array_create(
     capacity: u32,
@@ -36,7 +37,7 @@ pub unsafe extern "C" fn ds_status_array_create(
     let out = unsafe { ffi::out(out) };
     // SAFETY: promised by the caller.
     let name = unsafe { ffi::text(name) }.map(|name| name.to_string_lossy());
-    out.share(|| Ok(StatusArray::new(capacity, name.as_deref())))
+    out.share(|| Ok(StatusArray::try_new(capacity, name.as_deref())?))
 }
 
 /// Whether the entry has a result. Never blocks.

@@ -30,9 +30,15 @@ pub const DS_SOURCE_FILE: ds_source_type = 0;
 /// Memory.
 pub const DS_SOURCE_MEMORY: ds_source_type = 1;
 
+/// A GPU that queues can reach: a counted reference. Opaque.
+pub struct ds_gpu_device {
+    _opaque: (),
+}
+
 /// Where a request's bytes go: `DS_DESTINATION_*`.
 ///
-/// GPU resources are not reachable yet: such a request fails with DS_E_INVALID_DESTINATION_TYPE.
+/// GPU resources need a queue with their device: see ds_queue_desc.gpu_device. In a library that was built
+/// without Vulkan, such a request fails with DS_E_INVALID_DESTINATION_TYPE.
 pub type ds_destination_type = u8;
 /// Memory.
 pub const DS_DESTINATION_MEMORY: ds_destination_type = 0;
@@ -110,7 +116,7 @@ pub struct ds_destination_memory {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_buffer {
-    /// The buffer.
+    /// The ds_gpu_buffer. The request keeps a reference.
     pub resource: *mut c_void,
     /// Of the first byte.
     pub offset: u64,
@@ -140,7 +146,7 @@ pub struct ds_box {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_texture_region {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// Which subresource.
     pub subresource_index: u32,
@@ -152,7 +158,7 @@ pub struct ds_destination_texture_region {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_multiple_subresources {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// The first subresource.
     pub first_subresource: u32,
@@ -162,7 +168,7 @@ pub struct ds_destination_multiple_subresources {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_multiple_subresources_range {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// The first subresource.
     pub first_subresource: u32,
@@ -174,7 +180,7 @@ pub struct ds_destination_multiple_subresources_range {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_tiles {
-    /// The resource.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// First tile: x.
     pub start_x: u32,

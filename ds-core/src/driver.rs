@@ -51,10 +51,12 @@ const PORTION: Portion = Portion {
     bytes: usize::MAX,
 };
 /// The kernel copies what is cached before it answers. With small portions the application hears of the
-/// first requests, and sends more, while this thread works on the next; and an urgent one waits less.
+/// first requests, and sends more, while this thread works on the next; and an urgent one waits less (a
+/// portion of the largest size is copied in less than half a millisecond). The bytes are those of several
+/// large reads, so that these do not cost a system call each.
 const PORTION_CACHED: Portion = Portion {
     requests: 16,
-    bytes: 1 << 20,
+    bytes: 4 << 20,
 };
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
 /// portion to go on with after the next, those who wait are woken for several portions at once, and not
@@ -390,15 +392,18 @@ impl Driver {
             Err(Work::Decompress {
                 source,
                 compression,
+                hold,
                 destination,
-            }) => shared.decompress(queue, entry, source, None, compression, destination),
+            }) => shared.decompress(queue, entry, source, hold, compression, destination),
             Err(Work::Copy {
                 source,
+                hold,
                 destination,
             }) => shared
                 .host
-                .copy(shared, queue, entry, source, None, destination),
-            Err(Work::Transfer { .. } | Work::ReadCompressed { .. }) => {
+                .copy(shared, queue, entry, source, hold, destination),
+            Err(Work::HandOver(hold)) => shared.land(queue, entry, hold, Ok(())),
+            Err(Work::Transfer { .. } | Work::ReadStaged { .. }) => {
                 unreachable!("these are transfers")
             }
         }

@@ -215,7 +215,7 @@ fn win32(errno: i32) -> i32 {
         libc::EACCES | libc::EPERM | libc::EISDIR | libc::ETXTBSY => 5, // ERROR_ACCESS_DENIED
         libc::EBADF => 6,                 // ERROR_INVALID_HANDLE
         libc::EAGAIN => 1450,             // ERROR_NO_SYSTEM_RESOURCES
-        libc::ENOMEM => 8,                // ERROR_NOT_ENOUGH_MEMORY
+        libc::ENOMEM => 14,               // ERROR_OUTOFMEMORY, of E_OUTOFMEMORY
         libc::EROFS => 19,                // ERROR_WRITE_PROTECT
         libc::ENOSPC | libc::EDQUOT => 112, // ERROR_DISK_FULL
         libc::ENAMETOOLONG => 206,        // ERROR_FILENAME_EXCED_RANGE
@@ -240,6 +240,8 @@ pub enum Subsystem {
     Io,
     /// Decompression.
     Decode,
+    /// Work on a GPU.
+    Gpu,
 }
 
 impl Subsystem {
@@ -251,6 +253,7 @@ impl Subsystem {
             Subsystem::Queue => "queue",
             Subsystem::Io => "io",
             Subsystem::Decode => "decode",
+            Subsystem::Gpu => "gpu",
         }
     }
 }

@@ -13,11 +13,11 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
+use crate::hold::Hold;
 use crate::memory::Span;
 use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::slots::{Slots, Token};
-use crate::staging::Range;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
@@ -28,9 +28,31 @@ const CLAIM_MAX: u32 = 4;
 const JOBS_INITIAL: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
-enum Task {
-    Copy { source: Span, destination: Span },
-    Decode { source: Span, destination: Span },
+enum Verb {
+    Copy,
+    Decode,
+}
+
+/// What a job is about. Memory that is not the engine's is asked for before it is touched.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    verb: Verb,
+    source: Span,
+    source_is_ours: bool,
+    destination: Span,
+    destination_is_ours: bool,
+}
+
+impl Task {
+    fn new(verb: Verb, source: Span, hold: &Hold, destination: Span) -> Task {
+        Task {
+            verb,
+            source,
+            source_is_ours: hold.owns(source),
+            destination,
+            destination_is_ours: hold.owns(destination),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -38,7 +60,7 @@ struct Job {
     queue: Arc<QueueCore>,
     entry: Token,
     task: Task,
-    staging: Option<Range>,
+    hold: Hold,
     pieces: u32,
     /// The next piece that nobody has claimed.
     next: u32,
@@ -91,29 +113,19 @@ impl Host {
         }
     }
 
-    /// Adds a copy; source and destination have the same size. `staging` holds the source, if the engine
-    /// does.
+    /// Adds a copy; source and destination have the same size.
     pub(crate) fn copy(
         &self,
         shared: &Shared,
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
+        hold: Hold,
         destination: Span,
     ) {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
-        let job = Job::new(
-            queue,
-            entry,
-            Task::Copy {
-                source,
-                destination,
-            },
-            staging,
-            pieces,
-        );
-        self.add(shared, job);
+        let task = Task::new(Verb::Copy, source, &hold, destination);
+        self.add(shared, Job::new(queue, entry, task, hold, pieces));
     }
 
     /// Adds the decompression of a GDeflate tile stream.
@@ -123,37 +135,16 @@ impl Host {
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
+        hold: Hold,
         destination: Span,
     ) {
         if queue.is_cancelled(entry) {
-            return finish(
-                shared,
-                Job::new(
-                    queue,
-                    entry,
-                    Task::Decode {
-                        source,
-                        destination,
-                    },
-                    staging,
-                    0,
-                ),
-            );
+            return shared.land(queue, entry, hold, Err(cancelled()));
         }
-        let task = Task::Decode {
-            source,
-            destination,
-        };
-        match open_stream(source, staging.is_some(), destination) {
-            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, staging, pieces)),
-            Err(fault) => finish(
-                shared,
-                Job {
-                    failed: Some(fault),
-                    ..Job::new(queue, entry, task, staging, 0)
-                },
-            ),
+        let task = Task::new(Verb::Decode, source, &hold, destination);
+        match open_stream(&task) {
+            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
+            Err(fault) => shared.land(queue, entry, hold, Err(fault)),
         }
     }
 
@@ -296,18 +287,12 @@ impl Jobs {
 }
 
 impl Job {
-    fn new(
-        queue: &Arc<QueueCore>,
-        entry: Token,
-        task: Task,
-        staging: Option<Range>,
-        pieces: u32,
-    ) -> Job {
+    fn new(queue: &Arc<QueueCore>, entry: Token, task: Task, hold: Hold, pieces: u32) -> Job {
         Job {
             queue: Arc::clone(queue),
             entry,
             task,
-            staging,
+            hold,
             pieces,
             next: 0,
             active: 0,
@@ -316,11 +301,15 @@ impl Job {
     }
 }
 
-/// Completes a job's request.
+/// Passes a job's request on.
 fn finish(shared: &Shared, job: Job) {
-    shared.free_staging(job.staging);
     let outcome = job.failed.map_or(Ok(()), Err);
-    job.queue.complete([(job.entry, outcome)]);
+    shared.land(&job.queue, job.entry, job.hold, outcome);
+}
+
+#[track_caller]
+fn cancelled() -> Fault {
+    Fault::new(Error::Cancelled, Subsystem::Queue, "cancel")
 }
 
 #[track_caller]
@@ -329,14 +318,14 @@ fn decode_fault(error: Error) -> Fault {
 }
 
 /// Checks a stream's header against the request; answers the number of tiles.
-fn open_stream(source: Span, staged: bool, destination: Span) -> Result<u32, Fault> {
-    if !staged {
-        source.check_readable().map_err(decode_fault)?;
+fn open_stream(task: &Task) -> Result<u32, Fault> {
+    if !task.source_is_ours {
+        task.source.check_readable().map_err(decode_fault)?;
     }
     // SAFETY: staging, or checked just now; the request is in flight.
-    let bytes = unsafe { source.as_slice() };
+    let bytes = unsafe { task.source.as_slice() };
     let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
-    let (holds, wanted) = (stream.uncompressed_bytes(), destination.bytes() as u64);
+    let (holds, wanted) = (stream.uncompressed_bytes(), task.destination.bytes() as u64);
     if holds != wanted {
         // O-56: never success for a stream of another size.
         let detail = format!("the stream holds {holds} bytes, the request says {wanted}");
@@ -351,34 +340,31 @@ fn corrupt(error: gdeflate::DecodeError) -> Fault {
 
 impl Worker {
     fn work(&mut self, claim: &Claim) -> Outcome {
-        claim.pieces.clone().try_for_each(|piece| match claim.task {
-            Task::Copy {
-                source,
-                destination,
-            } => copy_piece(piece as usize, source, destination),
-            Task::Decode {
-                source,
-                destination,
-            } => self.decode_piece(piece as usize, source, destination),
+        let task = &claim.task;
+        claim.pieces.clone().try_for_each(|piece| match task.verb {
+            Verb::Copy => copy_piece(piece as usize, task),
+            Verb::Decode => self.decode_piece(piece as usize, task),
         })
     }
 
-    fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
+    fn decode_piece(&mut self, piece: usize, task: &Task) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
-        let bytes = unsafe { source.as_slice() };
+        let bytes = unsafe { task.source.as_slice() };
         // Parsing is a look at eight bytes. The source is hostile memory that may have changed
         // since the last look.
         let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
         let tile = stream.tile(piece).map_err(corrupt)?;
         let output = stream.tile_output(piece);
         let (start, end) = (output.start as usize, output.end as usize);
-        if end > destination.bytes() {
+        if end > task.destination.bytes() {
             return Err(decode_fault(Error::Corrupt)
                 .with_detail("the stream's header changed while it was read".into()));
         }
-        let part = destination.part(start, end - start);
-        part.check_writable().map_err(decode_fault)?;
-        // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
+        let part = task.destination.part(start, end - start);
+        if !task.destination_is_ours {
+            part.check_writable().map_err(decode_fault)?;
+        }
+        // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
         let output = unsafe { part.as_slice_mut() };
         self.decoder.decode_tile(tile, output).map_err(|error| {
             decode_fault(Error::Corrupt)
@@ -387,14 +373,19 @@ impl Worker {
     }
 }
 
-fn copy_piece(piece: usize, source: Span, destination: Span) -> Outcome {
+fn copy_piece(piece: usize, task: &Task) -> Outcome {
     let start = piece * COPY_PIECE_BYTES;
-    let bytes = COPY_PIECE_BYTES.min(source.bytes() - start);
-    let (source, destination) = (source.part(start, bytes), destination.part(start, bytes));
+    let bytes = COPY_PIECE_BYTES.min(task.source.bytes() - start);
+    let source = task.source.part(start, bytes);
+    let destination = task.destination.part(start, bytes);
     let fault = |error| Fault::new(error, Subsystem::Io, "copy");
-    source.check_readable().map_err(fault)?;
-    destination.check_writable().map_err(fault)?;
-    // SAFETY: both were checked just now; the request is in flight.
+    if !task.source_is_ours {
+        source.check_readable().map_err(fault)?;
+    }
+    if !task.destination_is_ours {
+        destination.check_writable().map_err(fault)?;
+    }
+    // SAFETY: both are staging, or were checked just now; the request is in flight.
     unsafe { destination.copy_from(source) };
     Ok(())
 }

@@ -25,8 +25,15 @@
 //! What things are called and how they behave follows Microsoft's DirectStorage API; where this
 //! library differs on purpose, the item says so.
 
+// Without Vulkan there are no devices, and the compiler notices that what is done with one is never done.
+#![cfg_attr(
+    not(feature = "vulkan"),
+    allow(dead_code, unreachable_code, unused_variables)
+)]
+
 mod backend;
 mod config;
+mod copies;
 mod custom;
 mod driver;
 mod error;
@@ -34,7 +41,12 @@ mod file;
 pub mod gdeflate;
 #[cfg(feature = "vulkan")]
 pub mod gpu;
+// There are no devices in a build without Vulkan; everything else is the same.
+#[cfg(not(feature = "vulkan"))]
+#[path = "gpu/absent.rs"]
+pub mod gpu;
 mod handle;
+mod hold;
 mod host;
 mod io;
 pub mod logger;
@@ -42,6 +54,7 @@ mod memory;
 mod notify;
 mod open_file;
 mod order;
+mod prepare;
 mod queue;
 mod request;
 mod runtime;
@@ -53,8 +66,9 @@ mod stats;
 mod sys;
 mod transfer;
 
-pub use backend::{Backend, Choice, Decoder, choose};
+pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
+pub use copies::{ForeignCopies, ForeignCopy};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{
     E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,
@@ -77,6 +91,7 @@ pub use request::{
 pub use runtime::Runtime;
 pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
 pub use stats::{Histogram, IoStats, QueueStats};
+pub use sys::without_signals;
 
 /// The version of this library.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

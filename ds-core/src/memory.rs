@@ -9,6 +9,7 @@
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicI32;
 
 use crate::error::Error;
 use crate::sys;
@@ -90,6 +91,15 @@ impl Span {
         }
     }
 
+    /// Whether all of `other` lies inside.
+    pub(crate) fn contains(self, other: Span) -> bool {
+        other
+            .address()
+            .checked_sub(self.address())
+            .and_then(|offset| offset.checked_add(other.bytes))
+            .is_some_and(|end| end <= self.bytes)
+    }
+
     /// Fails where the kernel says that the bytes cannot be read.
     pub(crate) fn check_readable(self) -> Result<(), Error> {
         self.check(false)
@@ -157,6 +167,22 @@ impl fmt::Debug for Span {
 /// ENOMEM: nothing is mapped there. EFAULT: something is, and cannot be used.
 fn is_bad_address(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::EFAULT))
+}
+
+/// `len` zeros, or `None` if there is no memory for them. What is not touched takes none.
+pub(crate) fn try_zeros(len: usize) -> Option<Box<[AtomicI32]>> {
+    let layout = std::alloc::Layout::array::<AtomicI32>(len).ok()?;
+    if layout.size() == 0 {
+        return Some(Box::default());
+    }
+    // SAFETY: the layout has a size.
+    let start = unsafe { std::alloc::alloc_zeroed(layout) };
+    if start.is_null() {
+        return None;
+    }
+    let zeros = std::ptr::slice_from_raw_parts_mut(start.cast::<AtomicI32>(), len);
+    // SAFETY: allocated just now with the layout of this slice, and zeros are values.
+    Some(unsafe { Box::from_raw(zeros) })
 }
 
 /// Bytes with an owner that requests keep alive: the safe way to give memory to a queue.
@@ -446,6 +472,9 @@ impl SharedBytes {
 
 #[cfg(test)]
 mod tests {
+    use std::hint::black_box;
+    use std::sync::atomic::Ordering;
+
     use super::*;
 
     /// Three pages of 0x5A, the one in the middle with `protection`.
@@ -499,6 +528,16 @@ mod tests {
         // SAFETY: never touched: the last page that a program can name is the kernel's.
         let wild = unsafe { Span::new(std::ptr::without_provenance_mut(usize::MAX / 2), 1) };
         assert!(sys::probe(wild, false).is_err() && sys::probe(wild, true).is_err());
+    }
+
+    #[test]
+    fn zeros_are_many_or_none() {
+        assert_eq!(try_zeros(0).map(|zeros| zeros.len()), Some(0));
+        let zeros = try_zeros(1000).unwrap();
+        assert!(zeros.iter().all(|zero| zero.load(Ordering::Relaxed) == 0));
+        assert!(try_zeros(usize::MAX).is_none());
+        // Looked at by nobody, the memory would be made by the optimiser alone.
+        assert!(black_box(try_zeros(isize::MAX as usize / 4)).is_none());
     }
 
     #[test]

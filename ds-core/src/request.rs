@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::file::File;
+use crate::gpu::{GpuDestination, GpuDevice};
 use crate::handle::Handle;
 use crate::memory::{MemoryDestination, MemorySource};
 
@@ -129,6 +130,9 @@ pub enum Destination {
         /// How many bytes.
         bytes: u32,
     },
+    /// Part of a GPU resource; the queue must have that resource's device
+    /// ([`crate::QueueDesc::device`]).
+    Gpu(GpuDestination),
     /// A kind that this queue cannot serve, by DirectStorage's number; fails as
     /// [`Error::InvalidDestinationType`].
     Other(u8),
@@ -245,6 +249,7 @@ impl Request {
         match &self.destination {
             Destination::Memory(memory) => memory.span().bytes(),
             Destination::File { bytes, .. } => *bytes as usize,
+            Destination::Gpu(destination) => destination.bytes(),
             Destination::Other(_) => 0,
         }
     }
@@ -267,6 +272,7 @@ impl Request {
                     offset,
                     bytes,
                 } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
+                Destination::Gpu(destination) => PlaceInfo::Gpu(destination.info()),
                 Destination::Other(kind) => PlaceInfo::Other(*kind),
             },
             compression: self.compression,
@@ -279,15 +285,18 @@ impl Request {
 
 /// What validation needs to know of the queue and the runtime.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     pub(crate) source_type: SourceType,
+    /// The device whose resources the queue can reach.
+    pub(crate) device: Option<&'a GpuDevice>,
     pub(crate) staging_bytes: usize,
     /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no
     /// staging.
     pub(crate) exact: bool,
 }
 
-/// The reason why `request` cannot be carried out on a queue with these `limits`, if there is one.
+/// The reason why `request` cannot be carried out on a queue with these limits and no device, if there is
+/// one.
 ///
 /// Codes: `spec/directstorage-observed.md`, O-40 to O-59.
 pub fn validate(
@@ -300,15 +309,16 @@ pub fn validate(
         request,
         Limits {
             source_type,
+            device: None,
             staging_bytes,
             exact,
         },
     )
 }
 
-pub(crate) fn check(request: &Request, limits: Limits) -> Result<(), Error> {
+pub(crate) fn check(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     check_source(request, limits.source_type)?;
-    check_destination(request)?;
+    check_destination(request, limits.device)?;
     check_sizes(request)?;
     check_overlap(request)?;
     check_limits(request, limits)
@@ -336,7 +346,7 @@ fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error>
     }
 }
 
-fn check_destination(request: &Request) -> Result<(), Error> {
+fn check_destination(request: &Request, device: Option<&GpuDevice>) -> Result<(), Error> {
     match &request.destination {
         Destination::Memory(memory) => check_span(memory.span()),
         Destination::File { file: None, .. } => Err(Error::InvalidFileHandle),
@@ -360,6 +370,10 @@ fn check_destination(request: &Request) -> Result<(), Error> {
                 .map(drop)
                 .map_err(|_| Error::InvalidFileOffset)
         }
+        Destination::Gpu(destination) => match device {
+            Some(device) => destination.check(device),
+            None => Err(Error::InvalidDestinationType),
+        },
         Destination::Other(_) => Err(Error::InvalidDestinationType),
     }
 }
@@ -392,7 +406,12 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     if source == 0 {
         return Err(Error::InvalidArgument);
     }
-    if uncompressed == 0 || uncompressed != destination {
+    // For a GPU a stream may hold more than is wanted (since DirectStorage 1.1).
+    let fits = match request.destination {
+        Destination::Gpu(_) => uncompressed >= destination,
+        _ => uncompressed == destination,
+    };
+    if uncompressed == 0 || !fits {
         Err(Error::InvalidDestinationSize)
     } else {
         Ok(())
@@ -416,13 +435,19 @@ fn check_overlap(request: &Request) -> Result<(), Error> {
     }
 }
 
-fn check_limits(request: &Request, limits: Limits) -> Result<(), Error> {
+fn check_limits(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     let from_file = matches!(request.source, Source::File { .. });
     let compressed = request.compression != Compression::NONE;
-    // Only compressed file bytes pass through staging; everything else has no limit of ours (O-47,
-    // O-48, O-58).
-    let staged = from_file && compressed && request.source_bytes() > limits.staging_bytes;
-    let largest = request.source_bytes().max(request.destination_bytes());
+    let largest = request
+        .source_bytes()
+        .max(request.destination_bytes())
+        .max(request.uncompressed_bytes as usize);
+    // Compressed file bytes pass through staging, and everything on its way to a GPU; the rest has no
+    // limit of ours (O-47, O-48, O-58).
+    let staged = match request.destination {
+        Destination::Gpu(_) => largest > limits.staging_bytes,
+        _ => from_file && compressed && request.source_bytes() > limits.staging_bytes,
+    };
     let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
     if staged || exact {
         Err(Error::RequestTooLarge)
@@ -468,6 +493,8 @@ pub enum PlaceInfo {
         /// Size in bytes.
         bytes: usize,
     },
+    /// Part of a GPU resource.
+    Gpu(crate::gpu::GpuPlaceInfo),
     /// A destination of a kind that was not understood.
     Other(u8),
 }
@@ -546,6 +573,7 @@ impl fmt::Display for PlaceInfo {
             PlaceInfo::Memory { address, bytes } => {
                 write!(f, "{bytes} bytes of memory at {address:#x}")
             }
+            PlaceInfo::Gpu(place) => place.fmt(f),
             PlaceInfo::Other(kind) => write!(f, "destination type {kind}"),
         }
     }
@@ -569,7 +597,7 @@ impl fmt::Display for RequestInfo {
 }
 
 /// The sizes that a refused request named, where they are what is wrong with it.
-pub(crate) fn explain(request: &Request, error: Error, limits: Limits) -> Option<String> {
+pub(crate) fn explain(request: &Request, error: Error, limits: Limits<'_>) -> Option<String> {
     let sizes = format!(
         "source {} bytes, destination {}, uncompressed {}",
         request.source_bytes(),
@@ -581,7 +609,12 @@ pub(crate) fn explain(request: &Request, error: Error, limits: Limits) -> Option
         Error::InvalidArgument if check_overlap(request).is_err() => {
             Some("source and destination overlap".to_owned())
         }
-        Error::InvalidArgument => Some(sizes),
+        Error::InvalidArgument => Some(match (&request.destination, limits.device) {
+            (Destination::Gpu(destination), Some(device)) => {
+                destination.complaint(device).unwrap_or(sizes)
+            }
+            _ => sizes,
+        }),
         Error::RequestTooLarge => Some(format!(
             "{sizes}, staging {} bytes (option staging_mib)",
             limits.staging_bytes

@@ -1,19 +1,23 @@
 //! Staging: page-aligned ranges from one capped pool, for bytes that cannot land where they end.
 //!
 //! Owns the pool of a runtime. Invariants:
-//! - Ranges handed out are disjoint, and all of them lie in one mapping of exactly the configured
-//!   size.
-//! - Memory is taken from the kernel page by page as it is touched, and given back when the pool
-//!   has been idle.
+//! - Ranges handed out are disjoint, and all of them lie in one block of memory of exactly the
+//!   configured size, or of twice that where bytes may also wait there on their way out (`copies.rs`).
+//! - The block of the runtime's pool is taken from the kernel page by page as it is touched; that of a
+//!   device's pool is memory which the device sees too. Either is given back when the pool has been
+//!   idle.
 //! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small
 //!   ones.
 
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 
+use crate::error::Error;
+use crate::gpu::{GpuDevice, SharedMemory};
 use crate::memory::Span;
 use crate::sys::{Mapping, PAGE_BYTES};
 
@@ -33,6 +37,11 @@ impl Range {
     /// The memory.
     pub(crate) fn span(&self) -> Span {
         self.span
+    }
+
+    /// Where the range begins in the pool's memory, in bytes.
+    pub(crate) fn offset(&self) -> usize {
+        self.offset
     }
 
     /// Where the range's byte `offset` lies in the pool.
@@ -64,9 +73,43 @@ pub struct StagingStats {
     pub bytes_peak: usize,
 }
 
+/// Where a pool's memory comes from.
+#[derive(Debug, Default)]
+enum Origin {
+    /// The kernel.
+    #[default]
+    Host,
+    /// A device.
+    Device(GpuDevice),
+}
+
+/// A pool's memory.
+#[derive(Debug)]
+enum Block {
+    Host(Mapping),
+    Device(Arc<SharedMemory>),
+}
+
+impl Block {
+    fn new(origin: &Origin, bytes: usize) -> Result<Block, Error> {
+        Ok(match origin {
+            Origin::Host => Block::Host(Mapping::new(bytes)?),
+            Origin::Device(device) => Block::Device(Arc::new(SharedMemory::new(device, bytes)?)),
+        })
+    }
+
+    fn span(&self, offset: usize, bytes: usize) -> Span {
+        match self {
+            Block::Host(mapping) => mapping.span(offset, bytes),
+            Block::Device(memory) => memory.span(offset, bytes),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Pool {
-    mapping: Option<Mapping>,
+    origin: Origin,
+    block: Option<Block>,
     /// Free parts as (offset, bytes), by offset, never touching each other.
     free: Vec<(usize, usize)>,
     /// Counts the changes of its size.
@@ -74,6 +117,9 @@ struct Pool {
     /// Rings that have some of the memory registered.
     pins: usize,
     bytes_max: usize,
+    /// How large the memory is: the cap, or twice that, with room for bytes on their way out.
+    bytes_room: usize,
+    bounces: bool,
     bytes_in_use: usize,
     bytes_peak: usize,
     /// Whether pages may have been touched since they were last given back.
@@ -102,6 +148,22 @@ pub(crate) enum Answer {
 }
 
 impl Staging {
+    /// The same of memory that a device sees too.
+    pub(crate) fn of_device(device: &GpuDevice, bytes_max: usize) -> Staging {
+        let staging = Staging::default();
+        staging.pool.lock().origin = Origin::Device(device.clone());
+        staging.set_bytes_max(bytes_max);
+        staging
+    }
+
+    /// The memory of a device's pool, while it has any.
+    pub(crate) fn shared_memory(&self) -> Option<Arc<SharedMemory>> {
+        match &self.pool.lock().block {
+            Some(Block::Device(memory)) => Some(Arc::clone(memory)),
+            Some(Block::Host(_)) | None => None,
+        }
+    }
+
     /// A pool of at most `bytes_max` bytes; nothing is allocated yet.
     pub(crate) fn new(bytes_max: usize) -> Staging {
         let staging = Staging::default();
@@ -117,26 +179,28 @@ impl Staging {
     /// Changes the cap. Says no while anything is in use.
     pub(crate) fn set_bytes_max(&self, bytes_max: usize) -> bool {
         let mut pool = self.pool.lock();
+        pool.bytes_in_use == 0 && pool.start_anew(bytes_max)
+    }
+
+    /// Makes the memory twice as large as the cap, so that a request's bytes on their way in leave room for
+    /// those on their way out. Says no while anything is in use.
+    pub(crate) fn make_room_for_bounces(&self) -> bool {
+        let mut pool = self.pool.lock();
+        if pool.bounces {
+            return true;
+        }
         if pool.bytes_in_use > 0 {
             return false;
         }
-        // Rings that have it registered keep their pages until they look; nobody uses those any more.
-        pool.mapping = None;
-        pool.number += 1;
-        pool.pins = 0;
-        pool.bytes_max = bytes_max;
-        pool.free.clear();
-        let usable = bytes_max.next_multiple_of(PAGE_BYTES);
-        if usable > 0 {
-            pool.free.push((0, usable));
-        }
-        true
+        pool.bounces = true;
+        let bytes_max = pool.bytes_max;
+        pool.start_anew(bytes_max)
     }
 
     /// Asks for `bytes` bytes on behalf of `asker`, which must stand in line if it is refused.
     pub(crate) fn alloc(&self, asker: usize, bytes: usize) -> Answer {
         let mut pool = self.pool.lock();
-        if bytes > pool.bytes_max || bytes == 0 {
+        if bytes > pool.bytes_limit() || bytes == 0 {
             return Answer::TooLarge;
         }
         if pool.map().is_err() {
@@ -184,7 +248,7 @@ impl Staging {
             return None;
         }
         let bytes = bytes_max.min(pool.bytes_max.next_multiple_of(PAGE_BYTES));
-        let span = pool.mapping.as_ref()?.span(0, bytes);
+        let span = pool.block.as_ref()?.span(0, bytes);
         pool.pins += 1;
         Some(span)
     }
@@ -233,8 +297,11 @@ impl Staging {
         let mut pool = self.pool.lock();
         if pool.bytes_in_use == 0 && pool.touched && pool.pins == 0 {
             pool.touched = false;
-            if let Some(mapping) = &pool.mapping {
-                mapping.release();
+            match &pool.block {
+                Some(Block::Host(mapping)) => mapping.release(),
+                // Nobody has a range, so the GPU is done with it.
+                Some(Block::Device(_)) => pool.block = None,
+                None => {}
             }
         }
     }
@@ -251,10 +318,35 @@ impl Staging {
 }
 
 impl Pool {
-    /// Reserves the address space on first use.
-    fn map(&mut self) -> std::io::Result<()> {
-        if self.mapping.is_none() {
-            self.mapping = Some(Mapping::new(self.bytes_max.next_multiple_of(PAGE_BYTES))?);
+    /// Memory of another size, none of it in use.
+    fn start_anew(&mut self, bytes_max: usize) -> bool {
+        // Rings that have it registered keep their pages until they look; nobody uses those any more.
+        self.block = None;
+        self.number += 1;
+        self.pins = 0;
+        self.bytes_max = bytes_max;
+        self.free.clear();
+        let shares = if self.bounces { 2 } else { 1 };
+        self.bytes_room = bytes_max.next_multiple_of(PAGE_BYTES) * shares;
+        if self.bytes_room > 0 {
+            self.free.push((0, self.bytes_room));
+        }
+        true
+    }
+
+    /// The most that one request can have.
+    fn bytes_limit(&self) -> usize {
+        if self.bounces {
+            self.bytes_room
+        } else {
+            self.bytes_max
+        }
+    }
+
+    /// Reserves the address space, or the device's memory, on first use.
+    fn map(&mut self) -> Result<(), Error> {
+        if self.block.is_none() {
+            self.block = Some(Block::new(&self.origin, self.bytes_room)?);
         }
         Ok(())
     }
@@ -262,9 +354,9 @@ impl Pool {
     /// First fit; `bytes` is a multiple of the page size.
     fn take(&mut self, bytes: usize) -> Option<Range> {
         let index = self.free.iter().position(|&(_, free)| free >= bytes)?;
-        let mapping = self.mapping.as_ref()?;
+        let block = self.block.as_ref()?;
         let (offset, free) = self.free[index];
-        let span = mapping.span(offset, bytes);
+        let span = block.span(offset, bytes);
         if free == bytes {
             self.free.remove(index);
         } else {

@@ -17,18 +17,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, Fault, S_OK, Subsystem};
-use crate::file::File;
 use crate::handle::Handle;
+use crate::hold::Hold;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::open_file::OpenFile;
 use crate::order::{Failure, GroupId, Order};
+use crate::prepare::{NotNow, prepare};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
-use crate::request::{Compression, Destination, Request, Source, explain};
+use crate::request::{Compression, Destination, Request, explain};
 use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
-use crate::staging::{Answer, Range};
+use crate::staging::Staging;
 use crate::stats::QueueStats;
 
 /// An entry that fires in order.
@@ -119,6 +120,8 @@ struct RequestEntry {
     group: GroupId,
     stage: Stage,
     cancelled: bool,
+    /// It met memory that only the host's threads can write, and its bytes go there by a copy of the host's.
+    foreign: bool,
     fence: Option<(Fence, u64)>,
     submitted_at: Option<Instant>,
 }
@@ -153,23 +156,39 @@ pub(crate) enum Work {
         offset: u64,
         span: Span,
     },
-    /// Read into staging, then decompress into `destination`.
-    ReadCompressed {
+    /// Read into staging, `memory`; then decompress if anything is to be, and pass on what is held.
+    ReadStaged {
         file: Arc<OpenFile>,
         offset: u64,
         bytes: usize,
-        staging: Range,
-        compression: Compression,
-        destination: Span,
+        hold: Hold,
+        memory: Span,
+        decompress: Option<(Compression, Span)>,
     },
     /// Decompress memory into memory.
     Decompress {
         source: Span,
         compression: Compression,
+        hold: Hold,
         destination: Span,
     },
     /// Copy memory to memory.
-    Copy { source: Span, destination: Span },
+    Copy {
+        source: Span,
+        hold: Hold,
+        destination: Span,
+    },
+    /// Nothing: the bytes are where the next one takes them.
+    HandOver(Hold),
+}
+
+/// The pools that a request may wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PoolKind {
+    /// The runtime's.
+    Host,
+    /// That of the queue's device.
+    Device,
 }
 
 /// What came of looking at the next request.
@@ -177,7 +196,7 @@ enum Next {
     Start(Work),
     Finish(Outcome),
     Parked,
-    NoStaging,
+    NoStaging(PoolKind),
 }
 
 /// The state.
@@ -197,8 +216,8 @@ pub(crate) struct State {
     released: VecDeque<Token>,
     /// The request that waits for staging; nothing of this queue overtakes it.
     held: Option<Token>,
-    /// Whether the queue stands in line for staging.
-    in_line: bool,
+    /// The pool for which the queue stands in line.
+    in_line: Option<PoolKind>,
     /// Ends of submits that still have pending requests: (`submitted`, when).
     submits: VecDeque<(u64, Instant)>,
     /// Whether the scheduler has the queue, or an I/O thread looks at it.
@@ -217,11 +236,13 @@ pub(crate) struct State {
     first_failure: Option<(u64, FirstFailure)>,
     /// Set at each failure.
     error_event: Event,
+    /// Whether there is a host that copies.
+    host_copies: bool,
     stats: QueueStats,
 }
 
 impl State {
-    pub(crate) fn new(capacity: u32, error_event: Event) -> State {
+    pub(crate) fn new(capacity: u32, error_event: Event, host_copies: bool) -> State {
         let slots = capacity as usize;
         State {
             capacity,
@@ -233,7 +254,7 @@ impl State {
             pending_submitted: 0,
             released: VecDeque::new(),
             held: None,
-            in_line: false,
+            in_line: None,
             submits: VecDeque::with_capacity(16),
             listed: false,
             order: Order::new(slots),
@@ -246,6 +267,7 @@ impl State {
             failure_count: 0,
             first_failure: None,
             error_event,
+            host_copies,
             stats: QueueStats::default(),
         }
     }
@@ -312,6 +334,7 @@ impl State {
             group,
             stage,
             cancelled: false,
+            foreign: false,
             fence,
             submitted_at: None,
         };
@@ -433,9 +456,13 @@ impl State {
                 }
                 Next::Finish(outcome) => self.finish(token, outcome, deferred),
                 Next::Parked => {}
-                Next::NoStaging => {
+                Next::NoStaging(pool) => {
                     self.held = Some(token);
-                    self.in_line = true;
+                    // The request held before may have waited for the other.
+                    if self.in_line != Some(pool) {
+                        self.leave_line(queue, deferred);
+                    }
+                    self.in_line = Some(pool);
                     waits_for_staging = true;
                     break;
                 }
@@ -456,9 +483,11 @@ impl State {
 
     /// Whoever needs no staging any more must not stand in the way of others.
     pub(crate) fn leave_line(&mut self, queue: &QueueCore, deferred: &mut Deferred) {
-        if std::mem::take(&mut self.in_line) {
-            let staging = &queue.shared.staging;
-            deferred.next_for_staging = staging.leave(queue.id()).or(staging.next_in_line());
+        if let Some(pool) = self.in_line.take()
+            && let Some(staging) = queue.staging(pool)
+        {
+            let next = staging.leave(queue.id()).or(staging.next_in_line());
+            deferred.next_for(pool, next);
         }
     }
 
@@ -519,15 +548,18 @@ impl State {
             entry.stage = Stage::Parked;
             return Next::Parked;
         }
-        match prepare(&entry.request, queue) {
-            Ok(Some(work)) => {
-                if matches!(work, Work::ReadCompressed { .. }) {
-                    deferred.next_for_staging = queue.shared.staging.next_in_line();
+        let waiting = self.pending_submitted + self.released.len();
+        match prepare(&entry.request, entry.foreign, queue, waiting) {
+            Ok(work) => {
+                if let Some(pool) = work.pool()
+                    && let Some(staging) = queue.staging(pool)
+                {
+                    deferred.next_for(pool, staging.next_in_line());
                 }
                 Next::Start(work)
             }
-            Ok(None) => Next::NoStaging,
-            Err(outcome) => Next::Finish(outcome),
+            Err(NotNow::NoStaging(pool)) => Next::NoStaging(pool),
+            Err(NotNow::Finish(outcome)) => Next::Finish(outcome),
         }
     }
 
@@ -570,6 +602,9 @@ impl State {
 
     /// A request is done. A token that reaches nothing is one that was finished otherwise.
     pub(crate) fn finish(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
+        if self.starts_over(token, &outcome, deferred) {
+            return;
+        }
         let Some(Entry {
             sequence,
             kind: Kind::Request(entry),
@@ -605,6 +640,28 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
+    /// Whether a request in flight met memory that the host may be able to write, and so begins again.
+    fn starts_over(&mut self, token: Token, outcome: &Outcome, deferred: &mut Deferred) -> bool {
+        let met_bad_memory = matches!(outcome, Err(fault) if fault.error == Error::AccessViolation);
+        if !self.host_copies || !met_bad_memory {
+            return false;
+        }
+        let Some(entry) = self.request_mut(token).filter(|entry| {
+            entry.stage == Stage::InFlight
+                && !entry.cancelled
+                && !entry.foreign
+                && matches!(entry.request.destination, Destination::Memory(_))
+        }) else {
+            return false;
+        };
+        entry.foreign = true;
+        entry.stage = Stage::Waiting;
+        self.in_flight -= 1;
+        self.released.push_back(token);
+        self.list_if_startable(deferred);
+        true
+    }
+
     fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
         match outcome {
             Ok(()) => {
@@ -632,6 +689,14 @@ impl State {
             self.first_failure = Some((sequence, FirstFailure { error, command }));
         }
         self.error_event.set();
+    }
+
+    pub(crate) fn error_record(&self) -> ErrorRecord {
+        let first = self.first_failure.as_ref();
+        ErrorRecord {
+            failure_count: self.failure_count,
+            first_failure: first.map(|(_, failure)| failure.clone()),
+        }
     }
 
     pub(crate) fn take_error_record(&mut self) -> ErrorRecord {
@@ -703,6 +768,19 @@ impl State {
         true
     }
 
+    /// The application has answered; the request is the engine's again.
+    pub(crate) fn take_back(&mut self, token: Token) {
+        let Some(entry) = self.request_mut(token) else {
+            return;
+        };
+        if entry.stage == Stage::Application {
+            entry.stage = Stage::InFlight;
+            let cancelled = u32::from(entry.cancelled);
+            self.in_flight += 1;
+            self.cancelled_in_flight += cancelled;
+        }
+    }
+
     /// Cancels what `matches`; what is in flight is only marked.
     pub(crate) fn cancel(
         &mut self,
@@ -749,7 +827,10 @@ impl State {
             self.finish(token, Ok(()), deferred);
         }
         // Revoked requests gave their staging back.
-        deferred.next_for_staging = queue.shared.staging.next_in_line();
+        for pool in [PoolKind::Host, PoolKind::Device] {
+            let next = queue.staging(pool).and_then(Staging::next_in_line);
+            deferred.next_for(pool, next);
+        }
         if self.held.is_none() {
             self.leave_line(queue, deferred);
         }
@@ -784,116 +865,5 @@ impl State {
         self.closed_at = self.submitted;
         self.submitted = self.next_sequence;
         self.unsubmitted = 0;
-    }
-}
-
-/// What must be done first for a valid request; `None` if there is no staging for it now. `Err` is
-/// how the request ends here.
-type Prepared = Result<Option<Work>, Outcome>;
-
-fn fail(error: Error, operation: &'static str) -> Outcome {
-    Err(Fault::new(error, Subsystem::Io, operation))
-}
-
-/// The end of the file says where that is.
-fn fail_read(error: Error, file: &File) -> Outcome {
-    let fault = Fault::new(error, Subsystem::Io, "read");
-    Err(match file.bytes() {
-        Ok(bytes) if error == Error::EndOfFile => {
-            fault.with_detail(format!("the file has {bytes} bytes"))
-        }
-        _ => fault,
-    })
-}
-
-fn prepare(request: &Request, queue: &Arc<QueueCore>) -> Prepared {
-    if request.source_bytes() == 0 {
-        return Err(Ok(())); // O-43
-    }
-    match (&request.source, &request.destination) {
-        (
-            Source::File {
-                file: Some(file),
-                offset,
-                bytes,
-            },
-            Destination::Memory(memory),
-        ) => {
-            let file = file
-                .opened_for_read(*offset, *bytes)
-                .map_err(|error| fail_read(error, file))?;
-            let (offset, span) = (*offset, memory.span());
-            match request.compression {
-                Compression::NONE => Ok(Some(Work::Transfer {
-                    direction: Direction::Read,
-                    file,
-                    offset,
-                    span,
-                })),
-                compression => prepare_staged(queue, file, offset, *bytes, compression, span),
-            }
-        }
-        (
-            Source::Memory(source),
-            Destination::File {
-                file: Some(file),
-                offset,
-                ..
-            },
-        ) => {
-            let file = file.opened().map_err(|error| fail(error, "write"))?;
-            let (offset, span) = (*offset, source.span());
-            Ok(Some(Work::Transfer {
-                direction: Direction::Write,
-                file,
-                offset,
-                span,
-            }))
-        }
-        (Source::Memory(source), Destination::Memory(memory)) => {
-            let (source, destination) = (source.span(), memory.span());
-            Ok(Some(match request.compression {
-                Compression::NONE => Work::Copy {
-                    source,
-                    destination,
-                },
-                compression => Work::Decompress {
-                    source,
-                    compression,
-                    destination,
-                },
-            }))
-        }
-        // Validation has refused these.
-        _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
-    }
-}
-
-fn prepare_staged(
-    queue: &Arc<QueueCore>,
-    file: Arc<OpenFile>,
-    offset: u64,
-    bytes: u32,
-    compression: Compression,
-    destination: Span,
-) -> Prepared {
-    let (bytes, staging) = (bytes as usize, &queue.shared.staging);
-    // Room to read past the page cache, from aligned to aligned, unless only the bytes themselves fit.
-    let wanted = match file.slack_bytes(queue.shared.file_mode, bytes) {
-        slack if slack > 0 && bytes + slack <= staging.bytes_max() => bytes + slack,
-        _ => bytes,
-    };
-    match staging.alloc(queue.id(), wanted) {
-        Answer::Granted(staging) => Ok(Some(Work::ReadCompressed {
-            file,
-            offset,
-            bytes,
-            staging,
-            compression,
-            destination,
-        })),
-        Answer::Wait => Ok(None),
-        Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
-        Answer::NoMemory => Err(fail(Error::Os(libc::ENOMEM), "staging")),
     }
 }

@@ -221,6 +221,12 @@ pub(crate) fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Calls `start` with the signals blocked that the engine's threads have blocked: what it starts inherits
+/// that. For threads of a codec ([`gdeflate::Codec::spawning`](crate::gdeflate::Codec::spawning)).
+pub fn without_signals(start: &mut dyn FnMut()) {
+    with_signals_blocked(start);
+}
+
 /// A new non-blocking eventfd with the value 0.
 pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     // SAFETY: no pointer is passed.

@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Fault, Subsystem};
+use crate::hold::Hold;
 use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
@@ -35,9 +36,11 @@ const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
 enum Next {
     /// They are where they belong.
     Finish,
+    /// They are in staging; whoever is next takes them from there.
+    PassOn(Hold),
     /// They are compressed, in staging.
     Decompress {
-        staging: Range,
+        hold: Hold,
         compression: Compression,
         destination: Span,
     },
@@ -49,8 +52,8 @@ pub(crate) struct Transfer {
     pub(crate) queue: Arc<QueueCore>,
     pub(crate) entry: Token,
     op: Op,
-    /// What the request wants: these bytes of the file, in this memory (for compressed ones, all of
-    /// the staging range).
+    /// What the request wants: these bytes of the file, in this memory (in staging it may be larger, to
+    /// have room for a window).
     offset: u64,
     bytes: usize,
     memory: Span,
@@ -89,19 +92,21 @@ impl Transfer {
                 offset,
                 span,
             } => (direction, file, offset, span.bytes(), span, Next::Finish),
-            Work::ReadCompressed {
+            Work::ReadStaged {
                 file,
                 offset,
                 bytes,
-                staging,
-                compression,
-                destination,
+                hold,
+                memory,
+                decompress,
             } => {
-                let memory = staging.span();
-                let next = Next::Decompress {
-                    staging,
-                    compression,
-                    destination,
+                let next = match decompress {
+                    None => Next::PassOn(hold),
+                    Some((compression, destination)) => Next::Decompress {
+                        hold,
+                        compression,
+                        destination,
+                    },
                 };
                 (Direction::Read, file, offset, bytes, memory, next)
             }
@@ -150,14 +155,14 @@ impl Transfer {
 
     /// Starts (again) in the given way, or through the page cache if that cannot be.
     fn plan(&mut self, shared: &Shared, way: Way) {
-        shared.free_staging(self.bounce.take());
+        self.free_bounce(shared);
         self.moved = 0;
         let placed = match way {
             Way::Direct => self.place_window(&shared.staging),
             _ => false,
         };
         if !placed {
-            shared.free_staging(self.bounce.take());
+            self.free_bounce(shared);
             self.lead = 0;
             self.window_offset = self.offset;
             self.window = self.memory.part(0, self.bytes);
@@ -169,6 +174,12 @@ impl Transfer {
         self.aim();
     }
 
+    fn free_bounce(&mut self, shared: &Shared) {
+        if let Some(bounce) = self.bounce.take() {
+            shared.free_staging(&shared.staging, bounce);
+        }
+    }
+
     /// Finds a place for an aligned window; `false` if there is none.
     fn place_window(&mut self, staging: &Staging) -> bool {
         let Some(alignment) = self.op.file.alignment() else {
@@ -178,7 +189,7 @@ impl Transfer {
             return false;
         };
         let place = match &self.next {
-            Next::Decompress { .. } => Some(self.memory),
+            Next::Decompress { .. } | Next::PassOn(_) => Some(self.memory),
             Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
             Next::Finish => {
                 self.bounce = staging.alloc_now(window.bytes);
@@ -205,11 +216,11 @@ impl Transfer {
         };
         self.op.offset = self.window_offset + self.moved as u64;
         self.op.span = self.window.part(self.moved, rest.min(most));
-        let staging = match (&self.next, &self.bounce) {
-            (Next::Decompress { staging, .. }, _) | (_, Some(staging)) => Some(staging),
+        self.op.staged = match (&self.next, &self.bounce) {
+            (Next::Decompress { hold, .. }, _) => hold.place(self.moved),
+            (_, Some(bounce)) => Some(bounce.place(self.moved)),
             _ => None,
         };
-        self.op.staged = staging.map(|range| range.place(self.moved));
     }
 
     /// What the operation's completion means.
@@ -286,37 +297,36 @@ impl Transfer {
                 None => Some(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
+                    let hold = Hold::Staging(bounce);
                     shared
                         .host
-                        .copy(shared, queue, entry, source, Some(bounce), self.memory);
+                        .copy(shared, queue, entry, source, hold, self.memory);
                     None
                 }
             },
             (Next::Finish, Err(fault)) => {
-                shared.free_staging(self.bounce.take());
+                self.free_bounce(shared);
                 Some(Err(fault))
+            }
+            (Next::PassOn(mut hold), Ok(())) => {
+                hold.set_payload(self.memory.part(self.lead, self.bytes));
+                shared.land(queue, entry, hold, Ok(()));
+                None
             }
             (
                 Next::Decompress {
-                    staging,
+                    hold,
                     compression,
                     destination,
                 },
                 Ok(()),
             ) => {
-                let source = staging.span().part(self.lead, self.bytes);
-                shared.decompress(
-                    queue,
-                    entry,
-                    source,
-                    Some(staging),
-                    compression,
-                    destination,
-                );
+                let source = self.memory.part(self.lead, self.bytes);
+                shared.decompress(queue, entry, source, hold, compression, destination);
                 None
             }
-            (Next::Decompress { staging, .. }, Err(fault)) => {
-                shared.free_staging(Some(staging));
+            (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
+                shared.give_back(hold);
                 Some(Err(fault))
             }
         }

@@ -2,6 +2,8 @@
 
 #include "test.h"
 
+#include <signal.h>
+
 #include <pthread.h>
 
 #define KIB 1024u
@@ -125,6 +127,20 @@ static void every_level(void) {
     fill(plain, size);
 }
 
+// A handler of the host's must not run on a thread that the host does not know.
+static void see_signals(void *caller, uint64_t bytes_done, uint64_t bytes_all) {
+    sigset_t blocked;
+    (void)bytes_done, (void)bytes_all;
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &blocked) == 0);
+    int own = pthread_equal(*(pthread_t *)caller, pthread_self());
+    CHECK(sigismember(&blocked, SIGUSR1) == !own && !sigismember(&blocked, SIGSEGV));
+}
+
+static void threads_take_no_signals(void) {
+    pthread_t self = pthread_self();
+    compress_level(MIB, 5, see_signals, &self);
+}
+
 static void progress_is_told(void) {
     progress_seen seen = {.lock = PTHREAD_MUTEX_INITIALIZER};
     compress_level(MIB, DS_CODEC_LEVEL_MIN, see_progress, &seen);
@@ -218,6 +234,7 @@ int main(void) {
     round_trips();
     every_level();
     progress_is_told();
+    threads_take_no_signals();
     headers_tell_the_size();
     arguments();
     small_destinations();

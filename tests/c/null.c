@@ -141,6 +141,10 @@ static void null_arguments(ds_runtime *runtime, ds_queue *queue) {
     INVALID(ds_queue_get_stats(queue, NULL));
     INVALID(ds_queue_error_event(queue, NULL));
     INVALID(ds_queue_retrieve_error_record(queue, NULL));
+    INVALID(ds_queue_peek_error_record(queue, NULL));
+    ds_error_record record = {.failure_count = 7};
+    INVALID(ds_queue_peek_error_record(NULL, &record));
+    CHECK(record.failure_count == 0 && record.command_type == DS_COMMAND_NONE);
     INVALID(ds_custom_use_event(runtime, NULL));
     INVALID(ds_custom_set_results(runtime, 1, NULL));
     CHECK_OK(ds_custom_set_results(runtime, 0, NULL));

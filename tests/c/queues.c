@@ -219,8 +219,25 @@ static void an_error_event_of_the_callers(void) {
     ds_event_release(same);
     CHECK_RESULT(run(queue, ds_request_read(NULL, 0, bytes, 1)), DS_E_INVALID_FILE_HANDLE);
     CHECK_OK(ds_event_wait(event, LONG_NS));
+    ds_error_record seen;
+    CHECK_OK(ds_queue_peek_error_record(queue, &seen));
+    CHECK(seen.failure_count == 1 && seen.result == DS_E_INVALID_FILE_HANDLE);
+    CHECK_OK(ds_event_wait(event, 0));
+    CHECK(record_of(queue).failure_count == 1);
+    CHECK_OK(ds_queue_peek_error_record(queue, &seen));
+    CHECK(seen.failure_count == 0 && seen.command_type == DS_COMMAND_NONE);
     ds_queue_destroy(queue);
     ds_event_release(event);
+}
+
+// More than there can be is an error, and not the end of the process.
+static void huge_status_arrays(void) {
+    ds_status_array *array = (ds_status_array *)&array;
+    CHECK_RESULT(ds_status_array_create(UINT32_MAX, NULL, &array), DS_E_OUTOFMEMORY);
+    CHECK(array == NULL && (uint32_t)DS_E_OUTOFMEMORY == 0x8007000E);
+    CHECK_OK(ds_status_array_create(1u << 27, NULL, &array)); // memory that nobody touches
+    CHECK(ds_status_array_get_result(array, (1u << 27) - 1) == DS_E_PENDING);
+    ds_status_array_release(array);
 }
 
 // A text fits as a whole, with its NUL, or is empty.
@@ -265,6 +282,7 @@ int main(void) {
     statuses();
     each_status_has_its_own_failures();
     an_error_event_of_the_callers();
+    huge_status_arrays();
     names_and_paths();
     ds_runtime_destroy(runtime);
     return 0;

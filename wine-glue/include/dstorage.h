@@ -178,6 +178,22 @@ typedef struct {
     } first_failure;
 } storage_error_record;
 
+// The same in version 1.0: the name is longer, and so everything behind it stands elsewhere.
+typedef struct {
+    WCHAR filename[ERROR_FILENAME_LEN];
+    char request_name[ERROR_FILENAME_LEN];
+    storage_request request;
+} storage_error_request_1_0;
+
+typedef struct {
+    uint32_t failure_count;
+    struct {
+        HRESULT result;
+        int32_t command_type;
+        storage_error_request_1_0 request;
+    } first_failure;
+} storage_error_record_1_0;
+
 // DSTORAGE_CUSTOM_DECOMPRESSION_REQUEST
 typedef struct {
     uint64_t id;
@@ -380,6 +396,11 @@ LAYOUT(storage_error_record, 704);
 PLACE(storage_error_record, first_failure.result, 8);
 PLACE(storage_error_record, first_failure.command_type, 12);
 PLACE(storage_error_record, first_failure.request, 16);
+LAYOUT(storage_error_request_1_0, 888);
+PLACE(storage_error_request_1_0, request, 784);
+LAYOUT(storage_error_record_1_0, 904);
+PLACE(storage_error_record_1_0, first_failure.result, 8);
+PLACE(storage_error_record_1_0, first_failure.request, 16);
 LAYOUT(storage_custom_request, 48);
 PLACE(storage_custom_request, source, 24);
 PLACE(storage_custom_request, destination, 40);

@@ -10,7 +10,7 @@
 
 #define SDK_VERSION_1_0 1
 
-static BOOL program_is_1_0(void) {
+BOOL program_is_1_0(void) {
     const uint32_t *version = (void *)GetProcAddress(GetModuleHandleW(NULL), "DStorageSDKVersion");
     return version && *version == SDK_VERSION_1_0;
 }

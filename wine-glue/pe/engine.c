@@ -24,6 +24,13 @@ static struct {
     LONG stopping;
 } pump;
 
+// How often the cookie stands among the first notifications.
+static uint32_t times(const struct unix_notifications_wait *wait, uint32_t count, uint64_t cookie) {
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) found += wait->found[i].cookie == cookie;
+    return found;
+}
+
 static DWORD WINAPI pump_run(void *parameter) {
     struct unix_notifications_wait wait = {.runtime = NUMBER(parameter)};
     HANDLE ended = pump.ended;
@@ -31,9 +38,9 @@ static DWORD WINAPI pump_run(void *parameter) {
         if (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) != S_OK) break;
         for (uint32_t i = 0; i < wait.count; i++) {
             // Many entries of a batch may name one event: to set it once is one server call, not many.
-            uint32_t later = i + 1;
-            while (later < wait.count && wait.found[later].cookie != wait.found[i].cookie) later++;
-            if (later == wait.count) cookie_deliver(wait.found[i].cookie, wait.found[i].value);
+            uint32_t before = times(&wait, i, wait.found[i].cookie);
+            uint32_t all = times(&wait, wait.count, wait.found[i].cookie);
+            if (before + 1 == all) cookie_deliver(wait.runtime, &wait.found[i], all);
         }
         if (!wait.count && InterlockedCompareExchange(&pump.stopping, 0, 0)) break;
     }
@@ -91,7 +98,8 @@ static HRESULT start(void) {
     if (FAILED(result)) return result;
     runtime = create.runtime;
     generation++;
-    result = pump_start();
+    result = copies_begin(runtime);
+    if (SUCCEEDED(result)) result = pump_start();
     if (FAILED(result)) {
         unix_call_object(UNIX_RUNTIME_DESTROY, runtime);
         return result;
@@ -108,8 +116,7 @@ HRESULT engine_acquire(void) {
     return result;
 }
 
-// While a process ends, its other threads are gone, whatever locks they held: nothing is to be waited for.
-static BOOL process_is_ending(void) {
+BOOL process_is_ending(void) {
     BOOLEAN(WINAPI * ending)(void) =
         (void *)GetProcAddress(GetModuleHandleW(L"ntdll.dll"), "RtlDllShutdownInProgress");
     return ending && ending();

@@ -70,9 +70,10 @@ static HRESULT WINAPI create_status_array(storage_factory *this, uint32_t capaci
     return status_array_create(capacity, name, iid, out);
 }
 
-// The engine logs every failure by itself, as DS_LOG says; breaking into a debugger and event tracing have
-// no counterpart here.
-static void WINAPI set_debug_flags(storage_factory *this, uint32_t flags) { (void)this, (void)flags; }
+static void WINAPI set_debug_flags(storage_factory *this, uint32_t flags) {
+    (void)this;
+    debug_set_flags(flags);
+}
 
 static HRESULT WINAPI set_staging_buffer_size(storage_factory *this, uint32_t bytes) {
     (void)this;

@@ -107,11 +107,37 @@ void fence_forget_all(void) {
 }
 
 // --- Waits ---------------------------------------------------------------------------------------------
+//
+// A wait stands in the list until the pool's thread or its queue's end takes it out, whoever comes first.
+
+static SRWLOCK waits_lock = SRWLOCK_INIT;
+static struct fence_wait *waits;
+
+static BOOL unlink_wait(struct fence_wait *wait) {
+    AcquireSRWLockExclusive(&waits_lock);
+    struct fence_wait **place = &waits;
+    while (*place && *place != wait) place = &(*place)->next;
+    BOOL found = *place != NULL;
+    if (found) *place = wait->next;
+    ReleaseSRWLockExclusive(&waits_lock);
+    return found;
+}
+
+// One of the owner's, out of the list; NULL if there is none.
+static struct fence_wait *unlink_any(uint64_t owner) {
+    AcquireSRWLockExclusive(&waits_lock);
+    struct fence_wait **place = &waits;
+    while (*place && (*place)->owner != owner) place = &(*place)->next;
+    struct fence_wait *found = *place;
+    if (found) *place = found->next;
+    ReleaseSRWLockExclusive(&waits_lock);
+    return found;
+}
 
 void fence_end_wait(struct fence_wait *wait) {
     if (!wait || InterlockedDecrement(&wait->references)) return;
     unix_call_object(UNIX_FENCE_RELEASE, wait->native);
-    CloseHandle(wait->event);
+    if (wait->event) CloseHandle(wait->event);
     free(wait);
 }
 
@@ -119,26 +145,45 @@ static void CALLBACK reached(PTP_CALLBACK_INSTANCE instance, void *context, PTP_
                              TP_WAIT_RESULT why) {
     (void)instance, (void)why;
     struct fence_wait *wait = context;
+    // Else somebody waits for this call to end, and ends the wait.
+    if (!unlink_wait(wait)) return;
     struct unix_fence_signal args = {.fence = wait->native, .value = wait->value};
     unix_call(UNIX_FENCE_SIGNAL, &args);
     CloseThreadpoolWait(pool_wait);
     fence_end_wait(wait);
 }
 
+void fence_forget_waits(uint64_t owner) {
+    struct fence_wait *wait;
+    while ((wait = unlink_any(owner))) {
+        SetThreadpoolWait(wait->pool_wait, NULL, NULL);
+        WaitForThreadpoolWaitCallbacks(wait->pool_wait, TRUE);
+        CloseThreadpoolWait(wait->pool_wait);
+        // The event stays open: the fence may have noted no more than its number, and set what has it then.
+        wait->event = NULL;
+        fence_end_wait(wait);
+    }
+}
+
 static HRESULT arm(struct fence_wait *wait, d3d12_fence *fence) {
-    PTP_WAIT pool_wait = CreateThreadpoolWait(reached, wait, NULL);
-    if (!pool_wait) return HRESULT_FROM_WIN32(GetLastError());
+    wait->pool_wait = CreateThreadpoolWait(reached, wait, NULL);
+    if (!wait->pool_wait) return HRESULT_FROM_WIN32(GetLastError());
     HRESULT result = fence->methods->SetEventOnCompletion(fence, wait->value, wait->event);
     if (FAILED(result)) {
-        CloseThreadpoolWait(pool_wait);
+        CloseThreadpoolWait(wait->pool_wait);
         return result;
     }
     InterlockedIncrement(&wait->references);
-    SetThreadpoolWait(pool_wait, wait->event, NULL);
+    AcquireSRWLockExclusive(&waits_lock);
+    wait->next = waits;
+    waits = wait;
+    // Under the lock: whoever finds it in the list finds it armed.
+    SetThreadpoolWait(wait->pool_wait, wait->event, NULL);
+    ReleaseSRWLockExclusive(&waits_lock);
     return S_OK;
 }
 
-HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, struct fence_wait **out) {
+HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, uint64_t owner, struct fence_wait **out) {
     *out = NULL;
     uint64_t now = fence->methods->GetCompletedValue(fence);
     if (now >= value) return S_OK;
@@ -152,7 +197,11 @@ HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, struct fence_wait *
         free(wait);
         return E_OUTOFMEMORY;
     }
-    *wait = (struct fence_wait){.references = 1, .native = create.fence, .value = value, .event = event};
+    wait->references = 1;
+    wait->native = create.fence;
+    wait->value = value;
+    wait->event = event;
+    wait->owner = owner;
     result = arm(wait, fence);
     if (FAILED(result))
         fence_end_wait(wait);

@@ -39,20 +39,41 @@ void engine_release(void);
 uint64_t engine_runtime(void);
 // Differs for each runtime of the process, where addresses may not.
 uint64_t engine_generation(void);
+// While a process ends, its other threads are gone, the pump among them, whatever locks they held: nothing is
+// to be waited for.
+BOOL process_is_ending(void);
 // E_FAIL while there is a runtime.
 HRESULT engine_configure(const storage_configuration *configuration);
 
 // cookies.c: what a notification's number stands for.
 // Of a fence, by a number of fence.c's.
 uint64_t cookie_of_fence(uint64_t id);
-// Of an event of the application's, which stays the application's.
-uint64_t cookie_of_event(HANDLE event);
+// Of the copies that the engine wants; there is one.
+uint64_t cookie_of_copies(void);
 // Of an event of ours, set by the pump until forgotten; 0 without memory.
 uint64_t cookie_for_event(HANDLE event);
-// Afterwards the pump does not touch the event any more.
+// From now on the pump sets the event only if the engine's queue has failures to tell. Keeps `name`, which
+// may be NULL, until the event is forgotten.
+void cookie_tells_failures(uint64_t cookie, uint64_t queue, const char *name);
+// Afterwards the pump does not touch the event any more, nor its queue.
 void cookie_forget_event(uint64_t cookie);
-// Carries a notification out. The pump only.
-void cookie_deliver(uint64_t cookie, uint64_t value);
+// Between the two the pump sets no event of ours. Nothing that may fault or wait stands between them.
+void cookies_hold(void);
+void cookies_let_go(void);
+// A number for a queue, as the owner of what is enqueued.
+uint64_t cookie_new_owner(void);
+// Of an event of the application's, to be delivered once; 0 if it is none, or without memory.
+uint64_t cookie_for_enqueued_event(HANDLE event, uint64_t owner);
+// Of the end of an owner: its events that are not set by then never will be.
+uint64_t cookie_of_owner(uint64_t owner);
+// Carries a notification of the runtime's out that was found so many times. The pump only.
+void cookie_deliver(uint64_t runtime, const struct unix_notification *found, uint32_t times);
+
+// copies.c: bytes that the engine leaves to the pump, for only Windows threads can write where they belong.
+// Before the runtime's first queue.
+HRESULT copies_begin(uint64_t runtime);
+// Makes all that wait. The pump only.
+void copies_make(uint64_t runtime);
 
 // fence.c: ID3D12Fence on one side, the engine's fences on the other.
 // Finds or makes the engine's fence that stands for `fence` in signals, and notes that `value` is to come.
@@ -65,13 +86,18 @@ void fence_deliver(uint64_t id, uint64_t value);
 void fence_forget_all(void);
 // The other direction: an engine's fence, `native`, that gets `value` when `fence` does.
 struct fence_wait {
+    struct fence_wait *next;
     LONG references;
     uint64_t native, value;
     HANDLE event;
+    PTP_WAIT pool_wait;
+    uint64_t owner;
 };
 // `*out` is NULL if the fence is there already; else fence_end_wait follows the enqueue.
-HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, struct fence_wait **out);
+HRESULT fence_begin_wait(d3d12_fence *fence, uint64_t value, uint64_t owner, struct fence_wait **out);
 void fence_end_wait(struct fence_wait *wait);
+// The owner's waits will not be answered any more. Not under a lock that the pool's threads want.
+void fence_forget_waits(uint64_t owner);
 
 // links.c: from the engine's objects back to ours, for error records.
 struct link {
@@ -101,10 +127,20 @@ uint64_t status_array_native(storage_status_array *array);
 // The path a file was opened with; the file's for as long as it lives.
 const WCHAR *file_path(const storage_file *file);
 
-// errors.c: fills a record from the engine's.
-void errors_retrieve(uint64_t queue, storage_error_record *out);
+// errors.c: fills a record, of the length that the program knows, from the engine's.
+void errors_fill(const struct unix_queue_errors *errors, void *out);
+
+// debug.c: what SetDebugFlags asks for.
+#define DEBUG_NAME_BYTES 64
+void debug_set_flags(uint32_t flags);
+// A queue has failed requests, the first of which is told; for the pump, without locks.
+void debug_failures(const char *queue_name, const struct unix_queue_errors *errors);
+// An object with a name, which may be NULL, was made.
+void debug_name(const char *kind, const char *name, const void *object);
 
 // configuration.c: the exports' part that is common to both DLLs.
+// Whether the program was built for version 1.0, whose structs are others.
+BOOL program_is_1_0(void);
 HRESULT configuration_set(const void *configuration, size_t bytes);
 
 #endif // GLUE_H

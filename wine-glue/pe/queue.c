@@ -24,6 +24,7 @@ struct queue {
     uint64_t native;
     HANDLE error_event;
     uint64_t error_cookie;
+    uint64_t owner; // its number for what was enqueued and is not done
     storage_queue_desc desc;
     char name[];
 };
@@ -52,10 +53,18 @@ static ULONG WINAPI add_ref(storage_queue *this) {
     return (ULONG)InterlockedIncrement(&from(this)->references);
 }
 
+// Of events, those that fired are still to be set; this comes behind them.
+static void forget_enqueued(struct queue *queue) {
+    struct unix_notify args = {.runtime = engine_runtime(), .cookie = cookie_of_owner(queue->owner)};
+    fence_forget_waits(queue->owner);
+    unix_call(UNIX_NOTIFY, &args);
+}
+
 // Of what make() has made so far; the engine's reference is the caller's.
 static void unmake(struct queue *queue) {
-    if (queue->native) unix_call_object(UNIX_QUEUE_DESTROY, queue->native);
     if (queue->error_cookie) cookie_forget_event(queue->error_cookie);
+    if (queue->native) unix_call_object(UNIX_QUEUE_DESTROY, queue->native);
+    if (queue->owner) forget_enqueued(queue);
     if (queue->error_event) CloseHandle(queue->error_event);
     if (queue->desc.device) queue->desc.device->lpVtbl->Release(queue->desc.device);
     free(queue);
@@ -64,7 +73,8 @@ static void unmake(struct queue *queue) {
 static ULONG WINAPI release(storage_queue *this) {
     struct queue *queue = from(this);
     LONG left = InterlockedDecrement(&queue->references);
-    if (left == 0) {
+    // Else the process's end takes it.
+    if (left == 0 && !process_is_ending()) {
         unmake(queue);
         engine_release();
     }
@@ -136,7 +146,7 @@ static void WINAPI enqueue_requests(storage_queue *this, const storage_request *
         log_line("EnqueueRequests without requests: ignored");
         return;
     }
-    HRESULT result = fence ? fence_begin_wait(fence, value, &wait) : S_OK;
+    HRESULT result = fence ? fence_begin_wait(fence, value, from(this)->owner, &wait) : S_OK;
     if (FAILED(result)) {
         log_line("EnqueueRequests: the fence cannot be waited for (%08lx): %u requests are lost", result,
                  count);
@@ -163,9 +173,11 @@ static void WINAPI enqueue_signal(storage_queue *this, d3d12_fence *fence, uint6
 }
 
 static void WINAPI enqueue_set_event(storage_queue *this, HANDLE event) {
-    struct unix_queue_event args = {.queue = from(this)->native,
+    struct queue *queue = from(this);
+    // Without an event the engine records the failure.
+    struct unix_queue_event args = {.queue = queue->native,
                                     .runtime = engine_runtime(),
-                                    .cookie = event ? cookie_of_event(event) : 0};
+                                    .cookie = event ? cookie_for_enqueued_event(event, queue->owner) : 0};
     unix_call(UNIX_QUEUE_EVENT, &args);
 }
 
@@ -175,11 +187,14 @@ static void WINAPI submit(storage_queue *this) { unix_call_object(UNIX_QUEUE_SUB
 
 static void WINAPI cancel_requests_with_tag(storage_queue *this, uint64_t mask, uint64_t value) {
     struct unix_queue_cancel args = {.queue = from(this)->native, .mask = mask, .value = value};
-    unix_call(UNIX_QUEUE_CANCEL, &args);
+    // Both wait for requests in flight, and so perhaps for the pump.
+    if (!process_is_ending()) unix_call(UNIX_QUEUE_CANCEL, &args);
 }
 
 static void WINAPI close_queue(storage_queue *this) {
+    if (process_is_ending()) return;
     unix_call_object(UNIX_QUEUE_CLOSE, from(this)->native);
+    fence_forget_waits(from(this)->owner);
 }
 
 static HANDLE WINAPI get_error_event(storage_queue *this) { return from(this)->error_event; }
@@ -187,9 +202,14 @@ static HANDLE WINAPI get_error_event(storage_queue *this) { return from(this)->e
 static void WINAPI retrieve_error_record(storage_queue *this, storage_error_record *out) {
     struct queue *queue = from(this);
     if (!out) return;
-    // First, so that a failure that comes after the record was taken leaves the event set.
+    struct unix_queue_errors errors = {.queue = queue->native, .command_type = COMMAND_NONE};
+    // The pump, which may be about to tell of these failures, comes before or after both. First the event,
+    // so that a failure that comes after the record was taken leaves it set.
+    cookies_hold();
     ResetEvent(queue->error_event);
-    errors_retrieve(queue->native, out);
+    unix_call(UNIX_QUEUE_ERRORS, &errors);
+    cookies_let_go();
+    errors_fill(&errors, out);
 }
 
 static void WINAPI query(storage_queue *this, storage_queue_info *out) {
@@ -240,6 +260,8 @@ static HRESULT native_create(struct queue *queue) {
                                        .priority = queue->desc.priority};
     HRESULT result = unix_call(UNIX_QUEUE_CREATE, &create);
     queue->native = create.queue;
+    if (SUCCEEDED(result)) cookie_tells_failures(queue->error_cookie, queue->native, queue->desc.name);
+    if (SUCCEEDED(result)) debug_name("queue", queue->desc.name, queue);
     return result;
 }
 
@@ -249,6 +271,7 @@ static HRESULT make(const storage_queue_desc *desc, struct queue **out) {
     if (!queue) return E_OUTOFMEMORY;
     queue->base.methods = &methods;
     queue->references = 1;
+    queue->owner = cookie_new_owner();
     queue->desc = *desc;
     if (desc->name) queue->desc.name = memcpy(queue->name, desc->name, name_bytes);
     if (desc->device) desc->device->lpVtbl->AddRef(desc->device);

@@ -7,10 +7,6 @@
 
 #include <stdlib.h>
 
-// The engine makes every entry at once, and has no answer but the end of the process when there is no memory
-// for them: more than this is refused here. Programs have a few thousand.
-#define CAPACITY_MAX (UINT32_C(1) << 26)
-
 struct status_array {
     storage_status_array base;
     LONG references;
@@ -69,7 +65,6 @@ static const storage_status_array_methods methods = {
 HRESULT status_array_create(uint32_t capacity, const char *name, REFIID iid, void **out) {
     if (!out) return E_POINTER;
     *out = NULL;
-    if (capacity > CAPACITY_MAX) return E_OUTOFMEMORY;
     struct status_array *array = calloc(1, sizeof *array);
     if (!array) return E_OUTOFMEMORY;
     struct unix_status_array_create create = {.capacity = capacity, .name = NUMBER(name)};
@@ -82,6 +77,7 @@ HRESULT status_array_create(uint32_t capacity, const char *name, REFIID iid, voi
     array->references = 1;
     array->native = create.array;
     link_add(&array->link, array->native, array);
+    debug_name("status array", name, array);
     result = query_interface(&array->base, iid, out);
     release(&array->base);
     return result;

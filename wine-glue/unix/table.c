@@ -10,8 +10,6 @@
 
 #include <ds_runtime.h>
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -22,6 +20,8 @@
 _Static_assert(sizeof(struct unix_notification) == sizeof(ds_notification), "notification");
 _Static_assert(offsetof(struct unix_notification, value) == offsetof(ds_notification, value), "value");
 _Static_assert(UNIX_NOTIFICATIONS_MAX == DS_NOTIFICATIONS_MAX, "notifications");
+_Static_assert(sizeof(struct unix_copy) == sizeof(ds_foreign_copy), "copy");
+_Static_assert(offsetof(struct unix_copy, destination) == offsetof(ds_foreign_copy, destination), "copy");
 _Static_assert(UNIX_FILENAME_BYTES == DS_ERROR_FILENAME_BYTES, "filename");
 _Static_assert(UNIX_NAME_BYTES == DS_REQUEST_MAX_NAME, "name");
 _Static_assert(UNIX_REQUEST_BYTES == sizeof(ds_request), "request");
@@ -76,6 +76,38 @@ static int32_t notifications_wait(void *args) {
 static int32_t notifications_interrupt(void *args) {
     const struct unix_object *call = args;
     return ds_runtime_interrupt_notifications(POINTER(ds_runtime, call->object));
+}
+
+static int32_t copies_begin(void *args) {
+    const struct unix_copies_begin *call = args;
+    ds_runtime *runtime = POINTER(ds_runtime, call->runtime);
+    ds_event *event = NULL;
+    ds_result result = ds_event_create_foreign(runtime, call->cookie, &event);
+    if (result != DS_OK) return result;
+    result = ds_foreign_copies_begin(runtime, event);
+    ds_event_release(event);
+    return result;
+}
+
+static int32_t copies_get(void *args) {
+    struct unix_copies_get *call = args;
+    ds_foreign_copy found[UNIX_COPIES_MAX];
+    ds_result result = ds_foreign_copies_get(POINTER(ds_runtime, call->runtime), UNIX_COPIES_MAX, found,
+                                             &call->count);
+    if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
+    return result;
+}
+
+// No lock is held here: a fault ends this call and nothing else.
+static int32_t copies_run(void *args) {
+    const struct unix_copies_run *call = args;
+    memmove(POINTER(void, call->destination), POINTER(void, call->source), call->size);
+    return DS_OK;
+}
+
+static int32_t copies_finish(void *args) {
+    const struct unix_copies_finish *call = args;
+    return ds_foreign_copies_finish(POINTER(ds_runtime, call->runtime), call->id, call->result);
 }
 
 static int32_t file_create(void *args) {
@@ -210,7 +242,9 @@ static int32_t queue_query(void *args) {
 static int32_t queue_errors(void *args) {
     struct unix_queue_errors *call = args;
     ds_error_record record;
-    ds_result result = ds_queue_retrieve_error_record(POINTER(ds_queue, call->queue), &record);
+    ds_queue *queue = POINTER(ds_queue, call->queue);
+    ds_result result = call->peek ? ds_queue_peek_error_record(queue, &record)
+                                  : ds_queue_retrieve_error_record(queue, &record);
     call->failure_count = record.failure_count;
     call->result = record.result;
     call->command_type = record.command_type;
@@ -226,6 +260,16 @@ static int32_t queue_errors(void *args) {
         call->value = record.parameters.signal.value;
     }
     return result;
+}
+
+static int32_t notify(void *args) {
+    const struct unix_notify *call = args;
+    ds_event *event = NULL;
+    ds_result result = ds_event_create_foreign(POINTER(ds_runtime, call->runtime), call->cookie, &event);
+    if (result != DS_OK) return result;
+    ds_event_set(event);
+    ds_event_release(event);
+    return DS_OK;
 }
 
 static int32_t queue_support(void *args) {
@@ -299,26 +343,13 @@ static int32_t codec_bound(void *args) {
     return DS_OK;
 }
 
-// A codec starts threads while it runs, and threads inherit what is blocked. Wine's own signals (suspend,
-// exit) must not reach a thread that Wine does not know; faults are left alone, for Wine answers ours.
-static void block_signals(sigset_t *before) {
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT};
-    sigset_t blocked;
-    sigfillset(&blocked);
-    for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, before);
-}
-
 static int32_t codec_compress(void *args) {
     struct unix_codec_run *call = args;
     size_t written = 0;
-    sigset_t before;
-    block_signals(&before);
     ds_result result = ds_codec_compress(POINTER(ds_codec, call->codec), POINTER(void, call->source),
                                          call->source_bytes, call->level,
                                          POINTER(void, call->destination), call->destination_bytes,
                                          &written);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     call->written = written;
     return result;
 }
@@ -326,12 +357,9 @@ static int32_t codec_compress(void *args) {
 static int32_t codec_decompress(void *args) {
     struct unix_codec_run *call = args;
     size_t written = 0;
-    sigset_t before;
-    block_signals(&before);
     ds_result result = ds_codec_decompress(POINTER(ds_codec, call->codec), POINTER(void, call->source),
                                            call->source_bytes, POINTER(void, call->destination),
                                            call->destination_bytes, &written);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     call->written = written;
     return result;
 }
@@ -349,6 +377,10 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_RUNTIME_SET_STAGING] = runtime_set_staging,
     [UNIX_NOTIFICATIONS_WAIT] = notifications_wait,
     [UNIX_NOTIFICATIONS_INTERRUPT] = notifications_interrupt,
+    [UNIX_COPIES_BEGIN] = copies_begin,
+    [UNIX_COPIES_GET] = copies_get,
+    [UNIX_COPIES_RUN] = copies_run,
+    [UNIX_COPIES_FINISH] = copies_finish,
     [UNIX_FILE_CREATE] = file_create,
     [UNIX_FILE_CLOSE] = file_close,
     [UNIX_FILE_RELEASE] = file_release,
@@ -367,6 +399,7 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_QUEUE_CANCEL] = queue_cancel,
     [UNIX_QUEUE_QUERY] = queue_query,
     [UNIX_QUEUE_ERRORS] = queue_errors,
+    [UNIX_NOTIFY] = notify,
     [UNIX_QUEUE_SUPPORT] = queue_support,
     [UNIX_FENCE_CREATE] = fence_create,
     [UNIX_FENCE_SIGNAL] = fence_signal,

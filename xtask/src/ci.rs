@@ -8,7 +8,7 @@
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd};
-use crate::{dist, fuzz, header, readme, sanitize, setup, soak, test_c, test_rust, tidy};
+use crate::{dist, fuzz, header, readme, sanitize, setup, soak, test_c, test_rust, tidy, wine};
 use std::time::{Duration, Instant};
 
 /// A step: its name, and what it does.
@@ -38,6 +38,7 @@ const STEPS: &[Step] = &[
     step("fuzz tests", fuzz_tests),
     step("doc", doc),
     step("test-c", |report| test_c::run(&[], report)),
+    step("wine", |report| wine::run(&[], report)),
     step("examples", examples),
     step("fuzz", fuzz_smoke),
     step("readme", |report| readme::run(&[], report)),

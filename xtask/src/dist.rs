@@ -127,12 +127,12 @@ fn lay_out(tree: &Path, libraries: &str) -> Result<(), String> {
     }
     let built = build_tree().join("release");
     let versioned = format!("libds_runtime.so.{}", paths::version());
-    copy(&built.join("ds"), &tree.join("bin/ds"))?;
-    copy(
+    paths::copy(&built.join("ds"), &tree.join("bin/ds"))?;
+    paths::copy(
         &built.join("libds_runtime.so"),
         &tree.join("lib").join(&versioned),
     )?;
-    copy(
+    paths::copy(
         &built.join("libds_runtime.a"),
         &tree.join("lib/libds_runtime.a"),
     )?;
@@ -145,7 +145,7 @@ fn lay_out(tree: &Path, libraries: &str) -> Result<(), String> {
         &tree.join("lib/libds_runtime.so"),
     )?;
     for (from, to) in COPIED {
-        copy(&paths::root().join(from), &tree.join(to))?;
+        paths::copy(&paths::root().join(from), &tree.join(to))?;
     }
     let config = PKG_CONFIG
         .replace("@VERSION@", paths::version())
@@ -162,13 +162,7 @@ fn copy_readme(tree: &Path, report: &mut Report) -> Result<(), String> {
         report.skip("dist: README.md", "there is none yet");
         return Ok(());
     }
-    copy(&readme, &tree.join("README.md"))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    fs::copy(from, to)
-        .map(drop)
-        .map_err(|e| format!("cannot copy {} to {}: {e}", from.display(), to.display()))
+    paths::copy(&readme, &tree.join("README.md"))
 }
 
 fn link(target: &str, at: &Path) -> Result<(), String> {

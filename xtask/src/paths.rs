@@ -28,6 +28,20 @@ pub(crate) fn scratch(name: &str) -> Result<PathBuf, String> {
     Ok(directory)
 }
 
+/// Makes the directory that `path` is to lie in.
+pub(crate) fn make_parent(path: &Path) -> Result<(), String> {
+    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
+    made.map_err(|e| format!("cannot make the directory of {}: {e}", path.display()))
+}
+
+/// Copies a file, making its directory if need be, naming both in the error.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    make_parent(to)?;
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|e| format!("cannot copy {} to {}: {e}", from.display(), to.display()))
+}
+
 /// Reads a text file, naming it in the error.
 pub(crate) fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
@@ -35,9 +49,8 @@ pub(crate) fn read(path: &Path) -> Result<String, String> {
 
 /// Writes a file, making its directory if need be, naming it in the error.
 pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
-    let made = path.parent().map_or(Ok(()), fs::create_dir_all);
-    made.and_then(|()| fs::write(path, text))
-        .map_err(|e| format!("cannot write {}: {e}", path.display()))
+    make_parent(path)?;
+    fs::write(path, text).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
 /// The files directly in `directory` whose extension is one of `extensions`, sorted; none if it is missing.

@@ -7,6 +7,7 @@
 
 use crate::report::Report;
 use crate::sh::{self, Cmd};
+use crate::wine;
 use std::path::Path;
 
 /// A Debian package, and how to see that it (or its like from elsewhere) is there.
@@ -20,6 +21,7 @@ struct Package {
 enum Present {
     Program(&'static str),
     File(&'static str),
+    Found(fn() -> bool),
 }
 
 const fn package(name: &'static str, present: Present, required: bool) -> Package {
@@ -62,6 +64,15 @@ const PACKAGES: &[Package] = &[
     package("xfsprogs", Present::Program("mkfs.xfs"), false),
     package("fuse3", Present::Program("fusermount3"), false),
     package("bindfs", Present::Program("bindfs"), false),
+    package("shellcheck", Present::Program("shellcheck"), false),
+    // dstorage.dll, the Wine that runs it, and what brings a second, newer Wine.
+    package(
+        "gcc-mingw-w64-x86-64",
+        Present::Program("x86_64-w64-mingw32-gcc"),
+        false,
+    ),
+    package("wine64", Present::Found(wine::is_installed), false),
+    package("debootstrap", Present::Program("debootstrap"), false),
 ];
 
 /// A part of a Rust toolchain: the rustup component, the toolchain, and how to see that it is there.
@@ -153,6 +164,7 @@ fn missing() -> impl Iterator<Item = &'static Package> {
     PACKAGES.iter().filter(|package| match package.present {
         Present::Program(program) => !sh::have(program),
         Present::File(path) => !Path::new(path).exists(),
+        Present::Found(found) => !found(),
     })
 }
 
@@ -181,7 +193,8 @@ fn install(names: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn is_root() -> bool {
+/// Whether this process may do what root may.
+pub(crate) fn is_root() -> bool {
     Cmd::new("id")
         .arg("-u")
         .quiet()

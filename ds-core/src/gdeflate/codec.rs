@@ -42,7 +42,12 @@ const ENCODE_TILES_PER_THREAD_MIN: usize = 1;
 #[derive(Clone, Debug)]
 pub struct Codec {
     threads: usize,
+    spawning: Spawning,
 }
+
+/// What surrounds the start of a codec's threads: calls its argument once. They inherit what it changes in
+/// the calling thread meanwhile, such as the signals that are blocked.
+pub type Spawning = fn(&mut dyn FnMut());
 
 impl Codec {
     /// A codec that uses at most `threads` threads per call, the caller's included; 0 means as many
@@ -52,7 +57,16 @@ impl Codec {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
             threads => threads,
         };
-        Self { threads }
+        Self {
+            threads,
+            spawning: |start| start(),
+        }
+    }
+
+    /// The same, and its threads are started inside of `spawning`.
+    #[must_use]
+    pub fn spawning(self, spawning: Spawning) -> Self {
+        Self { spawning, ..self }
     }
 
     /// The most bytes `source_bytes` bytes can compress to. Saturates.
@@ -169,11 +183,18 @@ impl Codec {
     /// use that many. A thread that cannot be started is not missed: the others do its share.
     fn on_threads(&self, threads_useful: usize, work: impl Fn() + Sync) {
         thread::scope(|scope| {
-            for _ in 1..self.threads.min(threads_useful) {
-                let name = thread::Builder::new().name("ds-codec".into());
-                if name.spawn_scoped(scope, &work).is_err() {
-                    break;
-                }
+            let work = &work;
+            let others = 1..self.threads.min(threads_useful);
+            if !others.is_empty() {
+                (self.spawning)(&mut || {
+                    let start = |_| {
+                        thread::Builder::new()
+                            .name("ds-codec".into())
+                            .spawn_scoped(scope, work)
+                    };
+                    // As many as can be.
+                    let _ = others.clone().map(start).take_while(Result::is_ok).count();
+                });
             }
             work();
         });

@@ -28,7 +28,7 @@ mod path;
 mod sequences;
 pub mod stream;
 
-pub use codec::{Codec, CodecError};
+pub use codec::{Codec, CodecError, Spawning};
 pub use decode::{Decoder, decompress};
 pub use error::DecodeError;
 pub use path::Path;

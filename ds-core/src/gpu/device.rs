@@ -23,7 +23,7 @@ use super::probe::{self, Caps, DeviceKind, Features};
 
 /// As many queues of the compute family are used: batches on one queue run one after another, and
 /// more than four gained nothing on the GPUs measured.
-const QUEUES_MAX: u32 = 4;
+pub(super) const QUEUES_MAX: u32 = 4;
 
 /// How to open a device of our own.
 #[derive(Clone, Debug)]

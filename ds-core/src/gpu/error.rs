@@ -6,6 +6,7 @@ use std::fmt;
 
 use ash::vk;
 
+use super::layout::LayoutError;
 use crate::error::Error;
 
 /// A failure of the GPU, its driver, or what was asked of it.
@@ -20,6 +21,8 @@ pub enum GpuError {
     Unsupported(String),
     /// An argument without meaning: a size of 0, or a range outside its buffer.
     Argument(&'static str),
+    /// An image, or a region of it, that cannot be a destination.
+    Layout(LayoutError),
     /// A call failed: its name, and the `VkResult`.
     Call(&'static str, i32),
 }
@@ -58,7 +61,7 @@ impl GpuError {
             GpuError::Unsupported(_) => {
                 "use another device or a newer driver, or decode on the CPU"
             }
-            GpuError::Argument(_) => "correct the argument",
+            GpuError::Argument(_) | GpuError::Layout(_) => "correct the argument",
             GpuError::Call(..) if self.is_device_lost() => {
                 "the driver reset the GPU or it went away; create a new device"
             }
@@ -77,6 +80,7 @@ impl fmt::Display for GpuError {
             GpuError::NoDevice(why) => write!(f, "no Vulkan device: {why}")?,
             GpuError::Unsupported(what) => write!(f, "the device lacks {what}")?,
             GpuError::Argument(what) => write!(f, "{what}")?,
+            GpuError::Layout(why) => write!(f, "{why}")?,
             GpuError::Call(name, raw) => {
                 write!(f, "{name} failed: {:?}", vk::Result::from_raw(*raw))?
             }
@@ -91,6 +95,7 @@ impl From<GpuError> for Error {
     fn from(error: GpuError) -> Error {
         match &error {
             GpuError::Argument(_) => Error::InvalidArgument,
+            GpuError::Layout(why) => why.error(),
             GpuError::NoLoader(_) | GpuError::NoDevice(_) | GpuError::Unsupported(_) => {
                 Error::InvalidDestinationType
             }

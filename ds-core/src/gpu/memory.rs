@@ -39,7 +39,7 @@ impl MemoryTypes {
     }
 
     /// The best type for `place` among those that `allowed` has a bit for.
-    fn choose(&self, place: Place, allowed: u32) -> Option<u32> {
+    pub(super) fn choose(&self, place: Place, allowed: u32) -> Option<u32> {
         use vk::MemoryPropertyFlags as Flags;
         let host = Flags::HOST_VISIBLE | Flags::HOST_COHERENT;
         // Each step: what the type must have, what it must lack.

@@ -10,6 +10,7 @@ mod cancel;
 mod completion;
 mod custom;
 mod errors;
+mod foreign;
 mod mix;
 mod requests;
 mod rig;

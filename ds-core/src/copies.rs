@@ -1,0 +1,227 @@
+//! Foreign copies: bytes that only the host's own threads may put where they belong.
+//!
+//! Some hosts watch memory: the kernel sees a page as read-only until a thread of the host writes there, and
+//! the host's handler makes it writable (Wine does so for MEM_WRITE_WATCH). Reads into such a page end with
+//! EFAULT, and so do the questions that workers ask the kernel. With [`ForeignCopies::begin`] a request that
+//! meets one starts over: its bytes come to memory of the engine, and the last step is a copy that a thread
+//! of the host makes and answers.
+//!
+//! Owns the requests between the engine's part and that answer. Bounded: one copy for each request in flight,
+//! its bytes in staging. A copy that the host has fetched is the host's until it answers: cancelling and
+//! closing wait for it. One that was not fetched is taken back.
+
+#![forbid(unsafe_code)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::error::{Error, Fault, Subsystem};
+use crate::hold::{Bounce, Hold};
+use crate::memory::RawBytes;
+use crate::notify::Event;
+use crate::queue::{Outcome, QueueCore};
+use crate::runtime::Runtime;
+use crate::slots::{Slots, Token};
+
+/// A copy for the host: all of `source` to `destination`, which has the same size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ForeignCopy {
+    /// For the answer; unique among unanswered copies.
+    pub id: u64,
+    /// Readable until the answer: the engine's memory, or that of the request's own source.
+    pub source: RawBytes,
+    /// The request's destination: where the host may find that nothing can be written.
+    pub destination: RawBytes,
+}
+
+#[derive(Debug)]
+struct Job {
+    queue: Arc<QueueCore>,
+    entry: Token,
+    bounce: Bounce,
+    fetched: bool,
+}
+
+#[derive(Debug)]
+struct Jobs {
+    jobs: Slots<Job>,
+    /// Not fetched yet, oldest first.
+    waiting: VecDeque<Token>,
+    event: Option<Event>,
+}
+
+/// The shared part.
+#[derive(Debug)]
+pub(crate) struct Copies {
+    jobs: Mutex<Jobs>,
+    /// Whether the host makes copies. Changes only while there is no queue.
+    begun: AtomicBool,
+}
+
+impl Copies {
+    pub(crate) fn new() -> Copies {
+        Copies {
+            jobs: Mutex::new(Jobs {
+                jobs: Slots::with_initial(u32::MAX as usize, 0),
+                waiting: VecDeque::new(),
+                event: None,
+            }),
+            begun: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether requests may start over for a copy of the host's.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self, event: &Event) {
+        self.jobs.lock().event = Some(event.clone());
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Hands the last step of a request to the host. No queue's lock is held.
+    pub(crate) fn hand(&self, queue: &Arc<QueueCore>, entry: Token, bounce: Bounce) {
+        let mut job = Some(Job {
+            queue: Arc::clone(queue),
+            entry,
+            bounce,
+            fetched: false,
+        });
+        // Under the queue's lock, so that a cancel finds the request before or behind this.
+        queue.unless_cancelled(entry, || self.add(job.take().expect("handed once")));
+        if let Some(cancelled) = job {
+            cancelled.complete(Ok(()));
+        }
+    }
+
+    fn add(&self, job: Job) {
+        let mut jobs = self.jobs.lock();
+        let Ok(token) = jobs.jobs.insert(job) else {
+            unreachable!("fewer copies than slots")
+        };
+        jobs.waiting.push_back(token);
+        if let Some(event) = &jobs.event {
+            event.set();
+        }
+    }
+
+    /// Takes back those of a queue's cancelled requests that the host has not fetched. No queue's lock is
+    /// held.
+    pub(crate) fn skip_cancelled(&self, queue: &Arc<QueueCore>) {
+        if !self.has_begun() {
+            return;
+        }
+        // Two steps, because asking the queue takes its lock, which comes before this one.
+        let mut entries = Vec::new();
+        for (token, job) in self.jobs.lock().jobs.iter_mut() {
+            if !job.fetched && Arc::ptr_eq(&job.queue, queue) {
+                entries.push((token, job.entry));
+            }
+        }
+        entries.retain(|&(_, entry)| queue.is_cancelled(entry));
+        for (token, _) in entries {
+            if let Some(job) = self.revoke(token) {
+                job.complete(Ok(()));
+            }
+        }
+    }
+
+    /// The copy, if the host has not fetched it meanwhile.
+    fn revoke(&self, token: Token) -> Option<Job> {
+        let mut jobs = self.jobs.lock();
+        if jobs.jobs.get(token)?.fetched {
+            return None;
+        }
+        jobs.waiting.retain(|&waiting| waiting != token);
+        jobs.jobs.remove(token)
+    }
+
+    fn fetch(&self, max: usize, out: &mut Vec<ForeignCopy>) -> usize {
+        let mut jobs = self.jobs.lock();
+        let Jobs { jobs, waiting, .. } = &mut *jobs;
+        let count = max.min(waiting.len());
+        for token in waiting.drain(..count) {
+            let job = jobs.get_mut(token).expect("a waiting copy lives");
+            job.fetched = true;
+            out.push(ForeignCopy {
+                id: token.to_u64(),
+                source: RawBytes::new(job.bounce.payload),
+                destination: RawBytes::new(job.bounce.destination),
+            });
+        }
+        count
+    }
+
+    /// The copy that the host answers.
+    fn take_fetched(&self, id: u64) -> Option<Job> {
+        let token = Token::from_u64(id);
+        let mut jobs = self.jobs.lock();
+        match jobs.jobs.get(token) {
+            Some(job) if job.fetched => jobs.jobs.remove(token),
+            _ => None,
+        }
+    }
+}
+
+impl Job {
+    fn complete(self, outcome: Outcome) {
+        self.queue.shared.give_back(Hold::Bounce(self.bounce));
+        self.queue.complete([(self.entry, outcome)]);
+    }
+}
+
+/// The host's side; one for each runtime, any number of handles.
+#[derive(Clone, Debug)]
+pub struct ForeignCopies {
+    runtime: Runtime,
+}
+
+impl ForeignCopies {
+    pub(crate) fn new(runtime: &Runtime) -> ForeignCopies {
+        ForeignCopies {
+            runtime: runtime.clone(),
+        }
+    }
+
+    fn copies(&self) -> &Copies {
+        &self.runtime.shared().copies
+    }
+
+    /// From now on the host makes copies: `event` is set when there are any. Fetch until there are none, and
+    /// answer each. The staging buffer becomes twice as large, so that whatever fits on its way in fits on
+    /// its way out, too. A second call changes the event.
+    ///
+    /// # Errors
+    /// [`Error::StagingBufferLocked`] while a queue exists.
+    pub fn begin(&self, event: &Event) -> Result<(), Error> {
+        let copies = self.copies();
+        self.runtime
+            .shared()
+            .without_queues(|staging| staging.make_room_for_bounces())
+            .filter(|&made| made)
+            .map(|_| copies.begin(event))
+            .ok_or(Error::StagingBufferLocked)
+    }
+
+    /// Fetches at most `max` copies, oldest first, to the end of `out`; answers how many. They are the
+    /// host's until it answers each with [`ForeignCopies::finish`], whatever becomes of their queues.
+    pub fn fetch(&self, max: usize, out: &mut Vec<ForeignCopy>) -> usize {
+        self.copies().fetch(max, out)
+    }
+
+    /// Answers a copy: it was made, or cannot be made and its request fails with `result`'s error. Any
+    /// thread.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if the id names no fetched copy.
+    pub fn finish(&self, id: u64, result: Result<(), Error>) -> Result<(), Error> {
+        let job = self.copies().take_fetched(id);
+        let job = job.ok_or(Error::InvalidArgument)?;
+        job.complete(result.map_err(|error| Fault::new(error, Subsystem::Io, "foreign copy")));
+        Ok(())
+    }
+}

@@ -1,0 +1,138 @@
+// A host that watches memory, as Wine does: the kernel sees it as read-only until the host's thread writes
+// there. Requests that go there leave their last step to that thread.
+
+#include "test.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define SIZE 65536u
+#define COUNT 40u
+#define COOKIE UINT64_C(0xC0)
+
+static ds_runtime *runtime;
+static ds_file *file;
+static uint8_t *watched, *hopeless;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned copies;
+static int stopping;
+
+static uint8_t *map(size_t size) {
+    void *start = mmap(NULL, size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(start != MAP_FAILED);
+    return start;
+}
+
+// What the host's handler does for its own threads.
+static ds_result copy(const ds_foreign_copy *wanted) {
+    uint8_t *to = wanted->destination;
+    if (to < watched || to + wanted->size > watched + COUNT * SIZE) return DS_E_ACCESS_VIOLATION;
+    uintptr_t page = (uintptr_t)to & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
+    CHECK(mprotect((void *)page, (uintptr_t)to - page + wanted->size, PROT_READ | PROT_WRITE) == 0);
+    memcpy(to, wanted->source, wanted->size);
+    return DS_OK;
+}
+
+static void make_copies(void) {
+    ds_foreign_copy found[3];
+    uint32_t count;
+    do {
+        CHECK_OK(ds_foreign_copies_get(runtime, 3, found, &count));
+        for (uint32_t i = 0; i < count; i++)
+            CHECK_OK(ds_foreign_copies_finish(runtime, found[i].id, copy(&found[i])));
+        pthread_mutex_lock(&lock);
+        copies += count;
+        pthread_mutex_unlock(&lock);
+    } while (count);
+}
+
+static void *pump(void *unused) {
+    (void)unused;
+    for (;;) {
+        ds_notification found[4];
+        uint32_t count;
+        CHECK_OK(ds_runtime_wait_notifications(runtime, 4, found, &count, DS_WAIT_FOREVER));
+        for (uint32_t i = 0; i < count; i++) CHECK(found[i].cookie == COOKIE);
+        if (count) make_copies();
+        pthread_mutex_lock(&lock);
+        int stop = stopping;
+        pthread_mutex_unlock(&lock);
+        if (stop) return NULL;
+    }
+}
+
+static void bytes_arrive(void) {
+    ds_queue *queue = make_queue(runtime, DS_SOURCE_FILE, 128);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ds_request request = ds_request_read(file, i, watched + i * SIZE, SIZE);
+        CHECK_OK(ds_queue_enqueue_request(queue, &request));
+    }
+    CHECK_OK(finish(queue));
+    for (uint32_t i = 0; i < COUNT; i++) CHECK(has_pattern(watched + i * SIZE, i, SIZE));
+    pthread_mutex_lock(&lock);
+    CHECK(copies == COUNT);
+    pthread_mutex_unlock(&lock);
+    // Now the kernel can write there, and the host has nothing to do.
+    CHECK_OK(run(queue, ds_request_read(file, 7, watched, SIZE)));
+    CHECK(has_pattern(watched, 7, SIZE) && copies == COUNT);
+    CHECK_RESULT(run(queue, ds_request_read(file, 0, hopeless, SIZE)), DS_E_ACCESS_VIOLATION);
+    ds_error_record record = record_of(queue);
+    CHECK(record.failure_count == 1 && record.result == DS_E_ACCESS_VIOLATION);
+    ds_queue_destroy(queue);
+}
+
+static void wrong_arguments(ds_event *event) {
+    uint32_t count = 77;
+    ds_foreign_copy found[1];
+    CHECK_RESULT(ds_foreign_copies_begin(NULL, event), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_begin(runtime, NULL), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_get(NULL, 1, found, &count), DS_E_INVALIDARG);
+    CHECK(count == 0);
+    CHECK_RESULT(ds_foreign_copies_get(runtime, 1, NULL, &count), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_get(runtime, 1, found, NULL), DS_E_INVALIDARG);
+    CHECK_OK(ds_foreign_copies_get(runtime, 0, NULL, &count));
+    CHECK_RESULT(ds_foreign_copies_finish(NULL, 0, DS_OK), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_finish(runtime, 0, DS_OK), DS_E_INVALIDARG);
+    ds_queue *queue = make_queue(runtime, DS_SOURCE_FILE, 128);
+    CHECK_RESULT(ds_foreign_copies_begin(runtime, event), DS_E_STAGING_BUFFER_LOCKED);
+    CHECK_RESULT(run(queue, ds_request_read(file, 0, watched, SIZE)), DS_E_ACCESS_VIOLATION);
+    ds_queue_destroy(queue);
+}
+
+// The library can be left with copies that nobody fetched.
+static void nobody_copies(ds_event *event) {
+    CHECK_OK(ds_foreign_copies_begin(runtime, event));
+    ds_queue *queue = make_queue(runtime, DS_SOURCE_FILE, 128);
+    for (uint32_t i = 0; i < 10; i++) {
+        ds_request request = ds_request_read(file, i, hopeless, SIZE);
+        CHECK_OK(ds_queue_enqueue_request(queue, &request));
+    }
+    CHECK_OK(ds_queue_submit(queue));
+    sleep_ns(SHORT_NS);
+    ds_queue_destroy(queue);
+    ds_runtime_destroy(runtime);
+}
+
+int main(void) {
+    make_file("data", SIZE + COUNT);
+    file = open_file("data");
+    watched = map(COUNT * SIZE);
+    hopeless = map(SIZE);
+    runtime = make_runtime();
+    ds_event *event;
+    CHECK_OK(ds_event_create_foreign(runtime, COOKIE, &event));
+    wrong_arguments(event);
+    CHECK_OK(ds_foreign_copies_begin(runtime, event));
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, pump, NULL) == 0);
+    bytes_arrive();
+    pthread_mutex_lock(&lock);
+    stopping = 1;
+    pthread_mutex_unlock(&lock);
+    CHECK_OK(ds_runtime_interrupt_notifications(runtime));
+    CHECK(pthread_join(thread, NULL) == 0);
+    nobody_copies(event);
+    ds_event_release(event);
+    ds_file_release(file);
+    return 0;
+}

@@ -1,0 +1,52 @@
+// copies.c: the last step of requests whose destination only a Windows thread can write.
+//
+// Memory with MEM_WRITE_WATCH is read-only for the kernel until a thread that Wine knows writes there: Wine's
+// handler notes the page and lets it. The engine leaves such bytes to the pump. The copy itself is a call to
+// the Unix half, where Wine answers a fault with c0000005: nothing of it is seen by the application's own
+// exception handlers, and the request fails with it.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "glue.h"
+
+#define WRITABLE (PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY)
+
+// Asked first, so that memory that cannot be written as a whole is not written in part, and a guard page,
+// which is somebody's alarm, is not set off.
+static BOOL is_writable(uint64_t destination, uint64_t size) {
+    const char *at = (const char *)(uintptr_t)destination, *end = at + size;
+    while (at < end) {
+        MEMORY_BASIC_INFORMATION about;
+        if (!VirtualQuery(at, &about, sizeof about)) return FALSE;
+        if (about.State != MEM_COMMIT || about.Protect & PAGE_GUARD || !(about.Protect & WRITABLE))
+            return FALSE;
+        at = (const char *)about.BaseAddress + about.RegionSize;
+    }
+    return TRUE;
+}
+
+static HRESULT run(const struct unix_copy *copy) {
+    if (!is_writable(copy->destination, copy->size)) return E_DSTORAGE_ACCESS_VIOLATION;
+    struct unix_copies_run args = {.source = copy->source,
+                                   .destination = copy->destination,
+                                   .size = copy->size};
+    // Other exceptions than c0000005, a guard page's for one, say the same of the memory.
+    return unix_call(UNIX_COPIES_RUN, &args) == S_OK ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
+}
+
+HRESULT copies_begin(uint64_t runtime) {
+    struct unix_copies_begin args = {.runtime = runtime, .cookie = cookie_of_copies()};
+    return unix_call(UNIX_COPIES_BEGIN, &args);
+}
+
+void copies_make(uint64_t runtime) {
+    struct unix_copies_get get = {.runtime = runtime};
+    while (unix_call(UNIX_COPIES_GET, &get) == S_OK && get.count) {
+        for (uint32_t i = 0; i < get.count; i++) {
+            struct unix_copies_finish finish = {.runtime = runtime,
+                                                .id = get.found[i].id,
+                                                .result = run(&get.found[i])};
+            unix_call(UNIX_COPIES_FINISH, &finish);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A Wine to run programs under: the machine's own, or that of a second Debian.
+//!
+//! Each has a prefix for the tests alone, made once, and no display. Whatever runs is bound by a time limit;
+//! `end` ends what is left.
+#![forbid(unsafe_code)]
+
+use super::debian::Root;
+use crate::paths;
+use crate::sh::Cmd;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where Debian has Wine's programs that are not in PATH, and what else they are called.
+const DIRECTORY: &str = "/usr/lib/wine";
+const LOADERS: &[&str] = &["wine64", "wine"];
+const SERVERS: &[&str] = &["wineserver", "wineserver64"];
+
+/// The release that brings the second Wine, and what of it is needed.
+const SECOND_RELEASE: &str = "trixie";
+const SECOND_PACKAGES: &[&str] = &["wine64"];
+/// What the second Wine is called where it is missing.
+pub(crate) const SECOND_NAME: &str = "wine 10.0";
+
+const PREFIX_LIMIT_S: u64 = 180;
+
+/// A Wine, and a prefix of its own.
+pub(crate) struct Wine {
+    /// As reports call it: `wine 8.0`.
+    pub(crate) name: String,
+    loader: PathBuf,
+    server: PathBuf,
+    root: Option<Root>,
+    tree: PathBuf,
+    prefix: &'static str,
+}
+
+/// Whether a Wine is installed on this machine.
+pub(crate) fn is_installed() -> bool {
+    find(LOADERS, Path::new("/")).is_some() && find(SERVERS, Path::new("/")).is_some()
+}
+
+impl Wine {
+    /// The Wine installed here. What programs need lies below `tree`.
+    pub(crate) fn installed(tree: &Path) -> Result<Wine, String> {
+        Wine::found(tree, None)
+    }
+
+    /// The Wine of a newer Debian.
+    pub(crate) fn second(tree: &Path) -> Result<Wine, String> {
+        Wine::found(tree, Some(Root::get(SECOND_RELEASE, SECOND_PACKAGES)?))
+    }
+
+    fn found(tree: &Path, root: Option<Root>) -> Result<Wine, String> {
+        let top = root
+            .as_ref()
+            .map_or(PathBuf::from("/"), |root| root.outside(""));
+        let mut wine = Wine {
+            name: String::new(),
+            loader: find(LOADERS, &top).ok_or("Wine is not here")?,
+            server: find(SERVERS, &top).ok_or("Wine's server is not here")?,
+            root,
+            tree: tree.to_path_buf(),
+            prefix: "prefix",
+        };
+        let version = wine.command(&wine.loader).arg("--version").limit_s(60);
+        wine.name = name_of_version(&version.capture().text_or_shown()?)?;
+        Ok(wine)
+    }
+
+    /// The folder for what belongs to this Wine alone.
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.tree.join(self.name.replace(' ', "-"))
+    }
+
+    pub(crate) fn prefix(&self) -> PathBuf {
+        self.folder().join(self.prefix)
+    }
+
+    fn command(&self, program: &Path) -> Cmd {
+        let command = match &self.root {
+            Some(root) => root.enter(&self.tree).arg(program),
+            None => Cmd::new(program),
+        };
+        command
+            .env("WINEPREFIX", self.prefix())
+            .env("WINEARCH", "win64")
+            .env("WINEDEBUG", "-all")
+            .env("WINESERVER", &self.server)
+            // What would ask for a download in a fresh prefix.
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("DISPLAY", "")
+            .directory(&self.tree)
+            .quiet()
+    }
+
+    /// A Windows program to be run.
+    pub(crate) fn run(&self, program: &Path) -> Cmd {
+        self.command(&self.loader).arg(program)
+    }
+
+    /// Makes the prefix, unless a complete one is there.
+    pub(crate) fn make_prefix(&self) -> Result<(), String> {
+        let complete = self.folder().join(format!("{}.complete", self.prefix));
+        if complete.is_file() {
+            return Ok(());
+        }
+        let prefix = self.prefix();
+        let _ = fs::remove_dir_all(&prefix);
+        fs::create_dir_all(&prefix)
+            .map_err(|e| format!("cannot make {}: {e}", prefix.display()))?;
+        let started = Instant::now();
+        println!("$ wineboot -i, {}", self.name);
+        let boot = self.command(&self.loader).args(["wineboot", "-i"]);
+        boot.limit_s(PREFIX_LIMIT_S).capture().text_or_shown()?;
+        self.wait()?;
+        println!("  {:.1} s", started.elapsed().as_secs_f64());
+        paths::write(&complete, "")
+    }
+
+    /// Waits until the last Windows process has ended and all is written.
+    pub(crate) fn wait(&self) -> Result<(), String> {
+        let wait = self.command(&self.server).arg("-w").limit_s(PREFIX_LIMIT_S);
+        wait.capture().text_or_shown().map(drop)
+    }
+
+    /// Ends what Wine left running in the prefix.
+    pub(crate) fn end(&self) {
+        let _ = self.command(&self.server).arg("-k").limit_s(30).capture();
+    }
+}
+
+/// The path, below `top`, of the first of `names` that is there.
+fn find(names: &[&str], top: &Path) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    directories.push(DIRECTORY.into());
+    let is_there = |program: &PathBuf| {
+        let below = program.strip_prefix("/").unwrap_or(program);
+        top.join(below).is_file()
+    };
+    names
+        .iter()
+        .flat_map(|name| directories.iter().map(move |d| d.join(name)))
+        .find(is_there)
+}
+
+/// `wine-10.0 (Debian …)` is called `wine 10.0`.
+fn name_of_version(text: &str) -> Result<String, String> {
+    let line = text.lines().find_map(|line| line.strip_prefix("wine-"));
+    let number = line.and_then(|rest| rest.split_whitespace().next());
+    let number = number.ok_or("Wine does not say its version")?;
+    Ok(format!("wine {number}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wine_is_called_by_its_version() {
+        let name = name_of_version("it looks like\nwine-8.0 (Debian 8.0~repack-4)\n");
+        assert_eq!(name, Ok("wine 8.0".into()));
+        assert!(name_of_version("no\n").is_err());
+    }
+}

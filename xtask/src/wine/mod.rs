@@ -1,0 +1,75 @@
+//! `cargo xtask wine [program]`: dstorage.dll and dstoragecore.dll, and Windows programs that use them.
+//!
+//! Builds both halves of each DLL under `target/wine`, checks that they fit, and runs every program of
+//! `tests/dstorage`, or the one that is named, under each Wine there is: the installed one, and a newer one
+//! in a second Debian, which root can make. Without a display, in prefixes of their own, each program in a
+//! folder of its own and under a time limit.
+//!
+//! What is missing is said, and its programs count as skipped.
+#![forbid(unsafe_code)]
+
+mod build;
+mod debian;
+mod host;
+mod programs;
+
+pub(crate) use host::is_installed;
+
+use crate::paths;
+use crate::report::Report;
+use host::{SECOND_NAME, Wine};
+use std::path::{Path, PathBuf};
+
+/// Builds the DLLs, checks them and runs the programs.
+pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
+    let only = match arguments {
+        [] => None,
+        [one] => Some(one.as_str()),
+        _ => return Err("usage: cargo xtask wine [program]".into()),
+    };
+    if let Some(missing) = build::missing_tool() {
+        report.skip("wine", &format!("{missing} is not here"));
+        return Ok(());
+    }
+    let tree = tree();
+    let engine = build::engine()?;
+    build::build(&tree, &engine)?;
+    report.pass("wine: both halves of both DLLs are built");
+    report.check("wine: the table has every call", build::check_table());
+    for dll in build::DLLS {
+        let name = format!("wine: {dll}.so exports its table alone");
+        report.check(&name, build::check_exports(&tree, dll));
+    }
+    programs::build_broken(&tree, &engine)?;
+    let programs = programs::build(&tree, only)?;
+    for wine in wines(&tree, report) {
+        if let Err(why) = wine.make_prefix() {
+            report.fail(&format!("{}: a prefix", wine.name), &why);
+            continue;
+        }
+        programs::run_all(&wine, &tree, &programs, report);
+        wine.end();
+    }
+    Ok(())
+}
+
+/// Where everything of this command lies.
+fn tree() -> PathBuf {
+    paths::target().join("wine")
+}
+
+/// Each Wine there is; what is not, is skipped.
+fn wines(tree: &Path, report: &mut Report) -> Vec<Wine> {
+    let found = [
+        ("wine", Wine::installed(tree)),
+        (SECOND_NAME, Wine::second(tree)),
+    ];
+    let mut wines = Vec::new();
+    for (name, wine) in found {
+        match wine {
+            Ok(wine) => wines.push(wine),
+            Err(why) => report.skip(&format!("{name}: programs"), &why),
+        }
+    }
+    wines
+}

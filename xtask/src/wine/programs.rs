@@ -1,0 +1,193 @@
+//! The Windows programs of `tests/dstorage`: built once, run under each Wine.
+#![forbid(unsafe_code)]
+
+use super::build::{self, DLLS, Engine};
+use super::host::Wine;
+use crate::paths;
+use crate::report::Report;
+use crate::sh::Ended;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+const RUN_LIMIT_S: u64 = 120;
+
+/// The exit status of a program that could not test anything.
+const EXIT_SKIPPED: i32 = 77;
+
+/// A program that was built.
+pub(crate) struct Program {
+    pub(crate) name: String,
+    pub(crate) binary: PathBuf,
+}
+
+/// Builds every program, or the one that is named, into `tree`.
+pub(crate) fn build(tree: &Path, only: Option<&str>) -> Result<Vec<Program>, String> {
+    let mut programs = Vec::new();
+    for source in paths::files_in(&paths::root().join("tests/dstorage"), &["c"]) {
+        let name = paths::name_of(&source).trim_end_matches(".c").to_string();
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        let binary = tree.join("programs").join(format!("{name}.exe"));
+        build::program(&source, &binary, &[])?;
+        programs.push(Program { name, binary });
+    }
+    match programs.is_empty() {
+        true => Err("there is no such program in tests/dstorage".into()),
+        false => Ok(programs),
+    }
+}
+
+/// Runs the programs with our DLLs, and passes or fails each.
+pub(crate) fn run_all(wine: &Wine, tree: &Path, programs: &[Program], report: &mut Report) {
+    let started = Instant::now();
+    let mut checks = Checks::default();
+    for program in programs {
+        for halves in Halves::of_program(&program.name) {
+            let label = format!("{}: {}{}", wine.name, program.name, halves.described());
+            let folder = place(wine, program, &build::windows_folder(tree));
+            let ended = folder.map(|folder| run(wine, program, &folder, &halves.folder(tree)));
+            conclude(&label, ended, &mut checks, report);
+        }
+    }
+    println!(
+        "  {}: {} checks passed, {} failed, {} expected to fail; {:.1} s",
+        wine.name,
+        checks.passed,
+        checks.failed,
+        checks.expected,
+        started.elapsed().as_secs_f64()
+    );
+}
+
+/// What the programs count by themselves.
+#[derive(Default, Debug, PartialEq, Eq)]
+struct Checks {
+    passed: u64,
+    failed: u64,
+    expected: u64,
+}
+
+impl Checks {
+    /// Adds a program's last line: `N passed, N failed, N expected to fail (…)`.
+    fn add(&mut self, line: &str) -> Option<()> {
+        let count = |part: &str, what: &str| part.trim().strip_suffix(what)?.trim().parse().ok();
+        let mut parts = line.split(" (").next()?.split(',');
+        let passed: u64 = count(parts.next()?, "passed")?;
+        let failed: u64 = count(parts.next()?, "failed")?;
+        let expected: u64 = count(parts.next()?, "expected to fail")?;
+        self.passed += passed;
+        self.failed += failed;
+        self.expected += expected;
+        Some(())
+    }
+}
+
+fn conclude(label: &str, ended: Result<Ended, String>, checks: &mut Checks, report: &mut Report) {
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(why) => return report.fail(label, &why),
+    };
+    let last = ended.text.lines().next_back().unwrap_or_default();
+    if ended.code == Some(EXIT_SKIPPED) {
+        return report.skip(label, last.trim_start_matches("SKIPPED: "));
+    }
+    println!("  {last}");
+    let counted = checks.add(last);
+    let passed = ended.text_or_shown().map(drop);
+    report.check(
+        label,
+        passed.and(counted.ok_or_else(|| "it ends without its counts".into())),
+    );
+}
+
+/// What is installed of the DLLs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Halves {
+    Both,
+    WindowsAlone,
+    /// The Unix half is of another version.
+    Mismatched,
+}
+
+impl Halves {
+    fn of_program(name: &str) -> &'static [Halves] {
+        match name {
+            "missing" => &[Halves::WindowsAlone, Halves::Mismatched],
+            _ => &[Halves::Both],
+        }
+    }
+
+    fn described(self) -> &'static str {
+        match self {
+            Halves::Both => "",
+            Halves::WindowsAlone => " (no Unix half)",
+            Halves::Mismatched => " (a Unix half of another version)",
+        }
+    }
+
+    /// The folder for WINEDLLPATH.
+    fn folder(self, tree: &Path) -> PathBuf {
+        match self {
+            Halves::Both => tree.to_path_buf(),
+            Halves::WindowsAlone => tree.join("alone"),
+            Halves::Mismatched => tree.join("mismatched"),
+        }
+    }
+}
+
+/// Lays out the folders that lack a half, or have a wrong one.
+pub(crate) fn build_broken(tree: &Path, engine: &Engine) -> Result<(), String> {
+    for halves in [Halves::WindowsAlone, Halves::Mismatched] {
+        let folder = halves.folder(tree);
+        for dll in DLLS {
+            let half = build::windows_half(tree, dll);
+            paths::copy(&half, &build::windows_half(&folder, dll))?;
+            if halves == Halves::Mismatched {
+                build::build_unix_half(&folder, dll, engine, &["-DUNIXLIB_VERSION=0"])?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An empty folder with the program and the DLLs of `dlls`: Wine only finds a DLL, be it its own, if one of
+/// that name stands where Windows would look.
+pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathBuf, String> {
+    let folder = wine.folder().join("run").join(&program.name);
+    let _ = fs::remove_dir_all(&folder);
+    paths::copy(
+        &program.binary,
+        &folder.join(paths::name_of(&program.binary)),
+    )?;
+    for dll in DLLS.map(|dll| format!("{dll}.dll")) {
+        paths::copy(&dlls.join(&dll), &folder.join(&dll))?;
+    }
+    Ok(folder)
+}
+
+/// Runs a program that stands in `folder`, which is also its working directory.
+fn run(wine: &Wine, program: &Program, folder: &Path, halves: &Path) -> Ended {
+    wine.run(&folder.join(paths::name_of(&program.binary)))
+        .env("WINEDLLPATH", halves)
+        .env("DS_LOG", "none")
+        .directory(folder)
+        .limit_s(RUN_LIMIT_S)
+        .capture()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_are_added_up() {
+        let mut checks = Checks::default();
+        let line = "6 passed, 1 failed, 2 expected to fail (our DLL)";
+        assert_eq!(checks.add(line), Some(()));
+        assert_eq!(checks.add(line), Some(()));
+        assert_eq!(checks.add("line 3: failed"), None);
+        assert_eq!((checks.passed, checks.failed, checks.expected), (12, 2, 4));
+    }
+}
