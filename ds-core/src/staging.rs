@@ -40,11 +40,6 @@ impl Range {
         self.span
     }
 
-    /// Where the range begins in the pool's memory, in bytes.
-    pub(crate) fn offset(&self) -> usize {
-        self.offset
-    }
-
     /// Where the range's byte `offset` lies in the pool.
     pub(crate) fn place(&self, offset: usize) -> Place {
         Place {
