@@ -235,6 +235,9 @@ typedef struct ds_runtime_options {
     // Options as text, "key=value,key=value", applied after the members above; or NULL. ds_option_describe
     // lists them. What makes no sense is logged and ignored.
     const char *config;
+    // More of the same, applied last of all, after DS_CONFIG; or NULL. For hosts whose programs have an
+    // environment of their own.
+    const char *overrides;
 } ds_runtime_options;
 
 // What a foreign event or fence leaves for its host.
@@ -1172,7 +1175,8 @@ const char *ds_version(void);
 // Makes a runtime: its threads start now.
 //
 // `options` may be NULL for the defaults. The environment overrules them, so that a person can overrule a
-// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options`. The first
+// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options` but for
+// their last member. The first
 // call also installs the logger that DS_LOG (none, error, warn, info, debug, trace) and DS_LOG_PATH ask for;
 // without them warnings go to standard error.
 //
@@ -1577,8 +1581,8 @@ ds_result ds_queue_error_event(struct ds_queue *queue,
 ds_result ds_queue_retrieve_error_record(struct ds_queue *queue,
                                          struct ds_error_record *out);
 
-// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
-// foreign events, before it sets its own: the record may have been fetched since.
+// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host
+// of foreign events, before it sets its own: the record may have been fetched since.
 //
 // Answers, errors and threads as for ds_queue_retrieve_error_record.
 ds_result ds_queue_peek_error_record(struct ds_queue *queue,
@@ -1928,7 +1932,8 @@ DS_STATIC_ASSERT(offsetof(ds_request, destination) == 40, "ds_request.destinatio
 DS_STATIC_ASSERT(offsetof(ds_request, uncompressed_size) == 80, "ds_request.uncompressed_size");
 DS_STATIC_ASSERT(offsetof(ds_request, cancellation_tag) == 88, "ds_request.cancellation_tag");
 DS_STATIC_ASSERT(offsetof(ds_request, name) == 96, "ds_request.name");
-DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 32, "ds_runtime_options");
+DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 40, "ds_runtime_options");
+DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 32, "ds_foreign_copy");
 DS_STATIC_ASSERT(offsetof(ds_runtime_options, config) == 24, "ds_runtime_options.config");
 DS_STATIC_ASSERT(sizeof(ds_option) == 24, "ds_option");
 DS_STATIC_ASSERT(sizeof(ds_notification) == 16, "ds_notification");

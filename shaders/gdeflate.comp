@@ -1,9 +1,8 @@
 // Decodes GDeflate tiles: 32 invocations a tile, one for each of its bit streams (lanes).
 //
-// Built twice. With LANES_ARE_SUBGROUP a tile is one subgroup of exactly 32 invocations, a workgroup
-// holds TILES of them that never wait for each other, and lanes talk through subgroup operations.
-// Without it a workgroup is one tile, lanes talk through shared memory and workgroup barriers, and no
-// subgroup operation is used at all: any subgroup size will do, if slowly.
+// Built twice. With LANES_ARE_SUBGROUP the workgroup, which is a tile, is one subgroup of exactly 32 invocations,
+// and lanes talk through subgroup operations. Without it they talk through shared memory and workgroup barriers,
+// and no subgroup operation is used at all: any subgroup size will do, if slowly.
 //
 // Bindings: none. Push constants hold the addresses of the table of jobs and of the statuses, and how many
 // of each there are. A job names a tile and its output by device address; see TileJob in
@@ -16,10 +15,10 @@
 //
 // The structure. In a round each lane takes one symbol: a literal, a length, or the distance for the length it
 // took in the round before. A prefix sum over the lengths says where each output belongs. What a round put out
-// is known when the next round has brought its distances, so it is written then: 32 bytes at a time, one a
-// lane, in order. A lane finds the symbol its byte belongs to by counting the starts at or before it. The
-// source of a match is before the 32 bytes, and then in memory already; or among them, and then the lane
-// follows the distances back to a byte that is not.
+// is known when the next round has brought its distances. It then waits until 64 bytes are known, which are
+// written at once, two a lane. A lane finds the output its byte belongs to by counting the beginnings at or
+// before it. The source of a match is before the 64 bytes, and then in memory already; or among them, and then
+// the lane follows the distances back to a byte that is not. bench/gpu says what each of these is worth.
 //
 // Control flow is uniform over a tile wherever lanes talk: some drivers lose lanes otherwise.
 #version 460
@@ -39,15 +38,12 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #endif
 
-layout(local_size_x_id = 0, local_size_y = 1, local_size_z = 1) in;
-
-// Tiles of a workgroup; the workgroup has 32 times as many invocations.
-layout(constant_id = 1) const uint TILES = 1;
-// Index bits of the two lookup tables; longer codewords are searched for.
-layout(constant_id = 2) const uint LITERAL_BITS = 9;
-layout(constant_id = 3) const uint DISTANCE_BITS = 7;
+layout(local_size_x = 32, local_size_y = 1, local_size_z = 1) in;
 
 const uint LANES = 32;
+// Index bits of the two lookup tables; longer codewords are searched for.
+const uint LITERAL_BITS = 9;
+const uint DISTANCE_BITS = 8;
 const uint LITERAL_LEN = 1u << LITERAL_BITS;
 const uint DISTANCE_LEN = 1u << DISTANCE_BITS;
 const uint TABLE_LEN = LITERAL_LEN + DISTANCE_LEN;
@@ -71,10 +67,8 @@ const uint ERROR_OVERFLOW = 7;
 const uint ERROR_UNDERFLOW = 8;
 
 #ifdef LANES_ARE_SUBGROUP
-#define SCOPE gl_ScopeSubgroup
 #define COHERENT subgroupcoherent
 #else
-#define SCOPE gl_ScopeWorkgroup
 #define COHERENT workgroupcoherent
 #endif
 
@@ -97,30 +91,35 @@ layout(push_constant) uniform Push {
 };
 
 // What an entry of the tables holds, from the lowest bit: 8 bits of value; a flag for lengths; a flag for
-// what is neither literal nor value; at the top 4 bits the bits of the codeword. 0 stands for a longer codeword.
+// what is neither literal nor value; two that say what it is; at the top 4 bits the bits of the codeword.
 // The value is a literal, or the number of a length or distance symbol counted from the first one.
 const uint ENTRY_LENGTH = 1u << 8;
 const uint ENTRY_SPECIAL = 1u << 9;
 const uint ENTRY_END = 1u << 10;
+// A codeword longer than the table's index: to be searched for.
+const uint ENTRY_LONG = ENTRY_SPECIAL | 1u << 11;
 const uint ENTRY_BITS_SHIFT = 12;
 // A symbol that no code has, for the codeword of an empty code.
-const uint SYMBOL_NONE = 511;
+const uint SYMBOL_NONE = ENTRY_SPECIAL;
 
 // First the code lengths of a block, then the tables made from them.
-shared uint16_t table[TILES * TABLE_LEN];
+shared uint16_t table[TABLE_LEN];
 // The symbols of both codes that have a codeword, in the order of codewords; distances from LITERAL_SYMBOLS on.
-shared uint16_t symbols[TILES * SYMBOLS];
+shared uint16_t symbols[SYMBOLS];
 // For both codes and each codeword length: the first 15-bit pattern beyond it, and above it what leads from the
 // codeword to its place among the symbols.
-shared uint limits[TILES * LANES];
-// What a round put out: a distance, or above it a literal.
-shared uint outputs[TILES * LANES];
+shared uint limits[LANES];
+// What has a place in the output and is not written yet: for each byte whether something begins there, and in
+// order what: a distance, or above it a literal. Both go round. Fewer than 64 bytes wait between rounds.
+const uint START_BYTES = 512;
+const uint START_WORDS = START_BYTES / 32;
+const uint WAITING = 128;
+shared uint begin_bits[START_WORDS];
+shared uint outputs[WAITING];
 
 // ---- Lanes ----------------------------------------------------------------------------------------------
 
 uint lane;
-// Which tile of the workgroup this is.
-uint slot;
 
 #ifdef LANES_ARE_SUBGROUP
 
@@ -133,6 +132,7 @@ void lanes_meet()
 uint lanes_where(bool condition) { return subgroupBallot(condition).x; }
 bool lanes_any(bool condition) { return subgroupAny(condition); }
 uint lanes_or(uint value) { return subgroupOr(value); }
+// The sum over this lane and all before it.
 uint lanes_sum_up_to(uint value) { return subgroupInclusiveAdd(value); }
 uint lanes_shuffle(uint value, uint from) { return subgroupShuffle(value, from); }
 
@@ -216,16 +216,38 @@ uint peek()
 
 uint load_word(uint index) { return index < source_words ? source.at[index] : 0; }
 
+// The ring holds two chunks of 32 words, one word a lane, and the chunk behind them is on its way, so that no lane
+// waits for memory. Over a bus that is worth two thirds more speed; from the device's own memory it costs nothing.
+const uint RING_WORDS = 64;
+shared uint ring[RING_WORDS];
+// Words before this one are, or were, in the ring; `ahead` is the one after them that is this lane's.
+uint ring_end;
+uint ahead;
+
+// Sees to it that the next 32 words are in the ring. Those that are overwritten were taken.
+void fill_ring()
+{
+    if (ring_end < next_word + LANES) {
+        lanes_meet();
+        ring[ring_end + lane & RING_WORDS - 1] = ahead;
+        ring_end += LANES;
+        ahead = load_word(ring_end + lane);
+        lanes_meet();
+    }
+}
+
 // Ends an operation of every lane: drops `bits` (0..=31), and hands the next words to the lanes that need one, in
 // the order of lanes.
 void take(uint bits)
 {
+    fill_ring();
     spent += bits;
     bool empty = spent > 31;
     uint needy = lanes_where(empty);
     if (empty) {
         low = high;
-        high = load_word(next_word + bitCount(needy & lanes_before_me()));
+        uint word = next_word + bitCount(needy & lanes_before_me());
+        high = ring[word & RING_WORDS - 1];
         spent -= 32;
     }
     next_word += bitCount(needy);
@@ -237,6 +259,8 @@ void start_lanes()
     high = load_word(lane);
     spent = 31;
     next_word = LANES;
+    ring_end = LANES;
+    ahead = load_word(ring_end + lane);
 }
 
 // `bits` bits of lane 0, in all lanes.
@@ -292,7 +316,7 @@ uint set_limits(uint count, out bool first_ok, out bool second_ok, out uint spar
     bool is_sparse = lane < 16 ? first_sparse : second_sparse;
     limit = is_sparse ? CODE_SPACE : limit;
     uint to_symbol = (lane < 16 ? 0 : LITERAL_SYMBOLS) + place - first_codeword;
-    limits[slot * LANES + lane] = (limit & 0xFFFF) | to_symbol << 16;
+    limits[lane] = (limit & 0xFFFF) | to_symbol << 16;
     return place;
 }
 
@@ -300,7 +324,7 @@ uint set_limits(uint count, out bool first_ok, out bool second_ok, out uint spar
 void fill_sparse(uint sparse, uint first_codewords, uint second_codewords)
 {
     if (lane < 2 && (sparse >> lane & 1) != 0) {
-        uint base = slot * SYMBOLS + (lane == 0 ? 0 : LITERAL_SYMBOLS);
+        uint base = lane == 0 ? 0 : LITERAL_SYMBOLS;
         bool none = (lane == 0 ? first_codewords : second_codewords) == 0;
         uint16_t symbol = none ? uint16_t(SYMBOL_NONE) : symbols[base];
         symbols[base] = symbol;
@@ -313,16 +337,23 @@ void fill_sparse(uint sparse, uint first_codewords, uint second_codewords)
 uint codeword_bits(uint pattern, uint code, uint from)
 {
     uint bits = from;
+    if (from == 1) {
+        for (uint step = 8; step > 0; step >>= 1) {
+            uint longer = bits + step;
+            bits = pattern >= (limits[code + longer - 1] & 0xFFFF) ? longer : bits;
+        }
+        return bits;
+    }
     for (uint longer = from; longer < 15; longer++) {
-        bits += pattern >= (limits[slot * LANES + code + longer] & 0xFFFF) ? 1 : 0;
+        bits += pattern >= (limits[code + longer] & 0xFFFF) ? 1 : 0;
     }
     return bits;
 }
 
 uint codeword_symbol(uint pattern, uint code, uint bits)
 {
-    uint place = (limits[slot * LANES + code + bits] >> 16) + (pattern >> (15 - bits)) & 0xFFFF;
-    return symbols[slot * SYMBOLS + min(place, SYMBOLS - 1)];
+    uint place = (limits[code + bits] >> 16) + (pattern >> (15 - bits)) & 0xFFFF;
+    return symbols[min(place, SYMBOLS - 1)];
 }
 
 uint literal_entry(uint symbol, uint bits)
@@ -337,7 +368,7 @@ uint literal_entry(uint symbol, uint bits)
     if (symbol > 285) {
         return entry | ENTRY_SPECIAL;
     }
-    // Symbol 285 has 16 extra bits on a base of 3: see `value_of`.
+    // Number 68 has 16 extra bits, as symbol 285 must; `read_symbols` masks away the base that comes with it.
     return entry | ENTRY_LENGTH | (symbol == 285 ? 68 : symbol - 257);
 }
 
@@ -352,8 +383,7 @@ uint find_entry(uint bits, bool is_distance, uint from)
     uint pattern = bitfieldReverse(bits) >> 17;
     uint code = is_distance ? 16 : 0;
     uint codeword = codeword_bits(pattern, code, from);
-    uint symbol = codeword_symbol(pattern, code, codeword);
-    return is_distance ? distance_entry(symbol, codeword) : literal_entry(symbol, codeword);
+    return codeword_symbol(pattern, code, codeword) | codeword << ENTRY_BITS_SHIFT;
 }
 
 // The tables from `limits` and `symbols`.
@@ -361,18 +391,18 @@ void fill_tables()
 {
     for (uint index = lane; index < LITERAL_LEN; index += LANES) {
         uint entry = find_entry(index, false, 1);
-        entry = entry >> ENTRY_BITS_SHIFT > LITERAL_BITS ? 0 : entry;
-        table[slot * TABLE_LEN + index] = uint16_t(entry);
+        entry = entry >> ENTRY_BITS_SHIFT > LITERAL_BITS ? ENTRY_LONG : entry;
+        table[index] = uint16_t(entry);
     }
     for (uint index = lane; index < DISTANCE_LEN; index += LANES) {
         uint entry = find_entry(index, true, 1);
-        entry = entry >> ENTRY_BITS_SHIFT > DISTANCE_BITS ? 0 : entry;
-        table[slot * TABLE_LEN + LITERAL_LEN + index] = uint16_t(entry);
+        entry = entry >> ENTRY_BITS_SHIFT > DISTANCE_BITS ? ENTRY_LONG : entry;
+        table[LITERAL_LEN + index] = uint16_t(entry);
     }
 }
 
 // The code lengths, which lie where the tables will be.
-uint length_at(uint symbol) { return table[slot * TABLE_LEN + symbol]; }
+uint length_at(uint symbol) { return table[symbol]; }
 
 // Both codes of a block, from the code lengths: all literal/length symbols, then the distances.
 uint set_codes()
@@ -397,8 +427,8 @@ uint set_codes()
         uint rank = bitCount(lanes_equal(bits, bits) & lanes_before_me());
         uint at = lanes_shuffle(place, bits + (second ? 16 : 0)) + rank;
         if (bits != 0) {
-            symbols[slot * SYMBOLS + (second ? LITERAL_SYMBOLS : 0) + at] =
-                uint16_t(second ? lane : first + lane);
+            symbols[(second ? LITERAL_SYMBOLS : 0) + at] =
+                uint16_t(second ? distance_entry(lane, 0) : literal_entry(first + lane, 0));
         }
         uint equal = lanes_equal(bits, lane & 15);
         place += second == (lane >= 16) ? bitCount(equal) : 0;
@@ -418,7 +448,7 @@ void set_static_lengths()
     lanes_meet();
     for (uint symbol = lane; symbol < SYMBOLS; symbol += LANES) {
         uint bits = symbol < 144 ? 8 : symbol < 256 ? 9 : symbol < 280 ? 7 : symbol < 288 ? 8 : 5;
-        table[slot * TABLE_LEN + symbol] = uint16_t(bits);
+        table[symbol] = uint16_t(bits);
     }
 }
 
@@ -439,13 +469,14 @@ uint read_precode(uint count)
     uint bits = lane < count ? peek() & 7 : 0;
     take(lane < count ? 3 : 0);
     lanes_meet();
-    outputs[slot * LANES + lane] = 0;
+    symbols[lane] = uint16_t(0);
     lanes_meet();
     if (lane < count) {
-        outputs[slot * LANES + precode_symbol(lane)] = bits;
+        symbols[precode_symbol(lane)] = uint16_t(bits);
     }
     lanes_meet();
-    bits = outputs[slot * LANES + lane];
+    bits = symbols[lane];
+    lanes_meet();
     uint equal = lanes_equal(bits, lane & 15);
     bool precode_ok, none_ok;
     uint sparse;
@@ -456,7 +487,7 @@ uint read_precode(uint count)
     uint rank = bitCount(lanes_equal(bits, bits) & lanes_before_me());
     uint at = lanes_shuffle(place, bits) + rank;
     if (bits != 0) {
-        symbols[slot * SYMBOLS + at] = uint16_t(lane);
+        symbols[at] = uint16_t(lane);
     }
     uint codewords = bitCount(lanes_where(bits != 0));
     lanes_meet();
@@ -497,7 +528,7 @@ uint read_lengths(inout uint done, uint total, uint literals, inout uint last)
         // Distances always begin at the same place.
         uint index = at < literals ? at : LITERAL_SYMBOLS + at - literals;
         if (step < stores) {
-            table[slot * TABLE_LEN + index] = uint16_t(value);
+            table[index] = uint16_t(value);
         }
     }
     last = lanes_shuffle(value, LANES - 1);
@@ -512,7 +543,7 @@ uint read_codes()
     uint distances = 1 + (counts >> 5 & 31);
     uint status = read_precode(4 + (counts >> 10));
     for (uint symbol = lane; symbol < SYMBOLS; symbol += LANES) {
-        table[slot * TABLE_LEN + symbol] = uint16_t(0);
+        table[symbol] = uint16_t(0);
     }
     lanes_meet();
     uint total = literals + distances;
@@ -528,43 +559,126 @@ uint read_codes()
 
 Bytes destination;
 uint destination_bytes;
-// How many bytes have a place; and how many of them are written.
+// How many bytes have a place; how many of them are known; and how many are written, a multiple of 64.
 uint reserved;
+uint known;
 uint written;
+// How many outputs there were; and how many begin before `written`.
+uint outputs_end;
+uint outputs_begun;
 
-// Writes what one round put out: the bytes from `written` to `reserved`. `begins` says whether this lane put
-// something out, `start` where it goes; `outputs` holds what, without gaps.
-void write_round(bool begins, uint start)
+// The values of a half after lanes that follow others have theirs. `back` is how many lanes back the value of a
+// follower comes from, and that lane may follow in turn.
+uint follow(uint value, bool follows, uint back)
 {
-    uint earlier = 0;
-    while (written < reserved) {
-        uint offset = start - written;
-        uint starts = lanes_or(begins && offset < LANES ? 1u << offset : 0);
-        uint owner = earlier + bitCount(starts & (lanes_before_me() << 1 | 1)) - 1;
-        earlier += bitCount(starts);
-        uint what = outputs[slot * LANES + owner];
-        uint distance = what & 0xFFFF;
-        uint value = what >> 16;
-        uint at = written + lane;
-        bool inside = at < reserved;
-        if (distance > lane && inside) {
-            value = destination.at[at - distance];
+    uint followers = lanes_where(follows);
+    if (followers != 0) {
+        uint from = follows ? lane - back : lane;
+        // Each step doubles how far back a lane looks. The first one is cheaper than to ask whether it is needed.
+        from = lanes_shuffle(from, from);
+        while (lanes_any((followers >> from & 1) != 0)) {
+            from = lanes_shuffle(from, from);
         }
-        bool follows = distance != 0 && distance <= lane;
-        if (lanes_any(follows)) {
-            uint from = follows ? lane - distance : lane;
-            // Each step doubles how far back a lane looks.
-            [[unroll]] for (uint step = 0; step < 5; step++) {
-                from = lanes_shuffle(from, from);
-            }
-            value = lanes_shuffle(value, from);
-        }
-        if (inside) {
-            destination.at[at] = uint8_t(value);
-        }
-        written = min(written + LANES, reserved);
-        lanes_meet();
+        value = lanes_shuffle(value, from);
     }
+    return value;
+}
+
+// Writes 64 bytes, or as many of them as are known. Two halves, so that two loads are under way at once. Returns
+// how many outputs begin there.
+uint write_window(uint end)
+{
+    uint up_to_me = lanes_before_me() << 1 | 1;
+    uint word = written / 32 & START_WORDS - 1;
+    uint begins0 = begin_bits[word];
+    uint begins1 = begin_bits[word + 1];
+    uint first = outputs_begun - 1;
+    uint what0 = outputs[first + bitCount(begins0 & up_to_me) & WAITING - 1];
+    first += bitCount(begins0);
+    uint what1 = outputs[first + bitCount(begins1 & up_to_me) & WAITING - 1];
+
+    uint distance0 = what0 & 0xFFFF;
+    uint distance1 = what1 & 0xFFFF;
+    uint value0 = what0 >> 16;
+    uint value1 = what1 >> 16;
+    uint at = written + lane;
+    bool inside0 = at < end;
+    bool inside1 = at + LANES < end;
+    if (distance0 > lane && inside0) {
+        value0 = destination.at[at - distance0];
+    }
+    if (distance1 > lane + LANES && inside1) {
+        value1 = destination.at[at + LANES - distance1];
+    }
+    value0 = follow(value0, distance0 - 1 < lane, distance0);
+    bool near1 = distance1 - 1 < lane + LANES;
+    bool across = near1 && distance1 > lane;
+    uint crossed = lanes_shuffle(value0, (lane - distance1) & (LANES - 1));
+    value1 = across ? crossed : value1;
+    value1 = follow(value1, near1 && !across, distance1);
+    if (inside0) {
+        destination.at[at] = uint8_t(value0);
+    }
+    if (inside1) {
+        destination.at[at + LANES] = uint8_t(value1);
+    }
+    lanes_meet();
+    return bitCount(begins0) + bitCount(begins1);
+}
+
+// Writes all whole windows of what is known.
+void write_windows(uint to)
+{
+    while (to - written >= 2 * LANES) {
+        outputs_begun += write_window(~0u);
+        if (lane < 2) {
+            begin_bits[(written / 32 & START_WORDS - 1) + lane] = 0;
+        }
+        written += 2 * LANES;
+    }
+}
+
+// Takes what one round put out, which ends at `to`. `begins` says whether this lane put something out, `start`
+// where it goes.
+void put_out(bool begins, uint start, uint what, uint to)
+{
+    uint producers = lanes_where(begins);
+    if (begins) {
+        outputs[outputs_end + bitCount(producers & lanes_before_me()) & WAITING - 1] = what;
+    }
+    outputs_end += bitCount(producers);
+    known = to;
+    // As far as there is room for beginnings: nearly always that is all.
+    uint room = written + START_BYTES - 2 * LANES;
+    bool waits = begins;
+    while (known > room) {
+        if (waits && start < room) {
+            atomicOr(begin_bits[start / 32 & START_WORDS - 1], 1u << (start & 31));
+            waits = false;
+        }
+        lanes_meet();
+        write_windows(room);
+        lanes_meet();
+        room = written + START_BYTES - 2 * LANES;
+    }
+    if (waits) {
+        atomicOr(begin_bits[start / 32 & START_WORDS - 1], 1u << (start & 31));
+    }
+    lanes_meet();
+    write_windows(known);
+}
+
+void start_output()
+{
+    reserved = 0;
+    known = 0;
+    written = 0;
+    outputs_end = 0;
+    outputs_begun = 0;
+    if (lane < START_WORDS) {
+        begin_bits[lane] = 0;
+    }
+    lanes_meet();
 }
 
 uint read_stored()
@@ -576,14 +690,12 @@ uint read_stored()
     uint end = reserved + bytes;
     while (reserved < end && next_word <= source_words) {
         bool mine = reserved + lane < end;
-        if (mine) {
-            destination.at[reserved + lane] = uint8_t(peek());
-        }
+        uint byte = peek() & 0xFF;
         take(mine ? 8 : 0);
+        uint start = reserved + lane;
         reserved = min(reserved + LANES, end);
+        put_out(mine, start, byte << 16, reserved);
     }
-    written = reserved;
-    lanes_meet();
     return OK;
 }
 
@@ -600,24 +712,28 @@ uint read_symbols()
     // The end of the block was met; only distances are left.
     bool ending = false;
     bool ended = false;
+    // Not looked at before the end, since it is a lane's own.
+    bool too_far = false;
     uint status = OK;
-    while (status == OK && !ended) {
+    while (!ended && status == OK && next_word <= source_words && reserved <= destination_bytes) {
         uint bits = peek();
         uint index = distance_due ? LITERAL_LEN + (bits & (DISTANCE_LEN - 1)) : bits & (LITERAL_LEN - 1);
-        uint entry = table[slot * TABLE_LEN + index];
-        if (lanes_any(entry == 0)) {
-            uint found = find_entry(bits, distance_due, min(LITERAL_BITS, DISTANCE_BITS) + 1);
-            entry = entry == 0 ? found : entry;
-        }
+        uint entry = table[index];
         bool acts = distance_due || !ending;
         ended = ending;
+        // Not too rare: a codeword longer than the tables' indices.
         if (lanes_any((entry & ENTRY_SPECIAL) != 0)) {
-            uint ends = lanes_where(acts && (entry & ENTRY_END) != 0);
-            ending = ending || ends != 0;
-            // Behind the lane that ended the block only distances are taken.
-            acts = acts && (distance_due || ends == 0 || lane <= findLSB(ends));
-            bool wrong = acts && (entry & (ENTRY_SPECIAL | ENTRY_END)) == ENTRY_SPECIAL;
-            status = lanes_any(wrong) ? ERROR_SYMBOL : status;
+            uint found = find_entry(bits, distance_due, min(LITERAL_BITS, DISTANCE_BITS) + 1);
+            entry = entry == ENTRY_LONG ? found : entry;
+            // Rare: the end of the block, or an error.
+            if (lanes_any((entry & ENTRY_SPECIAL) != 0)) {
+                uint ends = lanes_where(acts && (entry & ENTRY_END) != 0);
+                ending = ending || ends != 0;
+                // Behind the lane that ended the block only distances are taken.
+                acts = acts && (distance_due || ends == 0 || lane <= findLSB(ends));
+                bool wrong = acts && (entry & (ENTRY_SPECIAL | ENTRY_END)) == ENTRY_SPECIAL;
+                status = lanes_any(wrong) ? ERROR_SYMBOL : status;
+            }
         }
         // Symbols of lengths come in fours with one more extra bit, those of distances in twos.
         uint codeword = entry >> ENTRY_BITS_SHIFT;
@@ -630,19 +746,11 @@ uint read_symbols()
         uint value = (base | bits >> codeword & ((1u << extra_bits) - 1)) & 0x3FFFF;
         value += distance_due ? 1 : 3;
         take(acts ? codeword + extra_bits : 0);
-        status = next_word > source_words ? ERROR_TRUNCATED : status;
-        status = lanes_any(distance_due && value > start) ? ERROR_DISTANCE : status;
 
-        if (status == OK) {
-            // Now the round before is known in full.
-            uint producers = lanes_where(begins);
-            if (begins) {
-                outputs[slot * LANES + bitCount(producers & lanes_before_me())] =
-                    distance_due ? value : literal << 16;
-            }
-            lanes_meet();
-            write_round(begins, start);
-        }
+        // Now the round before is known in full.
+        bool bad = distance_due && value > start;
+        too_far = too_far || bad;
+        put_out(begins, start, distance_due && !bad ? value : literal << 16, reserved);
 
         begins = acts && !distance_due && (entry & ENTRY_SPECIAL) == 0;
         distance_due = begins && is_length;
@@ -651,9 +759,10 @@ uint read_symbols()
         uint sum = lanes_sum_up_to(bytes);
         start = reserved + sum - bytes;
         reserved += lanes_shuffle(sum, LANES - 1);
-        status = status == OK && reserved > destination_bytes ? ERROR_OVERFLOW : status;
     }
-    return status;
+    status = lanes_any(too_far) ? ERROR_DISTANCE : status;
+    status = reserved > destination_bytes ? ERROR_OVERFLOW : status;
+    return next_word > source_words ? ERROR_TRUNCATED : status;
 }
 
 // ---- Tiles ----------------------------------------------------------------------------------------------
@@ -661,8 +770,7 @@ uint read_symbols()
 uint read_blocks()
 {
     start_lanes();
-    reserved = 0;
-    written = 0;
+    start_output();
     // A tile may be thousands of tiny static blocks: their tables are made once.
     bool tables_are_static = false;
     uint status = OK;
@@ -690,6 +798,9 @@ uint read_blocks()
         }
         status = status == OK && next_word > source_words ? ERROR_TRUNCATED : status;
     }
+    if (status == OK) {
+        write_window(known);
+    }
     return status == OK && reserved != destination_bytes ? ERROR_UNDERFLOW : status;
 }
 
@@ -697,16 +808,14 @@ void main()
 {
 #ifdef LANES_ARE_SUBGROUP
     lane = gl_SubgroupInvocationID;
-    slot = gl_SubgroupID;
 #else
     lane = gl_LocalInvocationIndex;
-    slot = 0;
     if (lane < 3) {
         gathered[lane] = 0;
     }
     lanes_meet();
 #endif
-    uint tile = gl_WorkGroupID.x * TILES + slot;
+    uint tile = gl_WorkGroupID.x;
     if (tile >= count) {
         return;
     }

@@ -99,6 +99,9 @@ pub const DS_GPU_DECOMPRESSION_NV: u32 = 256;
 /// `memoryDecompression` of VK_EXT_memory_decompression was enabled.
 pub const DS_GPU_DECOMPRESSION_EXT: u32 = 512;
 
+/// All of them.
+const FEATURES: u32 = 2 * DS_GPU_DECOMPRESSION_EXT - 1;
+
 /// Locks or unlocks the application's queues; `user` is ds_gpu_device_handles.lock_user.
 pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void)>;
 
@@ -217,16 +220,13 @@ pub struct ds_gpu_buffer_desc {
     pub buffer: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// The queue family that owns it and gets it back after each request, or DS_GPU_FAMILY_NONE: for a buffer
-    /// of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
+    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none. For
+    /// a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
     /// our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
     pub queue_family: u32,
     /// Zero.
     pub reserved: u32,
 }
-
-/// No queue family: ownership does not change.
-pub const DS_GPU_FAMILY_NONE: u32 = 0xFFFF_FFFF;
 
 const _: () = assert!(size_of::<ds_gpu_buffer_desc>() == 32);
 
@@ -267,10 +267,10 @@ pub struct ds_gpu_image_desc {
     pub layout_before: i32,
     /// The VkImageLayout that it leaves.
     pub layout_after: i32,
-    /// The family that has released what is filled to ours, or DS_GPU_FAMILY_NONE: from layout_before to
-    /// VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
+    /// DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
+    /// layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     pub family_before: u32,
-    /// The family that it is released to, or DS_GPU_FAMILY_NONE: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
+    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
     /// layout_after.
     pub family_after: u32,
 }
@@ -305,6 +305,9 @@ impl ds_gpu_device_handles {
     /// # Safety
     /// The queues are as many as said.
     unsafe fn to_core(self) -> Result<BorrowedDevice, Failure> {
+        if self.features & !FEATURES != 0 {
+            return Err(Failure::INVALID);
+        }
         // SAFETY: passed on to the caller.
         let queues = unsafe { ffi::array(self.queues, self.queue_count as usize) }?;
         let lock = match (self.lock, self.unlock) {
@@ -356,6 +359,9 @@ pub unsafe extern "C" fn ds_gpu_device_open(
     let options = unsafe { ffi::sized(options) };
     out.share(|| {
         let options = options?.unwrap_or_default();
+        if options.flags & !DS_GPU_VALIDATE != 0 {
+            return Err(Failure::INVALID);
+        }
         // SAFETY: NULL or a string, as promised by the caller for the member.
         let name = unsafe { ffi::text(options.device) };
         let options = DeviceOptions {
@@ -487,6 +493,9 @@ pub unsafe extern "C" fn ds_gpu_buffer_import(
     let desc = unsafe { ffi::sized(desc) };
     out.share(|| {
         let desc = desc?.ok_or(Failure::INVALID)?;
+        if desc.reserved != 0 {
+            return Err(Failure::INVALID);
+        }
         let desc = BufferDesc {
             buffer: desc.buffer,
             bytes: desc.size,
@@ -544,8 +553,9 @@ pub unsafe extern "C" fn ds_gpu_buffer_release(buffer: *mut ds_gpu_buffer) {
     unsafe { ffi::release::<GpuBuffer>(buffer) };
 }
 
-fn family(family: u32) -> Option<u32> {
-    (family != DS_GPU_FAMILY_NONE).then_some(family)
+/// The family of a DS_GPU_FAMILY(n), which is n + 1, so that zero is none.
+fn family(number: u32) -> Option<u32> {
+    number.checked_sub(1)
 }
 
 impl ds_gpu_image_desc {
@@ -578,7 +588,7 @@ impl ds_gpu_image_desc {
 }
 
 /// Makes an image in the device's memory. It is in layout_after from the start; layout_before is that or
-/// VK_IMAGE_LAYOUT_UNDEFINED, and both families are DS_GPU_FAMILY_NONE.
+/// VK_IMAGE_LAYOUT_UNDEFINED, and both families are 0.
 ///
 /// On success `*out` is a reference that ds_gpu_image_release gives back; else NULL. Errors:
 /// DS_E_INVALIDARG for NULL, a wrong struct_size or a description without meaning;
@@ -904,7 +914,10 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
                     width,
                     height,
                     depth,
-                } => (width * height * depth, [width, height, depth]),
+                } => (
+                    width.saturating_mul(height).saturating_mul(depth),
+                    [width, height, depth],
+                ),
             };
             shown.tiles = ds_destination_tiles {
                 resource,

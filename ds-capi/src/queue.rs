@@ -156,6 +156,9 @@ pub const DS_COMPRESSION_SUPPORT_USES_COPY_QUEUE: ds_compression_support = 16;
 
 impl ds_queue_desc {
     fn to_core(self) -> Result<QueueDesc, Failure> {
+        if self.reserved != 0 {
+            return Err(Failure::INVALID);
+        }
         let source_type = match u8::try_from(self.source_type) {
             Ok(DS_SOURCE_FILE) => SourceType::File,
             Ok(DS_SOURCE_MEMORY) => SourceType::Memory,

@@ -77,6 +77,22 @@ impl Hold {
         }
     }
 
+    /// Whether a read past the page cache may end in the memory; no after [`Hold::never_read_direct`].
+    pub(crate) fn may_read_direct(&self) -> bool {
+        match self {
+            Hold::Upload(upload) => upload.placer.staging().takes_direct_reads(),
+            _ => true,
+        }
+    }
+
+    /// The kernel cannot hold the pages of that memory, a device's, for a disk to write; nor those of the
+    /// rest of its pool.
+    pub(crate) fn never_read_direct(&self) {
+        if let Hold::Upload(upload) = self {
+            upload.placer.staging().refuse_direct_reads();
+        }
+    }
+
     /// Says which part of the memory the GPU is to take, where that was not known before the read.
     pub(crate) fn set_payload(&mut self, payload: Span) {
         match self {

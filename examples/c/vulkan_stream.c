@@ -264,9 +264,7 @@ static void make_image(ds_gpu_device *device, struct picture *picture) {
                               .mip_levels = picture->mips,
                               .array_layers = 1,
                               .layout_before = VK_IMAGE_LAYOUT_UNDEFINED,
-                              .layout_after = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                              .family_before = DS_GPU_FAMILY_NONE,
-                              .family_after = DS_GPU_FAMILY_NONE};
+                              .layout_after = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL};
     check(ds_gpu_image_import(device, &desc, &picture->gpu_image), "image");
 }
 
@@ -276,8 +274,7 @@ static void make_buffer(ds_gpu_device *device, struct picture *picture, uint64_t
     ds_gpu_buffer_desc desc = {.struct_size = sizeof desc,
                                .usage = usage,
                                .buffer = (uint64_t)(uintptr_t)picture->buffer,
-                               .size = size,
-                               .queue_family = DS_GPU_FAMILY_NONE};
+                               .size = size};
     check(ds_gpu_buffer_import(device, &desc, &picture->gpu_buffer), "buffer");
 }
 

@@ -26,6 +26,9 @@ const STEPS: &[Step] = &[
     step("tidy", |report| tidy::run(&[], report)),
     // Before anything else builds the root package: its build script would bring a stale header up to date.
     step("header", |report| header::run(&["--check".into()], report)),
+    step("shaders", |report| {
+        shaders::run(&["--check".into()], report)
+    }),
     step("clippy", clippy),
     step("msrv", msrv),
     step("test", |report| test_rust::run(&[], report)),

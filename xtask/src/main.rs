@@ -11,6 +11,7 @@ mod bench;
 mod ci;
 mod dist;
 mod fuzz;
+mod glibc;
 mod header;
 mod json;
 mod paths;
@@ -19,6 +20,7 @@ mod report;
 mod sanitize;
 mod setup;
 mod sh;
+mod shaders;
 mod soak;
 mod symbols;
 mod test_c;
@@ -62,6 +64,12 @@ const COMMANDS: &[Command] = &[
         options: "[--check]",
         summary: "regenerate the C header",
         run: header::run,
+    },
+    Command {
+        name: "shaders",
+        options: "[--check]",
+        summary: "recompile the shaders",
+        run: shaders::run,
     },
     Command {
         name: "test",
@@ -119,9 +127,15 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "wine",
-        options: "[program]",
+        options: "[program] | bench [--oracle DIR] [--rounds N] [--record]",
         summary: "dstorage.dll, and Windows programs that use it",
         run: wine::run,
+    },
+    Command {
+        name: "conformance",
+        options: "--oracle DIR [program]",
+        summary: "the same programs with Microsoft's DLLs, compared",
+        run: wine::conformance,
     },
     Command {
         name: "readme",

@@ -46,6 +46,18 @@ const PACKAGES: &[Package] = &[
         false,
     ),
     package("pkg-config", Present::Program("pkg-config"), false),
+    package("glslang-tools", Present::Program("glslangValidator"), false),
+    package("spirv-tools", Present::Program("spirv-opt"), false),
+    package(
+        "mesa-vulkan-drivers",
+        Present::File("/usr/share/vulkan/icd.d"),
+        false,
+    ),
+    package(
+        "vulkan-validationlayers",
+        Present::File("/usr/share/vulkan/explicit_layer.d"),
+        false,
+    ),
     // File systems for the engine's tests to read from.
     package("e2fsprogs", Present::Program("mkfs.ext4"), false),
     package("btrfs-progs", Present::Program("mkfs.btrfs"), false),

@@ -58,6 +58,9 @@ pub struct TileTable {
     pub count: u32,
 }
 
+/// What a tile's address must be a multiple of, for our shader. Its output may begin anywhere.
+pub const SOURCE_ALIGNMENT: u64 = 4;
+
 /// The bytes of one status.
 pub const STATUS_BYTES: usize = 4;
 
@@ -119,31 +122,9 @@ impl TilePath {
     }
 }
 
-/// How a pipeline is tuned; the defaults are what was measured best.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tuning {
-    /// Tiles of a workgroup, 1 to 8; ignored by [`TilePath::Any`].
-    pub tiles: u32,
-    /// Index bits of the table for literals and lengths, 8 to 11.
-    pub literal_bits: u32,
-    /// Index bits of the table for distances, 7 to 10.
-    pub distance_bits: u32,
-}
-
-impl Default for Tuning {
-    fn default() -> Tuning {
-        Tuning {
-            tiles: 2,
-            literal_bits: 9,
-            distance_bits: 7,
-        }
-    }
-}
-
 /// A pipeline that decodes tiles. May be recorded by any thread.
 pub struct TileDecoder {
     path: TilePath,
-    tiles_per_group: u32,
     layout: vk::PipelineLayout,
     pipeline: vk::Pipeline,
     device: Arc<Device>,
@@ -158,39 +139,27 @@ const GROUPS_MAX: u32 = 65_535;
 impl TileDecoder {
     /// Builds the pipeline of `path`. The first time takes a driver up to a second.
     pub fn new(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
-        TileDecoder::tuned(device, path, Tuning::default(), spirv(path))
+        TileDecoder::from_spirv(device, path, spirv(path))
     }
 
     /// Builds a pipeline from other SPIR-V of the same interface: for experiments.
     #[doc(hidden)]
-    pub fn tuned(
+    pub fn from_spirv(
         device: &Arc<Device>,
         path: TilePath,
-        tuning: Tuning,
         code: &[u8],
     ) -> Result<TileDecoder, GpuError> {
         if let Some(missing) = path.missing(device) {
             return Err(GpuError::Unsupported(missing.to_owned()));
         }
-        let tiles = match path {
-            TilePath::Subgroup => tuning.tiles.clamp(1, 8),
-            TilePath::Any => 1,
-        };
         let mut decoder = TileDecoder {
             path,
-            tiles_per_group: tiles,
             layout: vk::PipelineLayout::null(),
             pipeline: vk::Pipeline::null(),
             device: Arc::clone(device),
         };
         decoder.layout = create_layout(device)?;
-        let constants = [
-            tiles * LANES as u32,
-            tiles,
-            tuning.literal_bits.clamp(8, 11),
-            tuning.distance_bits.clamp(7, 10),
-        ];
-        decoder.pipeline = create_pipeline(device, path, decoder.layout, &constants, code)?;
+        decoder.pipeline = create_pipeline(device, path, decoder.layout, code)?;
         Ok(decoder)
     }
 
@@ -201,7 +170,7 @@ impl TileDecoder {
 
     /// The most tiles one dispatch takes.
     pub fn tile_count_max(&self) -> u32 {
-        GROUPS_MAX * self.tiles_per_group
+        GROUPS_MAX
     }
 
     /// Records the decoding of all tiles of the table. What the commands before wrote must be visible
@@ -233,10 +202,9 @@ impl TileDecoder {
         let stage = vk::ShaderStageFlags::COMPUTE;
         // SAFETY: the layout's only range, whole.
         unsafe { device.cmd_push_constants(recorder.raw, self.layout, stage, 0, &push) };
-        let groups = table.count.div_ceil(self.tiles_per_group);
         // SAFETY: a compute pipeline is bound, its push constants are set, and it has no sets; the
         // count is within what every device takes, and the caller vouches for the addresses.
-        unsafe { device.cmd_dispatch(recorder.raw, groups, 1, 1) };
+        unsafe { device.cmd_dispatch(recorder.raw, table.count, 1, 1) };
         Ok(())
     }
 
@@ -295,7 +263,6 @@ fn create_pipeline(
     device: &Device,
     path: TilePath,
     layout: vk::PipelineLayout,
-    constants: &[u32; 4],
     code: &[u8],
 ) -> Result<vk::Pipeline, GpuError> {
     let (words, odd) = code.as_chunks::<4>();
@@ -308,23 +275,12 @@ fn create_pipeline(
     let module = unsafe { device.raw().create_shader_module(&info, None) };
     let module = device.check("vkCreateShaderModule", module)?;
 
-    let entries: [vk::SpecializationMapEntry; 4] = std::array::from_fn(|i| {
-        vk::SpecializationMapEntry::default()
-            .constant_id(i as u32)
-            .offset(i as u32 * 4)
-            .size(4)
-    });
-    let data: Vec<u8> = constants.iter().flat_map(|c| c.to_le_bytes()).collect();
-    let specialization = vk::SpecializationInfo::default()
-        .map_entries(&entries)
-        .data(&data);
     let mut size = vk::PipelineShaderStageRequiredSubgroupSizeCreateInfo::default()
         .required_subgroup_size(LANES as u32);
     let mut stage = vk::PipelineShaderStageCreateInfo::default()
         .stage(vk::ShaderStageFlags::COMPUTE)
         .module(module)
-        .name(c"main")
-        .specialization_info(&specialization);
+        .name(c"main");
     if path == TilePath::Subgroup && device.caps().subgroup_size_control {
         stage = stage
             .flags(vk::PipelineShaderStageCreateFlags::REQUIRE_FULL_SUBGROUPS)

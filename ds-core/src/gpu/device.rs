@@ -454,7 +454,10 @@ impl Features {
         features.core = features
             .core
             .shader_int16(caps.int16)
-            .shader_int64(caps.int64);
+            .shader_int64(caps.int64)
+            .texture_compression_bc(caps.texture_bc)
+            .texture_compression_etc2(caps.texture_etc2)
+            .texture_compression_astc_ldr(caps.texture_astc);
         features.size_control = features
             .size_control
             .subgroup_size_control(caps.subgroup_size_control)

@@ -66,6 +66,12 @@ pub struct Caps {
     pub int64: bool,
     /// The Vulkan memory model.
     pub memory_model: bool,
+    /// Block-compressed images: BC.
+    pub texture_bc: bool,
+    /// Block-compressed images: ETC2 and EAC.
+    pub texture_etc2: bool,
+    /// Block-compressed images: ASTC, low dynamic range.
+    pub texture_astc: bool,
     /// `VK_KHR_synchronization2`.
     pub synchronization2: bool,
     /// `VK_EXT_external_memory_host`.
@@ -193,6 +199,9 @@ fn identity(properties: &vk::PhysicalDeviceProperties) -> Caps {
         int16: false,
         int64: false,
         memory_model: false,
+        texture_bc: false,
+        texture_etc2: false,
+        texture_astc: false,
         synchronization2: false,
         external_memory_host: false,
         external_semaphore_fd: false,
@@ -308,6 +317,9 @@ fn features(
     caps.buffer_device_address = found.v12.buffer_device_address == vk::TRUE;
     caps.storage_8bit = found.v12.storage_buffer8_bit_access == vk::TRUE;
     caps.memory_model = found.v12.vulkan_memory_model == vk::TRUE;
+    caps.texture_bc = core.texture_compression_bc == vk::TRUE;
+    caps.texture_etc2 = core.texture_compression_etc2 == vk::TRUE;
+    caps.texture_astc = core.texture_compression_astc_ldr == vk::TRUE;
     caps.int16 = core.shader_int16 == vk::TRUE;
     caps.int64 = core.shader_int64 == vk::TRUE;
     caps.subgroup_size_control = found.size_control.subgroup_size_control == vk::TRUE;

@@ -168,8 +168,7 @@ pub struct BufferDesc {
     /// The queue family that owns the buffer and gets it back after each request, for a buffer of
     /// `VK_SHARING_MODE_EXCLUSIVE` that another family uses. The application releases it to our
     /// family ([`Caps::queue_family`]) before the request and acquires it from there afterwards, over
-    /// the range of the request. `None` if nobody else uses it, for a concurrent one, or where its
-    /// earlier contents do not matter.
+    /// the range of the request. `None` if nobody else uses it, and for a concurrent one.
     pub queue_family: Option<u32>,
 }
 

@@ -11,8 +11,8 @@ use ds_core::gpu::{
     GpuBuffer, GpuDestination, GpuDevice, ImageDesc, ImageKind, ImageRegion, ImageState,
 };
 use ds_core::{
-    Backend, Buffer, Compression, Config, Destination, Error, Fence, File, GpuDecode, Queue,
-    QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
+    Backend, Buffer, Compression, Config, Destination, Error, Fence, File, FileMode, GpuDecode,
+    Queue, QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
 };
 
 use crate::rig::{self, Validated};
@@ -164,6 +164,41 @@ fn plain_bytes_of_files_and_memory_arrive() {
     let request = from_memory(&expected, buffer.range(100, 9000));
     assert_eq!(run(&queue, request), S_OK);
     assert_holds(&buffer, 100, &expected);
+}
+
+/// GPU drivers map memory whose pages the kernel cannot hold for a disk: a direct read into it is EFAULT.
+#[test]
+fn staging_that_takes_no_direct_reads_is_filled_through_the_page_cache() {
+    let name = "staging_that_takes_no_direct_reads_is_filled_through_the_page_cache";
+    for backend in [Backend::Cpu, Backend::IoUring] {
+        let Some(rig) = Rig::with(name, |config| {
+            config.backend = backend;
+            config.file_mode = FileMode::Direct;
+            config.io_faults = true;
+            config.sim.direct_efault_per_mille = 1000;
+        }) else {
+            return;
+        };
+        let file = File::open(&files().plain).unwrap();
+        let queue = rig.queue();
+        for _ in 0..3 {
+            let buffer = rig.buffer(110_000);
+            let source = Source::File {
+                file: Some(file.clone()),
+                offset: 4096,
+                bytes: 100_000,
+            };
+            let target = Destination::Gpu(buffer.range(0, 100_000));
+            assert_eq!(run(&queue, Request::new(source, target)), S_OK);
+            assert_holds(&buffer, 0, &sample(4096..104_096));
+        }
+        match rig.runtime.io_stats().direct {
+            // Asked for once, not for each request.
+            1 => {}
+            0 => println!("SKIPPED: {name}: this file system has no direct reads"),
+            more => panic!("{more} direct reads into memory that takes none"),
+        }
+    }
 }
 
 #[test]

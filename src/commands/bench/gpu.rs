@@ -5,12 +5,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
 use ds_core::gdeflate::{Decoder, HeaderPolicy, TileStream};
-use ds_core::gpu::decode::{TileDecoder, TilePath, Tuning};
+use ds_core::gpu::decode::{TileDecoder, TilePath};
 use ds_core::gpu::measure::{Kernel, Load};
 use ds_core::gpu::oneshot::RawTile;
 use ds_core::gpu::vendor::VendorDecoder;
@@ -45,12 +45,15 @@ pub(super) struct Arguments {
     /// Leave the compressed tiles in system memory, for the device to read over the bus
     #[arg(long)]
     from_host: bool,
-    /// Another shader to measure beside the committed one, as NAME=FILE.spv[,tiles,literal bits,distance bits]
+    /// Another shader to measure beside the committed one, as NAME=FILE.spv
     #[arg(long, value_name = "V")]
     variant: Vec<String>,
     /// Only the variants, not the committed shaders or the driver's decoder
     #[arg(long, requires = "variant")]
     only_variants: bool,
+    /// Time what decodes wrongly too, and say so: for variants that leave out a part on purpose
+    #[arg(long, requires = "variant")]
+    time_wrong: bool,
     /// Write everything to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -72,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let device = Device::open(&options).map_err(failed)?;
     let caps = device.caps();
     ui::print(&format!(
-        "{} ({}), {} tiles to draw from",
+        "{} ({}), {} tiles to draw from\n",
         caps.name,
         caps.driver,
         corpus.content.len()
@@ -173,27 +176,10 @@ fn kernels(arguments: &Arguments, device: &Arc<Device>) -> Result<Vec<(String, K
 
 /// One variant, built.
 fn variant(text: &str, device: &Arc<Device>) -> Result<(String, Kernel)> {
-    let wrong = || {
-        Error::plain(
-            WHAT,
-            "a variant is NAME=FILE.spv[,tiles,literal bits,distance bits]",
-        )
-    };
-    let (name, rest) = text.split_once('=').ok_or_else(wrong)?;
-    let mut parts = rest.split(',');
-    let file = PathBuf::from(parts.next().ok_or_else(wrong)?);
-    let mut tuning = Tuning::default();
-    for field in [
-        &mut tuning.tiles,
-        &mut tuning.literal_bits,
-        &mut tuning.distance_bits,
-    ] {
-        if let Some(part) = parts.next() {
-            *field = part.parse().map_err(|_| wrong())?;
-        }
-    }
-    let code = fs::read(&file).map_err(|error| Error::new(WHAT, &file, error))?;
-    let decoder = TileDecoder::tuned(device, TilePath::Subgroup, tuning, &code).map_err(failed)?;
+    let wrong = || Error::plain(WHAT, "a variant is NAME=FILE.spv");
+    let (name, file) = text.split_once('=').ok_or_else(wrong)?;
+    let code = fs::read(file).map_err(|error| Error::new(WHAT, Path::new(file), error))?;
+    let decoder = TileDecoder::from_spirv(device, TilePath::Subgroup, &code).map_err(failed)?;
     Ok((name.to_owned(), Kernel::Shader(decoder)))
 }
 
@@ -230,12 +216,13 @@ fn measure(
         for (name, kernel) in kernels {
             let wrong = load.verify(kernel, &expected).map_err(failed)?;
             let order = if largest_first { "sorted" } else { "unsorted" };
-            if let Some(wrong) = wrong {
-                ui::print(&format!("{name:24} {count:6} {order:9} WRONG: {wrong}"))?;
-                rows.push(
-                    json!({ "kernel": name, "tiles": count, "order": order, "wrong": wrong }),
-                );
-                continue;
+            let mark = if wrong.is_some() { " (wrong)" } else { "" };
+            if let Some(wrong) = &wrong {
+                let line = format!("{name:24} {count:6} {order:9} WRONG: {wrong}\n");
+                ui::print(&line)?;
+                if !arguments.time_wrong {
+                    return Err(Error::plain(WHAT, "a decoder that is wrong is not timed"));
+                }
             }
             // The first ones bring the device to its clock.
             let warm = if count >= 4096 { 3 } else { 25 };
@@ -245,14 +232,14 @@ fn measure(
             let median = ms[ms.len() / 2];
             let gb_s = load.output_bytes() as f64 / median / 1e6;
             ui::print(&format!(
-                "{name:24} {count:6} {order:9} {median:9.3} ms {gb_s:8.2} GB/s (fastest {:.3}, slowest {:.3})",
+                "{name:24} {count:6} {order:9}{mark} {median:9.3} ms {gb_s:8.2} GB/s (fastest {:.3}, slowest {:.3})\n",
                 ms[0],
                 ms[ms.len() - 1]
             ))?;
             rows.push(json!({
                 "kernel": name, "tiles": count, "order": order, "from_host": arguments.from_host,
                 "source_bytes": load.source_bytes(), "output_bytes": load.output_bytes(),
-                "ms": median, "ms_fastest": ms[0], "ms_slowest": ms[ms.len() - 1], "gb_s": gb_s,
+                "wrong": wrong, "ms": median, "ms_fastest": ms[0], "ms_slowest": ms[ms.len() - 1], "gb_s": gb_s,
             }));
         }
     }
