@@ -30,8 +30,25 @@ const JOBS_INITIAL: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
 enum Task {
-    Copy { source: Span, destination: Span },
-    Decode { source: Span, destination: Span },
+    Copy {
+        source: Span,
+        destination: Span,
+    },
+    Decode {
+        source: Span,
+        destination: Span,
+    },
+    /// To memory that may be taken away from the engine's threads at any time: decoded elsewhere, and put
+    /// there by the kernel.
+    DecodeWatched {
+        source: Span,
+        destination: Span,
+    },
+    /// The same for a copy.
+    CopyWatched {
+        source: Span,
+        destination: Span,
+    },
 }
 
 #[derive(Debug)]
@@ -71,6 +88,8 @@ pub(crate) struct Host {
 #[derive(Default)]
 pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
+    /// For a tile on its way to watched memory.
+    scratch: Vec<u8>,
 }
 
 struct Claim {
@@ -106,17 +125,17 @@ impl Host {
         destination: Span,
     ) {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
-        let job = Job::new(
-            queue,
-            entry,
-            Task::Copy {
+        let task = match shared.copies.has_begun() {
+            true => Task::CopyWatched {
                 source,
                 destination,
             },
-            staging,
-            pieces,
-        );
-        self.add(shared, job);
+            false => Task::Copy {
+                source,
+                destination,
+            },
+        };
+        self.add(shared, Job::new(queue, entry, task, staging, pieces));
     }
 
     /// Adds the decompression of a GDeflate tile stream.
@@ -129,9 +148,16 @@ impl Host {
         staging: Option<Range>,
         target: Target,
     ) {
-        let task = Task::Decode {
-            source,
-            destination: target.memory,
+        let destination = target.memory;
+        let task = match shared.copies.has_begun() && target.host.is_none() {
+            true => Task::DecodeWatched {
+                source,
+                destination,
+            },
+            false => Task::Decode {
+                source,
+                destination,
+            },
         };
         let staged = staging.as_ref().is_some_and(|range| range.holds(source));
         let mut job = Job {
@@ -364,30 +390,90 @@ impl Worker {
                 source,
                 destination,
             } => self.decode_piece(piece as usize, source, destination),
+            Task::DecodeWatched {
+                source,
+                destination,
+            } => self.decode_watched(piece as usize, source, destination),
+            Task::CopyWatched {
+                source,
+                destination,
+            } => copy_watched(piece as usize, source, destination),
         })
     }
 
     fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
         let bytes = unsafe { source.as_slice() };
-        // Parsing is a look at eight bytes. The source is hostile memory that may have changed
-        // since the last look.
-        let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
-        let tile = stream.tile(piece).map_err(corrupt)?;
-        let output = stream.tile_output(piece);
+        let tile = Tile::of(bytes, piece, destination)?;
+        tile.part.check_writable().map_err(decode_fault)?;
+        // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
+        tile.decode(&mut self.decoder, unsafe { tile.part.as_slice_mut() })
+    }
+
+    fn decode_watched(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
+        // SAFETY: `open_stream` has checked it; the request is in flight.
+        let bytes = unsafe { source.as_slice() };
+        let tile = Tile::of(bytes, piece, destination)?;
+        self.scratch.resize(gdeflate::TILE_BYTES, 0);
+        let output = &mut self.scratch[..tile.part.bytes()];
+        tile.decode(&mut self.decoder, output)?;
+        // SAFETY: the worker's own memory, which outlives the call below.
+        let decoded = unsafe { Span::new(output.as_mut_ptr(), output.len()) };
+        match tile.part.fill_from(decoded) {
+            Some(result) => result.map_err(decode_fault),
+            // Where the kernel does not copy, a look has to do.
+            None => self.decode_piece(piece, source, destination),
+        }
+    }
+}
+
+/// One tile of a stream, and where it goes.
+struct Tile<'a> {
+    compressed: &'a [u8],
+    part: Span,
+    number: usize,
+    count: usize,
+}
+
+impl Tile<'_> {
+    /// Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last
+    /// look.
+    fn of(source: &[u8], number: usize, destination: Span) -> Result<Tile<'_>, Fault> {
+        let stream = TileStream::parse(source, HeaderPolicy::AnyId).map_err(corrupt)?;
+        let compressed = stream.tile(number).map_err(corrupt)?;
+        let output = stream.tile_output(number);
         let (start, end) = (output.start as usize, output.end as usize);
         if end > destination.bytes() {
             return Err(decode_fault(Error::Corrupt)
                 .with_detail("the stream's header changed while it was read".into()));
         }
-        let part = destination.part(start, end - start);
-        part.check_writable().map_err(decode_fault)?;
-        // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
-        let output = unsafe { part.as_slice_mut() };
-        self.decoder.decode_tile(tile, output).map_err(|error| {
-            decode_fault(Error::Corrupt)
-                .with_detail(format!("tile {piece} of {}: {error}", stream.tile_count()))
+        Ok(Tile {
+            compressed,
+            part: destination.part(start, end - start),
+            number,
+            count: stream.tile_count(),
         })
+    }
+
+    fn decode(&self, decoder: &mut gdeflate::Decoder, output: &mut [u8]) -> Outcome {
+        decoder
+            .decode_tile(self.compressed, output)
+            .map_err(|error| {
+                decode_fault(Error::Corrupt)
+                    .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
+            })
+    }
+}
+
+fn copy_watched(piece: usize, source: Span, destination: Span) -> Outcome {
+    let start = piece * COPY_PIECE_BYTES;
+    let bytes = COPY_PIECE_BYTES.min(source.bytes() - start);
+    match destination
+        .part(start, bytes)
+        .fill_from(source.part(start, bytes))
+    {
+        Some(result) => result.map_err(|error| Fault::new(error, Subsystem::Io, "copy")),
+        None => copy_piece(piece, source, destination),
     }
 }
 
