@@ -2,8 +2,8 @@
 //!
 //! A tile is encoded in four steps, each with its own file:
 //!
-//! - *find* earlier occurrences of the bytes at a position (`pairs.rs`, `quads.rs`, `chains.rs`,
-//!   `trees.rs`, from quick to thorough);
+//! - *find* earlier occurrences of the bytes at a position (`pairs.rs`, `links.rs`, `trees.rs`,
+//!   from quick to thorough);
 //! - *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`), which become
 //!   items (`items.rs`);
 //! - *split* the items into blocks that share codes (`split.rs`);
@@ -18,18 +18,17 @@
 mod alphabet;
 mod block;
 mod borders;
-mod chains;
 mod code;
 mod hash;
 mod header;
 mod items;
 mod lanes;
+mod links;
 mod log2;
 mod optimal;
 mod pairs;
 mod parse;
 mod prices;
-mod quads;
 mod split;
 mod tile;
 mod trees;
@@ -39,12 +38,11 @@ mod vector;
 use std::fmt;
 
 use block::{Block, BlockWriter};
-use chains::{Chains, Effort};
 use items::Items;
 use lanes::Lanes;
+use links::{Effort, Links};
 use optimal::Optimal;
 use pairs::Pairs;
-use quads::Quads;
 use split::Estimate;
 use tile::Tile;
 
@@ -159,9 +157,8 @@ pub struct Encoder {
 /// text, byte code, ELF, meshes, an image and BC1 (`examples/bench_encode.rs`), and beyond that to be fast.
 enum Parser {
     Fast(Pairs),
-    GreedyQuads(Quads, Effort),
-    LazyQuads(Quads, Effort),
-    LazyChains(Chains, Effort),
+    Greedy(Links, Effort),
+    Lazy(Links, Effort),
     Optimal(Box<Optimal>),
 }
 
@@ -172,12 +169,12 @@ impl Parser {
             |effort, passes, last| Parser::Optimal(Box::new(Optimal::new(effort, passes, last)));
         match level.get() {
             1 => Parser::Fast(Pairs::new()),
-            2 => Parser::GreedyQuads(Quads::new(), effort(4, 20)),
-            3 => Parser::LazyQuads(Quads::new(), effort(3, 20)),
-            4 => Parser::LazyQuads(Quads::new(), effort(4, 64)),
-            5 => Parser::LazyChains(Chains::new(), effort(9, 32)),
-            6 => Parser::LazyChains(Chains::new(), effort(12, 48)),
-            7 => Parser::LazyChains(Chains::new(), effort(17, 80)),
+            2 => Parser::Greedy(Links::new(), effort(4, 16)),
+            3 => Parser::Lazy(Links::new(), effort(3, 20)),
+            4 => Parser::Lazy(Links::new(), effort(4, 32)),
+            5 => Parser::Lazy(Links::new(), effort(13, 40)),
+            6 => Parser::Lazy(Links::new(), effort(18, 64)),
+            7 => Parser::Lazy(Links::new(), effort(25, 100)),
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(8, 32), 2, Estimate::Entropy),
             10 => optimal(effort(12, 48), 2, Estimate::Exact),
@@ -191,9 +188,8 @@ impl Parser {
         items.clear();
         match self {
             Parser::Fast(pairs) => parse::fast(tile, pairs, items),
-            Parser::GreedyQuads(quads, effort) => parse::greedy(tile, quads, *effort, items),
-            Parser::LazyQuads(quads, effort) => parse::lazy(tile, quads, *effort, items),
-            Parser::LazyChains(chains, effort) => parse::lazy(tile, chains, *effort, items),
+            Parser::Greedy(links, effort) => parse::greedy(tile, links, *effort, items),
+            Parser::Lazy(links, effort) => parse::lazy(tile, links, *effort, items),
             // Its prices are those of the blocks, so it splits as it goes.
             Parser::Optimal(optimal) => return optimal.parse(tile, items),
         }
