@@ -70,15 +70,15 @@ pub const TILE_BOUND: usize = 65_672;
 /// | 5 | 3.20 (1.004) | 169 (1.63) |
 /// | 6 | 3.21 (1.003) | 157 (1.75) |
 /// | 7 | 3.22 (1.003) | 142 (1.97) |
-/// | 8 | 3.00 (1.005) | 21 (0.98) |
-/// | 9 | 3.05 (1.007) | 15 (0.91) |
-/// | 10 | 3.06 (1.007) | 13 (0.91) |
-/// | 11 | 3.07 (1.005) | 13 (1.11) |
-/// | 12 | 3.08 (1.009) | 9.6 (1.03) |
+/// | 8 | 3.00 (1.008) | 21 (0.95) |
+/// | 9 | 3.05 (1.010) | 15 (0.89) |
+/// | 10 | 3.06 (1.007) | 14 (0.92) |
+/// | 11 | 3.07 (1.006) | 13 (1.12) |
+/// | 12 | 3.08 (1.010) | 9.8 (1.06) |
 ///
-/// Levels 1 to 7 were measured with the AVX-512 path, levels 8 to 12 on an older sample of the same classes
-/// and without it, so only the relative figures compare across that border. Other paths take 2 to 3 cycles a
-/// byte longer for the writing and give the same bytes.
+/// All with the AVX-512 path. Levels 8 to 12 were measured over 1 MiB of each class; their ratios in the
+/// first column are of an older sample and do not compare with those above, the figures in brackets do.
+/// Other paths take longer to write and give the same bytes.
 ///
 /// ```
 /// use ds_core::gdeflate::encode::Level;
