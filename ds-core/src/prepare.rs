@@ -63,7 +63,7 @@ impl Work {
             | Work::HandOver(hold) => match hold {
                 Hold::Nothing | Hold::Bounce(Bounce { range: None, .. }) => None,
                 Hold::Staging(_) | Hold::Bounce(_) => Some(PoolKind::Host),
-                Hold::Upload(_) => Some(PoolKind::Device),
+                Hold::Upload(_) | Hold::Download(_) => Some(PoolKind::Device),
             },
         }
     }
@@ -138,6 +138,14 @@ pub(crate) fn prepare(
                 },
             })
         }
+        (
+            Source::Gpu(source),
+            Destination::File {
+                file: Some(file),
+                offset,
+                ..
+            },
+        ) => prepare_download(source, file, *offset, queue),
         (_, Destination::Gpu(destination)) => prepare_upload(request, destination, queue, waiting),
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
@@ -252,6 +260,7 @@ fn prepare_upload(
     let source = match &request.source {
         Source::File { .. } => UploadSource::File(opened_source(request)?),
         Source::Memory(source) => UploadSource::Memory(source.span()),
+        Source::Gpu(_) => return Err(fail(Error::InvalidDestinationType, "enqueue")),
     };
     let (input, slack) = match &source {
         UploadSource::File((file, offset, bytes)) if offset % UPLOAD_ALIGNMENT == 0 => {
@@ -275,9 +284,32 @@ fn prepare_upload(
         range,
         decode: gpu_decodes.then_some(request.uncompressed_bytes),
         destination: destination.clone(),
+        write: None,
     };
     let decompress = host_decodes.then_some((request.compression, output));
     Ok(source.work(Hold::Upload(upload), memory, input, decompress))
+}
+
+/// A request whose bytes go from a GPU to a file, by way of the device's staging.
+fn prepare_download(
+    source: &GpuDestination,
+    file: &File,
+    offset: u64,
+    queue: &Arc<QueueCore>,
+) -> Prepared {
+    let Some(placer) = queue.placer() else {
+        return Err(fail(Error::InvalidSourceType, "enqueue"));
+    };
+    let file = file.opened().map_err(|error| fail(error, "write"))?;
+    let range = take(queue, PoolKind::Device, source.bytes(), 0)?;
+    Ok(Work::HandOver(Hold::Upload(Upload {
+        placer: Arc::clone(placer),
+        payload: range.span(),
+        range,
+        decode: None,
+        destination: source.clone(),
+        write: Some((file, offset)),
+    })))
 }
 
 /// Where the bytes of an upload come from.

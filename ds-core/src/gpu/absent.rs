@@ -72,6 +72,10 @@ impl GpuDestination {
         match *self {}
     }
 
+    pub(crate) fn check_source(&self, _device: &GpuDevice) -> Result<(), Error> {
+        match *self {}
+    }
+
     pub(crate) fn complaint(&self, _device: &GpuDevice) -> Option<String> {
         match *self {}
     }
