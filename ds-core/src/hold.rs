@@ -28,12 +28,12 @@ pub(crate) enum Hold {
     Bounce(Bounce),
     /// A range of a device's staging, from which the GPU takes the bytes on; or, if they go to a file, where
     /// it puts them.
-    Upload(Upload),
+    Upload(Box<Upload>),
     /// The same, once the GPU has put them there.
-    Download(Upload),
+    Download(Box<Upload>),
 }
 
-/// Bytes on their way to a GPU.
+/// Bytes on their way to a GPU. In a box: what a request of the host's carries stays small.
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) placer: Arc<Placer>,

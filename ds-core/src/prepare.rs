@@ -85,28 +85,7 @@ pub(crate) fn prepare(
             prepare_bounce(request, memory.span(), queue)
         }
         (Source::File { .. }, Destination::Memory(memory)) => {
-            let (file, offset, bytes) = opened_source(request)?;
-            let span = memory.span();
-            match request.compression {
-                Compression::NONE => Ok(Work::Transfer {
-                    direction: Direction::Read,
-                    file,
-                    offset,
-                    span,
-                }),
-                compression => {
-                    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
-                    let staging = take(queue, PoolKind::Host, bytes, slack)?;
-                    Ok(Work::ReadStaged {
-                        file,
-                        offset,
-                        bytes,
-                        memory: staging.span(),
-                        hold: Hold::Staging(staging),
-                        decompress: Some((compression, span)),
-                    })
-                }
-            }
+            prepare_read(request, memory.span(), queue)
         }
         (
             Source::Memory(source),
@@ -150,6 +129,29 @@ pub(crate) fn prepare(
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
     }
+}
+
+/// A request that reads a file into memory.
+fn prepare_read(request: &Request, span: Span, queue: &Arc<QueueCore>) -> Prepared {
+    let (file, offset, bytes) = opened_source(request)?;
+    if request.compression == Compression::NONE {
+        return Ok(Work::Transfer {
+            direction: Direction::Read,
+            file,
+            offset,
+            span,
+        });
+    }
+    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
+    let staging = take(queue, PoolKind::Host, bytes, slack)?;
+    Ok(Work::ReadStaged {
+        file,
+        offset,
+        bytes,
+        memory: staging.span(),
+        hold: Hold::Staging(staging),
+        decompress: Some((request.compression, span)),
+    })
 }
 
 /// The file of a request that reads one, with offset and size.
@@ -287,7 +289,7 @@ fn prepare_upload(
         write: None,
     };
     let decompress = host_decodes.then_some((request.compression, output));
-    Ok(source.work(Hold::Upload(upload), memory, input, decompress))
+    Ok(source.work(Hold::Upload(Box::new(upload)), memory, input, decompress))
 }
 
 /// A request whose bytes go from a GPU to a file, by way of the device's staging.
@@ -302,14 +304,14 @@ fn prepare_download(
     };
     let file = file.opened().map_err(|error| fail(error, "write"))?;
     let range = take(queue, PoolKind::Device, source.bytes(), 0)?;
-    Ok(Work::HandOver(Hold::Upload(Upload {
+    Ok(Work::HandOver(Hold::Upload(Box::new(Upload {
         placer: Arc::clone(placer),
         payload: range.span(),
         range,
         decode: None,
         destination: source.clone(),
         write: Some((file, offset)),
-    })))
+    }))))
 }
 
 /// Where the bytes of an upload come from.

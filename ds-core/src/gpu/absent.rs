@@ -112,7 +112,7 @@ impl Placer {
         match *self {}
     }
 
-    pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Upload) {
+    pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Box<Upload>) {
         match *self {}
     }
 }

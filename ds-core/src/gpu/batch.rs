@@ -33,7 +33,7 @@ const BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Job {
     pub(super) queue: Arc<QueueCore>,
     pub(super) entry: Token,
-    pub(super) upload: Upload,
+    pub(super) upload: Box<Upload>,
 }
 
 /// See the file's head.

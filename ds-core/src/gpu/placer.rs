@@ -170,7 +170,7 @@ impl Placer {
     }
 
     /// Takes over an upload, whose request it completes.
-    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Upload) {
+    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Box<Upload>) {
         if let Some(bytes) = upload.decode {
             self.tiles.fetch_add(tiles_of(bytes), Ordering::Relaxed);
         }
