@@ -220,9 +220,10 @@ pub struct ds_gpu_buffer_desc {
     pub buffer: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none. For
-    /// a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
-    /// our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
+    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    /// For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    /// request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    /// afterwards.
     pub queue_family: u32,
     /// Zero.
     pub reserved: u32,
@@ -237,8 +238,8 @@ unsafe impl Growing for ds_gpu_buffer_desc {
 
 /// An image, and how requests find and leave it.
 ///
-/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format with
-/// one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+/// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
 /// VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
 /// copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
 /// padded; tiles are 65536 bytes each.
@@ -270,8 +271,8 @@ pub struct ds_gpu_image_desc {
     /// DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
     /// layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     pub family_before: u32,
-    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
-    /// layout_after.
+    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    /// VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
     pub family_after: u32,
 }
 
@@ -695,8 +696,8 @@ pub unsafe extern "C" fn ds_gpu_image_read(
     })
 }
 
-/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no other
-/// call with this reference may be running.
+/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+/// other call with this reference may be running.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_gpu_image_release(image: *mut ds_gpu_image) {
     // SAFETY: promised by the caller.
@@ -908,30 +909,34 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
             (DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE, shown)
         }
         ImageRegion::Tiles { start, size } => {
-            let (num_tiles, [width, height, depth]) = match size {
-                TileRegionSize::Count(tiles) => (tiles, [0; 3]),
-                TileRegionSize::Box {
-                    width,
-                    height,
-                    depth,
-                } => (
-                    width.saturating_mul(height).saturating_mul(depth),
-                    [width, height, depth],
-                ),
-            };
-            shown.tiles = ds_destination_tiles {
-                resource,
-                start_x: start.x,
-                start_y: start.y,
-                start_z: start.z,
-                start_subresource: start.subresource,
-                num_tiles,
-                use_box: u32::from(width > 0),
-                width,
-                height: height as u16,
-                depth: depth as u16,
-            };
+            shown.tiles = tiles_of(start, size);
             (DS_DESTINATION_TILES, shown)
         }
+    }
+}
+
+fn tiles_of(start: TileCoordinate, size: TileRegionSize) -> ds_destination_tiles {
+    let (num_tiles, [width, height, depth]) = match size {
+        TileRegionSize::Count(tiles) => (tiles, [0; 3]),
+        TileRegionSize::Box {
+            width,
+            height,
+            depth,
+        } => (
+            width.saturating_mul(height).saturating_mul(depth),
+            [width, height, depth],
+        ),
+    };
+    ds_destination_tiles {
+        resource: std::ptr::null_mut(),
+        start_x: start.x,
+        start_y: start.y,
+        start_z: start.z,
+        start_subresource: start.subresource,
+        num_tiles,
+        use_box: u32::from(width > 0),
+        width,
+        height: height as u16,
+        depth: depth as u16,
     }
 }
