@@ -10,7 +10,7 @@
 //
 // Input is hostile. No word is loaded outside the job's source, no byte loaded or stored outside its
 // destination. Every operation takes at least one bit, and words past the end are an error at the end of the
-// round that took them, so a tile takes at most as many rounds as it has bits. A status of 0 says that every
+// round that took them, so a tile takes at most as many rounds as it has bits, of which there is a largest number. A status of 0 says that every
 // byte of the destination was written; the other statuses are the ERROR constants below.
 //
 // The structure. In a round each lane takes one symbol: a literal, a length, or the distance for the length it
@@ -53,6 +53,8 @@ const uint DISTANCE_SYMBOLS = 32;
 const uint SYMBOLS = LITERAL_SYMBOLS + DISTANCE_SYMBOLS;
 const uint TILE_BYTES_MAX = 65536;
 const uint SOURCE_BYTES_MIN = 128;
+// More of a tile is not looked at, which bounds the time of one that is nothing but empty blocks.
+const uint SOURCE_BYTES_MAX = 2 * TILE_BYTES_MAX;
 // All patterns of 15 bits.
 const uint CODE_SPACE = 32768;
 
@@ -821,7 +823,7 @@ void main()
     }
     Job job = Jobs(jobs).at[tile];
     source = Words(job.source);
-    source_words = job.source_bytes / 4;
+    source_words = min(job.source_bytes, SOURCE_BYTES_MAX) / 4;
     destination = Bytes(job.destination);
     destination_bytes = job.destination_bytes;
     bool sizes_ok = job.source_bytes >= SOURCE_BYTES_MIN && job.source_bytes % 4 == 0

@@ -24,7 +24,8 @@ pub struct TileJob {
     pub source: u64,
     /// Device address of the output. It must not overlap any job's source.
     pub destination: u64,
-    /// Bytes of the raw tile: at least 128, a multiple of 4, or the status says so.
+    /// Bytes of the raw tile: at least 128, a multiple of 4, or the status says so. No more than
+    /// [`TILE_COMPRESSED_BYTES_MAX`](crate::gdeflate::TILE_COMPRESSED_BYTES_MAX) are looked at.
     pub source_bytes: u32,
     /// Bytes of the output: 1 to 65,536, or the status says so.
     pub destination_bytes: u32,
@@ -125,6 +126,7 @@ impl TilePath {
 /// A pipeline that decodes tiles. May be recorded by any thread.
 pub struct TileDecoder {
     path: TilePath,
+    has_statistics: bool,
     layout: vk::PipelineLayout,
     pipeline: vk::Pipeline,
     device: Arc<Device>,
@@ -139,28 +141,51 @@ const GROUPS_MAX: u32 = 65_535;
 impl TileDecoder {
     /// Builds the pipeline of `path`. The first time takes a driver up to a second.
     pub fn new(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
-        TileDecoder::from_spirv(device, path, spirv(path))
+        // SAFETY: compiled from the source that is beside it, which CI compares.
+        unsafe { TileDecoder::build(device, path, spirv(path), false) }
     }
 
-    /// Builds a pipeline from other SPIR-V of the same interface: for experiments.
+    /// Builds a pipeline from other SPIR-V: for experiments. Its statistics can be asked for.
+    ///
+    /// # Safety
+    /// The code is valid, has the interface of `shaders/gdeflate.comp`, and keeps its promises.
     #[doc(hidden)]
-    pub fn from_spirv(
+    pub unsafe fn from_spirv(
         device: &Arc<Device>,
         path: TilePath,
         code: &[u8],
+    ) -> Result<TileDecoder, GpuError> {
+        // SAFETY: passed on to the caller.
+        unsafe { TileDecoder::build(device, path, code, true) }
+    }
+
+    /// # Safety
+    /// As [`TileDecoder::from_spirv`].
+    unsafe fn build(
+        device: &Arc<Device>,
+        path: TilePath,
+        code: &[u8],
+        statistics: bool,
     ) -> Result<TileDecoder, GpuError> {
         if let Some(missing) = path.missing(device) {
             return Err(GpuError::Unsupported(missing.to_owned()));
         }
         let mut decoder = TileDecoder {
             path,
+            has_statistics: statistics,
             layout: vk::PipelineLayout::null(),
             pipeline: vk::Pipeline::null(),
             device: Arc::clone(device),
         };
         decoder.layout = create_layout(device)?;
-        decoder.pipeline = create_pipeline(device, path, decoder.layout, code)?;
+        // SAFETY: the caller vouches for the code, and the check above for what it needs.
+        let pipeline = unsafe { create_pipeline(device, path, decoder.layout, code, statistics) };
+        decoder.pipeline = pipeline?;
         Ok(decoder)
+    }
+
+    pub(super) fn is_of(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
     }
 
     /// Which code it is.
@@ -215,6 +240,9 @@ impl TileDecoder {
             return Vec::new();
         };
         let executable = vk::PipelineExecutableInfoKHR::default().pipeline(self.pipeline);
+        if !self.has_statistics {
+            return Vec::new();
+        }
         // SAFETY: the feature is enabled, and the pipeline was created to capture statistics.
         let found = unsafe { info.get_pipeline_executable_statistics(&executable) };
         let name = |s: &vk::PipelineExecutableStatisticKHR<'_>| {
@@ -259,11 +287,14 @@ fn create_layout(device: &Device) -> Result<vk::PipelineLayout, GpuError> {
     device.check("vkCreatePipelineLayout", layout)
 }
 
-fn create_pipeline(
+/// # Safety
+/// The SPIR-V is valid, and the device has what it needs.
+unsafe fn create_pipeline(
     device: &Device,
     path: TilePath,
     layout: vk::PipelineLayout,
     code: &[u8],
+    statistics: bool,
 ) -> Result<vk::Pipeline, GpuError> {
     let (words, odd) = code.as_chunks::<4>();
     if words.is_empty() || !odd.is_empty() {
@@ -271,7 +302,7 @@ fn create_pipeline(
     }
     let words: Vec<u32> = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
     let info = vk::ShaderModuleCreateInfo::default().code(&words);
-    // SAFETY: SPIR-V of ours, which the validator accepts; what it needs, the path's check found.
+    // SAFETY: whole words of SPIR-V that the caller vouches for.
     let module = unsafe { device.raw().create_shader_module(&info, None) };
     let module = device.check("vkCreateShaderModule", module)?;
 
@@ -287,8 +318,8 @@ fn create_pipeline(
             .push_next(&mut size);
     }
     let capture = match device.executable_info() {
-        Some(_) => vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR,
-        None => vk::PipelineCreateFlags::empty(),
+        Some(_) if statistics => vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR,
+        _ => vk::PipelineCreateFlags::empty(),
     };
     let info = vk::ComputePipelineCreateInfo::default()
         .flags(capture)
