@@ -141,30 +141,17 @@ const GROUPS_MAX: u32 = 65_535;
 impl TileDecoder {
     /// Builds the pipeline of `path`. The first time takes a driver up to a second.
     pub fn new(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
-        // SAFETY: compiled from the source that is beside it, which CI compares.
-        unsafe { TileDecoder::build(device, path, spirv(path), false) }
+        TileDecoder::build(device, path, false)
     }
 
-    /// Builds a pipeline from other SPIR-V: for experiments. Its statistics can be asked for.
-    ///
-    /// # Safety
-    /// The code is valid, has the interface of `shaders/gdeflate.comp`, and keeps its promises.
-    #[doc(hidden)]
-    pub unsafe fn from_spirv(
-        device: &Arc<Device>,
-        path: TilePath,
-        code: &[u8],
-    ) -> Result<TileDecoder, GpuError> {
-        // SAFETY: passed on to the caller.
-        unsafe { TileDecoder::build(device, path, code, true) }
+    /// The same, with [`TileDecoder::statistics`], which some drivers keep at a cost.
+    pub fn with_statistics(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
+        TileDecoder::build(device, path, true)
     }
 
-    /// # Safety
-    /// As [`TileDecoder::from_spirv`].
-    unsafe fn build(
+    fn build(
         device: &Arc<Device>,
         path: TilePath,
-        code: &[u8],
         statistics: bool,
     ) -> Result<TileDecoder, GpuError> {
         if let Some(missing) = path.missing(device) {
@@ -178,9 +165,7 @@ impl TileDecoder {
             device: Arc::clone(device),
         };
         decoder.layout = create_layout(device)?;
-        // SAFETY: the caller vouches for the code, and the check above for what it needs.
-        let pipeline = unsafe { create_pipeline(device, path, decoder.layout, code, statistics) };
-        decoder.pipeline = pipeline?;
+        decoder.pipeline = create_pipeline(device, path, decoder.layout, statistics)?;
         Ok(decoder)
     }
 
@@ -233,8 +218,8 @@ impl TileDecoder {
         Ok(())
     }
 
-    /// What the driver tells of the compiled shader (registers, shared memory, …), where it does.
-    #[doc(hidden)]
+    /// What the driver tells of the compiled shader (registers, shared memory, …), where it does and
+    /// was asked to.
     pub fn statistics(&self) -> Vec<(String, u64)> {
         let Some(info) = self.device.executable_info() else {
             return Vec::new();
@@ -287,22 +272,16 @@ fn create_layout(device: &Device) -> Result<vk::PipelineLayout, GpuError> {
     device.check("vkCreatePipelineLayout", layout)
 }
 
-/// # Safety
-/// The SPIR-V is valid, and the device has what it needs.
-unsafe fn create_pipeline(
+fn create_pipeline(
     device: &Device,
     path: TilePath,
     layout: vk::PipelineLayout,
-    code: &[u8],
     statistics: bool,
 ) -> Result<vk::Pipeline, GpuError> {
-    let (words, odd) = code.as_chunks::<4>();
-    if words.is_empty() || !odd.is_empty() {
-        return Err(GpuError::Argument("SPIR-V is a list of words"));
-    }
+    let (words, _) = spirv(path).as_chunks::<4>();
     let words: Vec<u32> = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
     let info = vk::ShaderModuleCreateInfo::default().code(&words);
-    // SAFETY: whole words of SPIR-V that the caller vouches for.
+    // SAFETY: SPIR-V of ours, which the validator accepts; what it needs, the caller looked for.
     let module = unsafe { device.raw().create_shader_module(&info, None) };
     let module = device.check("vkCreateShaderModule", module)?;
 

@@ -100,6 +100,16 @@ impl Load {
         Ok(load)
     }
 
+    /// How many tiles it has.
+    pub fn len(&self) -> usize {
+        self.draw.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.draw.is_empty()
+    }
+
     /// Compressed bytes on the device.
     pub fn source_bytes(&self) -> u64 {
         self.sources.bytes()

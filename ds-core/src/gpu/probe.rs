@@ -83,7 +83,7 @@ pub struct Caps {
     pub external_semaphore_fd: bool,
     /// `VK_NV_memory_decompression` with GDeflate 1.0.
     pub decompression_nv: bool,
-    /// `VK_EXT_memory_decompression` with GDeflate 1.0.
+    /// The driver has `VK_EXT_memory_decompression`. Only shown: nothing uses it.
     pub decompression_ext: bool,
     /// `VK_KHR_pipeline_executable_properties`: registers and the like can be shown.
     pub executable_properties: bool,
@@ -332,6 +332,7 @@ fn features(
         && caps.buffer_device_address
         && speaks_gdeflate(instance, device);
     caps.executable_properties = found.executable.pipeline_executable_info == vk::TRUE;
+    caps.decompression_ext = extensions.has(c"VK_EXT_memory_decompression");
     caps.external_memory_host = extensions.has(ext::external_memory_host::NAME);
     caps.external_semaphore_fd = extensions.has(khr::external_semaphore_fd::NAME);
 }

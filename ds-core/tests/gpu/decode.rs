@@ -22,8 +22,8 @@ struct Case {
     from: String,
 }
 
-/// One device for all tests here, with a decoder for every path that it can take: a software driver takes seconds
-/// to compile the shader.
+/// One device for all tests here, with a decoder for every path that it can take: a software driver takes
+/// seconds to compile the shader.
 struct Bench {
     device: rig::Validated,
     decoders: Vec<TileDecoder>,
