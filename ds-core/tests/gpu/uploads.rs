@@ -271,24 +271,30 @@ fn corrupt_streams_fail_alone(rig: &Rig) {
     broken[middle..middle + 64].fill(0xFF);
     let mut no_stream = files().stream_bytes.clone();
     no_stream[0] ^= 0x55;
-    let statuses = StatusArray::new(4, None);
+    // One tile with far more compressed bytes than any encoder makes: empty stored blocks without end.
+    let mut endless = vec![0; 8 + 4 + (200 << 10)];
+    endless[..4].copy_from_slice(&[4, 0xFB, 1, 0]);
+    endless[4..8].copy_from_slice(&(1u32 | (100 << 2)).to_le_bytes());
+    endless[8..12].copy_from_slice(&(200u32 << 10).to_le_bytes());
+    let statuses = StatusArray::new(5, None);
     let gdeflate = Compression::GDEFLATE;
     let requests = [
         from_memory(&broken, bad.range(0, all)).compressed(gdeflate, all),
         from_memory(&files().stream_bytes, good.range(0, all)).compressed(gdeflate, all),
         from_memory(&no_stream, bad.range(0, all)).compressed(gdeflate, all),
         from_memory(&files().stream_bytes, bad.range(0, all)).compressed(gdeflate, all + 1),
+        from_memory(&endless, bad.range(0, 100)).compressed(gdeflate, 100),
     ];
     for (index, request) in (0..).zip(requests) {
         queue.enqueue_request(request);
         queue.enqueue_status(Some(&statuses), index);
     }
     queue.submit();
-    let results: Vec<_> = (0..4)
+    let results: Vec<_> = (0..5)
         .map(|index| statuses.wait(index, None).unwrap())
         .collect();
     let corrupt = Error::Corrupt.hresult();
-    assert_eq!(results, [corrupt, S_OK, corrupt, corrupt]);
+    assert_eq!(results, [corrupt, S_OK, corrupt, corrupt, corrupt]);
     assert_holds(&good, 0, &sample(0..SAMPLE_BYTES));
     let mut end = [0; 4];
     bad.read(u64::from(all), &mut end).unwrap();
