@@ -8,7 +8,9 @@
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd};
-use crate::{dist, fuzz, header, readme, sanitize, setup, soak, test_c, test_rust, tidy, wine};
+use crate::{
+    dist, fuzz, header, readme, sanitize, setup, shaders, soak, test_c, test_rust, tidy, wine,
+};
 use std::time::{Duration, Instant};
 
 /// A step: its name, and what it does.
