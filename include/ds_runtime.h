@@ -126,9 +126,6 @@
 // `memoryDecompression` of VK_EXT_memory_decompression was enabled.
 #define DS_GPU_DECOMPRESSION_EXT 512
 
-// No queue family: ownership does not change.
-#define DS_GPU_FAMILY_NONE 4294967295
-
 // Compresses and decompresses streams, with one owner. Opaque.
 typedef struct ds_codec ds_codec;
 
@@ -726,8 +723,8 @@ typedef struct ds_gpu_buffer_desc {
     uint64_t buffer;
     // Its size in bytes.
     uint64_t size;
-    // The queue family that owns it and gets it back after each request, or DS_GPU_FAMILY_NONE: for a buffer
-    // of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
+    // DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none. For
+    // a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
     // our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
     uint32_t queue_family;
     // Zero.
@@ -764,10 +761,10 @@ typedef struct ds_gpu_image_desc {
     int32_t layout_before;
     // The VkImageLayout that it leaves.
     int32_t layout_after;
-    // The family that has released what is filled to ours, or DS_GPU_FAMILY_NONE: from layout_before to
-    // VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
+    // DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
+    // layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     uint32_t family_before;
-    // The family that it is released to, or DS_GPU_FAMILY_NONE: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
+    // DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
     // layout_after.
     uint32_t family_after;
 } ds_gpu_image_desc;
@@ -1818,7 +1815,7 @@ ds_result ds_gpu_buffer_read(struct ds_gpu_buffer *buffer,
 void ds_gpu_buffer_release(struct ds_gpu_buffer *buffer);
 
 // Makes an image in the device's memory. It is in layout_after from the start; layout_before is that or
-// VK_IMAGE_LAYOUT_UNDEFINED, and both families are DS_GPU_FAMILY_NONE.
+// VK_IMAGE_LAYOUT_UNDEFINED, and both families are 0.
 //
 // On success `*out` is a reference that ds_gpu_image_release gives back; else NULL. Errors:
 // DS_E_INVALIDARG for NULL, a wrong struct_size or a description without meaning;
@@ -1989,6 +1986,9 @@ DS_STATIC_ASSERT(offsetof(ds_custom_result, result) == 8, "ds_custom_result.resu
 #else
 #define DS_REQUEST_TYPES(source, destination) ((uint8_t)((source) | ((destination) << 1)))
 #endif
+
+// A queue family, in a member where zero means none.
+#define DS_GPU_FAMILY(index) ((uint32_t)(index) + 1)
 
 // The functions below only fill structs; they call nothing.
 

@@ -908,30 +908,34 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
             (DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE, shown)
         }
         ImageRegion::Tiles { start, size } => {
-            let (num_tiles, [width, height, depth]) = match size {
-                TileRegionSize::Count(tiles) => (tiles, [0; 3]),
-                TileRegionSize::Box {
-                    width,
-                    height,
-                    depth,
-                } => (
-                    width.saturating_mul(height).saturating_mul(depth),
-                    [width, height, depth],
-                ),
-            };
-            shown.tiles = ds_destination_tiles {
-                resource,
-                start_x: start.x,
-                start_y: start.y,
-                start_z: start.z,
-                start_subresource: start.subresource,
-                num_tiles,
-                use_box: u32::from(width > 0),
-                width,
-                height: height as u16,
-                depth: depth as u16,
-            };
+            shown.tiles = tiles_of(start, size);
             (DS_DESTINATION_TILES, shown)
         }
+    }
+}
+
+fn tiles_of(start: TileCoordinate, size: TileRegionSize) -> ds_destination_tiles {
+    let (num_tiles, [width, height, depth]) = match size {
+        TileRegionSize::Count(tiles) => (tiles, [0; 3]),
+        TileRegionSize::Box {
+            width,
+            height,
+            depth,
+        } => (
+            width.saturating_mul(height).saturating_mul(depth),
+            [width, height, depth],
+        ),
+    };
+    ds_destination_tiles {
+        resource: std::ptr::null_mut(),
+        start_x: start.x,
+        start_y: start.y,
+        start_z: start.z,
+        start_subresource: start.subresource,
+        num_tiles,
+        use_box: u32::from(width > 0),
+        width,
+        height: height as u16,
+        depth: depth as u16,
     }
 }

@@ -33,7 +33,7 @@ const BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Job {
     pub(super) queue: Arc<QueueCore>,
     pub(super) entry: Token,
-    pub(super) upload: Upload,
+    pub(super) upload: Box<Upload>,
 }
 
 /// See the file's head.
@@ -284,7 +284,7 @@ impl Batch {
     }
 }
 
-/// Adds the copy of a job's bytes from where they are.
+/// Adds the copy of a job's bytes from where they are in staging or scratch.
 fn push(
     copies: &mut Copies,
     source: Slice,
@@ -307,7 +307,11 @@ fn push(
                 acquire: buffer.family(),
                 release: buffer.family(),
             };
-            copies.push_buffer(source, &range);
+            match job.upload.write {
+                None => copies.push_buffer(source, &range),
+                // The other way round: staging is where the bytes go.
+                Some(_) => copies.push_readback(&range, source),
+            }
         }
         GpuDestination::Image { image, region, .. } => {
             if let Err(error) = copies.push_image(source, &image.part(*region)) {

@@ -21,7 +21,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::backend::GpuDecode;
 use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
-use crate::hold::Upload;
+use crate::hold::{Hold, Upload};
 use crate::queue::{CompressionSupport, Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::spawn_thread;
 use crate::slots::Token;
@@ -170,7 +170,7 @@ impl Placer {
     }
 
     /// Takes over an upload, whose request it completes.
-    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Upload) {
+    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Box<Upload>) {
         if let Some(bytes) = upload.decode {
             self.tiles.fetch_add(tiles_of(bytes), Ordering::Relaxed);
         }
@@ -426,20 +426,33 @@ impl Worker {
     fn complete(&mut self) {
         let staging = &self.placer.staging;
         let mut finished = self.finished.drain(..).peekable();
+        let mut next = None;
         while let Some((job, outcome)) = finished.next() {
             if let Some(bytes) = job.upload.decode {
                 let tiles = tiles_of(bytes);
                 self.placer.tiles.fetch_sub(tiles, Ordering::Relaxed);
             }
-            let next = staging.free(job.upload.range);
-            self.outcomes.push((job.entry, outcome));
+            let (queue, mut upload) = (job.queue, job.upload);
+            match (upload.write.take(), &outcome) {
+                (Some(file), Ok(())) if !queue.is_cancelled(job.entry) => {
+                    let (shared, payload) = (&queue.shared, upload.payload);
+                    let hold = Hold::Download(upload);
+                    shared
+                        .host
+                        .write(shared, &queue, job.entry, payload, hold, file);
+                }
+                _ => {
+                    next = staging.free(upload.range);
+                    self.outcomes.push((job.entry, outcome));
+                }
+            }
             let same = finished
                 .peek()
-                .is_some_and(|(other, _)| Arc::ptr_eq(&other.queue, &job.queue));
+                .is_some_and(|(other, _)| Arc::ptr_eq(&other.queue, &queue));
             if !same {
-                job.queue.shared.try_staging_again(staging, next);
-                job.queue.complete(self.outcomes.drain(..));
+                queue.complete(self.outcomes.drain(..));
             }
+            queue.shared.try_staging_again(staging, next.take());
         }
     }
 

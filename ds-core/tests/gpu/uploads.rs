@@ -557,3 +557,51 @@ fn images_are_filled_from_files_and_memory() {
         assert_eq!(run(&queue, absent), Error::InvalidArgument.hresult());
     }
 }
+
+#[test]
+fn a_buffers_bytes_are_written_to_a_file() {
+    let Some(rig) = Rig::new("a_buffers_bytes_are_written_to_a_file") else {
+        return;
+    };
+    let (files_queue, queue) = (rig.queue(), rig.memory_queue());
+    let buffer = rig.buffer(SAMPLE_BYTES);
+    let filled = from_file(&files().plain, 0, 100_000, buffer.range(0, 100_000));
+    assert_eq!(run(&files_queue, filled), S_OK);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("gpu-{}-written", std::process::id()));
+    let file = File::create(&path).unwrap();
+    let to_file = |from: u64, bytes: u32, offset: u64| {
+        let source = Source::Gpu(buffer.range(from, bytes));
+        let destination = Destination::File {
+            file: Some(file.clone()),
+            offset,
+            bytes,
+        };
+        Request::new(source, destination)
+    };
+    queue.enqueue_request(to_file(5, 40_000, 7));
+    queue.enqueue_request(to_file(40_005, 59_995, 40_007));
+    assert_eq!(finish(&queue), S_OK);
+    let written = std::fs::read(&path).unwrap();
+    assert_eq!(written.len(), 100_002);
+    assert!(written[7..] == sample(5..100_000));
+    let code = |error: Error| error.hresult();
+    let beyond = to_file(SAMPLE_BYTES as u64 - 9, 10, 0);
+    assert_eq!(run(&queue, beyond), code(Error::InvalidArgument));
+    let mut host = Buffer::new(10);
+    let to_memory = Request::new(
+        Source::Gpu(buffer.range(0, 10)),
+        Destination::Memory(host.lend().unwrap()),
+    );
+    assert_eq!(run(&queue, to_memory), code(Error::InvalidDestinationType));
+    assert_eq!(
+        run(&files_queue, to_file(0, 10, 0)),
+        code(Error::InvalidSourceType)
+    );
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        written,
+        "and nothing was written"
+    );
+    std::fs::remove_file(&path).unwrap();
+}
