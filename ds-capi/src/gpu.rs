@@ -102,8 +102,10 @@ pub const DS_GPU_DECOMPRESSION_EXT: u32 = 512;
 /// All of them.
 const FEATURES: u32 = 2 * DS_GPU_DECOMPRESSION_EXT - 1;
 
-/// Locks or unlocks the application's queues; `user` is ds_gpu_device_handles.lock_user.
-pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void)>;
+/// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
+/// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
+/// work that waits for the lock.
+pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void, queue: u32)>;
 
 /// The application's own device.
 #[repr(C)]
@@ -285,20 +287,20 @@ unsafe impl Growing for ds_gpu_image_desc {
 
 /// The application's lock.
 struct Lock {
-    lock: unsafe extern "C" fn(user: *mut c_void),
-    unlock: unsafe extern "C" fn(user: *mut c_void),
+    lock: unsafe extern "C" fn(user: *mut c_void, queue: u32),
+    unlock: unsafe extern "C" fn(user: *mut c_void, queue: u32),
     user: User,
 }
 
 impl QueueLock for Lock {
-    fn lock(&self) {
+    fn lock(&self, queue: usize) {
         // SAFETY: the caller's function with the caller's pointer, as it asked for.
-        unsafe { (self.lock)(self.user.pointer()) };
+        unsafe { (self.lock)(self.user.pointer(), queue as u32) };
     }
 
-    fn unlock(&self) {
+    fn unlock(&self, queue: usize) {
         // SAFETY: as above.
-        unsafe { (self.unlock)(self.user.pointer()) };
+        unsafe { (self.unlock)(self.user.pointer(), queue as u32) };
     }
 }
 
