@@ -126,9 +126,6 @@
 // `memoryDecompression` of VK_EXT_memory_decompression was enabled.
 #define DS_GPU_DECOMPRESSION_EXT 512
 
-// No queue family: ownership does not change.
-#define DS_GPU_FAMILY_NONE 4294967295
-
 // Compresses and decompresses streams, with one owner. Opaque.
 typedef struct ds_codec ds_codec;
 
@@ -235,6 +232,9 @@ typedef struct ds_runtime_options {
     // Options as text, "key=value,key=value", applied after the members above; or NULL. ds_option_describe
     // lists them. What makes no sense is logged and ignored.
     const char *config;
+    // More of the same, applied last of all, after DS_CONFIG; or NULL. For hosts whose programs have an
+    // environment of their own.
+    const char *overrides;
 } ds_runtime_options;
 
 // What a foreign event or fence leaves for its host.
@@ -281,8 +281,8 @@ typedef struct ds_queue_desc {
     const char *name;
     // Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     struct ds_event *error_event;
-    // The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's own
-    // (ds_runtime_gpu_device), if its backend is Vulkan.
+    // The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    // own (ds_runtime_gpu_device), if its backend is Vulkan.
     struct ds_gpu_device *gpu_device;
     // Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
     uint32_t gpu_decode;
@@ -725,9 +725,10 @@ typedef struct ds_gpu_buffer_desc {
     uint64_t buffer;
     // Its size in bytes.
     uint64_t size;
-    // The queue family that owns it and gets it back after each request, or DS_GPU_FAMILY_NONE: for a buffer
-    // of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
-    // our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
+    // DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    // For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    // request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    // afterwards.
     uint32_t queue_family;
     // Zero.
     uint32_t reserved;
@@ -735,8 +736,8 @@ typedef struct ds_gpu_buffer_desc {
 
 // An image, and how requests find and leave it.
 //
-// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format with
-// one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
 // VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
 // copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
 // padded; tiles are 65536 bytes each.
@@ -763,11 +764,11 @@ typedef struct ds_gpu_image_desc {
     int32_t layout_before;
     // The VkImageLayout that it leaves.
     int32_t layout_after;
-    // The family that has released what is filled to ours, or DS_GPU_FAMILY_NONE: from layout_before to
-    // VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
+    // DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
+    // layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     uint32_t family_before;
-    // The family that it is released to, or DS_GPU_FAMILY_NONE: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
-    // layout_after.
+    // DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    // VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
     uint32_t family_after;
 } ds_gpu_image_desc;
 
@@ -1174,7 +1175,8 @@ const char *ds_version(void);
 // Makes a runtime: its threads start now.
 //
 // `options` may be NULL for the defaults. The environment overrules them, so that a person can overrule a
-// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options`. The first
+// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options` but for
+// their last member. The first
 // call also installs the logger that DS_LOG (none, error, warn, info, debug, trace) and DS_LOG_PATH ask for;
 // without them warnings go to standard error.
 //
@@ -1579,8 +1581,8 @@ ds_result ds_queue_error_event(struct ds_queue *queue,
 ds_result ds_queue_retrieve_error_record(struct ds_queue *queue,
                                          struct ds_error_record *out);
 
-// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
-// foreign events, before it sets its own: the record may have been fetched since.
+// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host
+// of foreign events, before it sets its own: the record may have been fetched since.
 //
 // Answers, errors and threads as for ds_queue_retrieve_error_record.
 ds_result ds_queue_peek_error_record(struct ds_queue *queue,
@@ -1816,7 +1818,7 @@ ds_result ds_gpu_buffer_read(struct ds_gpu_buffer *buffer,
 void ds_gpu_buffer_release(struct ds_gpu_buffer *buffer);
 
 // Makes an image in the device's memory. It is in layout_after from the start; layout_before is that or
-// VK_IMAGE_LAYOUT_UNDEFINED, and both families are DS_GPU_FAMILY_NONE.
+// VK_IMAGE_LAYOUT_UNDEFINED, and both families are 0.
 //
 // On success `*out` is a reference that ds_gpu_image_release gives back; else NULL. Errors:
 // DS_E_INVALIDARG for NULL, a wrong struct_size or a description without meaning;
@@ -1856,8 +1858,8 @@ ds_result ds_gpu_image_read(struct ds_gpu_image *image,
                             void *destination,
                             size_t size);
 
-// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no other
-// call with this reference may be running.
+// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+// other call with this reference may be running.
 void ds_gpu_image_release(struct ds_gpu_image *image);
 
 // Makes a fence with a timeline semaphore of its own on a device, of the value `initial`.
@@ -1930,7 +1932,8 @@ DS_STATIC_ASSERT(offsetof(ds_request, destination) == 40, "ds_request.destinatio
 DS_STATIC_ASSERT(offsetof(ds_request, uncompressed_size) == 80, "ds_request.uncompressed_size");
 DS_STATIC_ASSERT(offsetof(ds_request, cancellation_tag) == 88, "ds_request.cancellation_tag");
 DS_STATIC_ASSERT(offsetof(ds_request, name) == 96, "ds_request.name");
-DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 32, "ds_runtime_options");
+DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 40, "ds_runtime_options");
+DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 32, "ds_foreign_copy");
 DS_STATIC_ASSERT(offsetof(ds_runtime_options, config) == 24, "ds_runtime_options.config");
 DS_STATIC_ASSERT(sizeof(ds_option) == 24, "ds_option");
 DS_STATIC_ASSERT(sizeof(ds_notification) == 16, "ds_notification");
@@ -1986,6 +1989,9 @@ DS_STATIC_ASSERT(offsetof(ds_custom_result, result) == 8, "ds_custom_result.resu
 #else
 #define DS_REQUEST_TYPES(source, destination) ((uint8_t)((source) | ((destination) << 1)))
 #endif
+
+// A queue family, in a member where zero means none.
+#define DS_GPU_FAMILY(index) ((uint32_t)(index) + 1)
 
 // The functions below only fill structs; they call nothing.
 

@@ -72,9 +72,10 @@ struct unix_object {
     uint64_t object;
 };
 
+// Texts of options, key=value,...: the program's, and a person's, which beat everything else; or 0.
 struct unix_runtime_create {
-    int32_t decode_threads;
-    uint32_t reserved;
+    uint64_t config;
+    uint64_t overrides;
     uint64_t runtime; // out
 };
 
@@ -83,6 +84,8 @@ struct unix_runtime_describe {
     char version[32];  // out
     char backend[32];  // out
     char reason[256];  // out
+    uint32_t exact;    // out: 1 if all is to be as with Microsoft's runtime
+    uint32_t reserved;
 };
 
 struct unix_runtime_set_staging {

@@ -99,6 +99,9 @@ pub const DS_GPU_DECOMPRESSION_NV: u32 = 256;
 /// `memoryDecompression` of VK_EXT_memory_decompression was enabled.
 pub const DS_GPU_DECOMPRESSION_EXT: u32 = 512;
 
+/// All of them.
+const FEATURES: u32 = 2 * DS_GPU_DECOMPRESSION_EXT - 1;
+
 /// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
 /// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
 /// work that waits for the lock.
@@ -219,16 +222,14 @@ pub struct ds_gpu_buffer_desc {
     pub buffer: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// The queue family that owns it and gets it back after each request, or DS_GPU_FAMILY_NONE: for a buffer
-    /// of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
-    /// our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
+    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    /// For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    /// request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    /// afterwards.
     pub queue_family: u32,
     /// Zero.
     pub reserved: u32,
 }
-
-/// No queue family: ownership does not change.
-pub const DS_GPU_FAMILY_NONE: u32 = 0xFFFF_FFFF;
 
 const _: () = assert!(size_of::<ds_gpu_buffer_desc>() == 32);
 
@@ -239,8 +240,8 @@ unsafe impl Growing for ds_gpu_buffer_desc {
 
 /// An image, and how requests find and leave it.
 ///
-/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format with
-/// one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+/// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
 /// VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
 /// copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
 /// padded; tiles are 65536 bytes each.
@@ -269,11 +270,11 @@ pub struct ds_gpu_image_desc {
     pub layout_before: i32,
     /// The VkImageLayout that it leaves.
     pub layout_after: i32,
-    /// The family that has released what is filled to ours, or DS_GPU_FAMILY_NONE: from layout_before to
-    /// VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
+    /// DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
+    /// layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     pub family_before: u32,
-    /// The family that it is released to, or DS_GPU_FAMILY_NONE: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
-    /// layout_after.
+    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    /// VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
     pub family_after: u32,
 }
 
@@ -307,6 +308,9 @@ impl ds_gpu_device_handles {
     /// # Safety
     /// The queues are as many as said.
     unsafe fn to_core(self) -> Result<BorrowedDevice, Failure> {
+        if self.features & !FEATURES != 0 {
+            return Err(Failure::INVALID);
+        }
         // SAFETY: passed on to the caller.
         let queues = unsafe { ffi::array(self.queues, self.queue_count as usize) }?;
         let lock = match (self.lock, self.unlock) {
@@ -358,6 +362,9 @@ pub unsafe extern "C" fn ds_gpu_device_open(
     let options = unsafe { ffi::sized(options) };
     out.share(|| {
         let options = options?.unwrap_or_default();
+        if options.flags & !DS_GPU_VALIDATE != 0 {
+            return Err(Failure::INVALID);
+        }
         // SAFETY: NULL or a string, as promised by the caller for the member.
         let name = unsafe { ffi::text(options.device) };
         let options = DeviceOptions {
@@ -489,6 +496,9 @@ pub unsafe extern "C" fn ds_gpu_buffer_import(
     let desc = unsafe { ffi::sized(desc) };
     out.share(|| {
         let desc = desc?.ok_or(Failure::INVALID)?;
+        if desc.reserved != 0 {
+            return Err(Failure::INVALID);
+        }
         let desc = BufferDesc {
             buffer: desc.buffer,
             bytes: desc.size,
@@ -546,8 +556,9 @@ pub unsafe extern "C" fn ds_gpu_buffer_release(buffer: *mut ds_gpu_buffer) {
     unsafe { ffi::release::<GpuBuffer>(buffer) };
 }
 
-fn family(family: u32) -> Option<u32> {
-    (family != DS_GPU_FAMILY_NONE).then_some(family)
+/// The family of a DS_GPU_FAMILY(n), which is n + 1, so that zero is none.
+fn family(number: u32) -> Option<u32> {
+    number.checked_sub(1)
 }
 
 impl ds_gpu_image_desc {
@@ -580,7 +591,7 @@ impl ds_gpu_image_desc {
 }
 
 /// Makes an image in the device's memory. It is in layout_after from the start; layout_before is that or
-/// VK_IMAGE_LAYOUT_UNDEFINED, and both families are DS_GPU_FAMILY_NONE.
+/// VK_IMAGE_LAYOUT_UNDEFINED, and both families are 0.
 ///
 /// On success `*out` is a reference that ds_gpu_image_release gives back; else NULL. Errors:
 /// DS_E_INVALIDARG for NULL, a wrong struct_size or a description without meaning;
@@ -687,8 +698,8 @@ pub unsafe extern "C" fn ds_gpu_image_read(
     })
 }
 
-/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no other
-/// call with this reference may be running.
+/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+/// other call with this reference may be running.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_gpu_image_release(image: *mut ds_gpu_image) {
     // SAFETY: promised by the caller.
@@ -900,27 +911,34 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
             (DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE, shown)
         }
         ImageRegion::Tiles { start, size } => {
-            let (num_tiles, [width, height, depth]) = match size {
-                TileRegionSize::Count(tiles) => (tiles, [0; 3]),
-                TileRegionSize::Box {
-                    width,
-                    height,
-                    depth,
-                } => (width * height * depth, [width, height, depth]),
-            };
-            shown.tiles = ds_destination_tiles {
-                resource,
-                start_x: start.x,
-                start_y: start.y,
-                start_z: start.z,
-                start_subresource: start.subresource,
-                num_tiles,
-                use_box: u32::from(width > 0),
-                width,
-                height: height as u16,
-                depth: depth as u16,
-            };
+            shown.tiles = tiles_of(start, size);
             (DS_DESTINATION_TILES, shown)
         }
+    }
+}
+
+fn tiles_of(start: TileCoordinate, size: TileRegionSize) -> ds_destination_tiles {
+    let (num_tiles, [width, height, depth]) = match size {
+        TileRegionSize::Count(tiles) => (tiles, [0; 3]),
+        TileRegionSize::Box {
+            width,
+            height,
+            depth,
+        } => (
+            width.saturating_mul(height).saturating_mul(depth),
+            [width, height, depth],
+        ),
+    };
+    ds_destination_tiles {
+        resource: std::ptr::null_mut(),
+        start_x: start.x,
+        start_y: start.y,
+        start_z: start.z,
+        start_subresource: start.subresource,
+        num_tiles,
+        use_box: u32::from(width > 0),
+        width,
+        height: height as u16,
+        depth: depth as u16,
     }
 }

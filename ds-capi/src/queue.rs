@@ -64,8 +64,8 @@ pub struct ds_queue_desc {
     pub name: *const c_char,
     /// Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     pub error_event: *mut ds_event,
-    /// The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's own
-    /// (ds_runtime_gpu_device), if its backend is Vulkan.
+    /// The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    /// own (ds_runtime_gpu_device), if its backend is Vulkan.
     pub gpu_device: *mut ds_gpu_device,
     /// Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
     pub gpu_decode: u32,
@@ -156,6 +156,9 @@ pub const DS_COMPRESSION_SUPPORT_USES_COPY_QUEUE: ds_compression_support = 16;
 
 impl ds_queue_desc {
     fn to_core(self) -> Result<QueueDesc, Failure> {
+        if self.reserved != 0 {
+            return Err(Failure::INVALID);
+        }
         let source_type = match u8::try_from(self.source_type) {
             Ok(DS_SOURCE_FILE) => SourceType::File,
             Ok(DS_SOURCE_MEMORY) => SourceType::Memory,

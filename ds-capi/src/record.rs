@@ -312,8 +312,8 @@ pub unsafe extern "C" fn ds_queue_retrieve_error_record(
     })
 }
 
-/// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host of
-/// foreign events, before it sets its own: the record may have been fetched since.
+/// What ds_queue_retrieve_error_record would tell; leaves the failures and the event as they are. For a host
+/// of foreign events, before it sets its own: the record may have been fetched since.
 ///
 /// Answers, errors and threads as for ds_queue_retrieve_error_record.
 #[unsafe(no_mangle)]

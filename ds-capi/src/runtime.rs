@@ -1,6 +1,6 @@
 //! `ds_runtime`: what everything starts from, its options, its staging buffer, and its notifications.
 
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::mem::offset_of;
 
 use ds_core::{Backend, Config, Notification, Runtime, logger};
@@ -53,6 +53,9 @@ pub struct ds_runtime_options {
     /// Options as text, "key=value,key=value", applied after the members above; or NULL. ds_option_describe
     /// lists them. What makes no sense is logged and ignored.
     pub config: *const c_char,
+    /// More of the same, applied last of all, after DS_CONFIG; or NULL. For hosts whose programs have an
+    /// environment of their own.
+    pub overrides: *const c_char,
 }
 
 impl Default for ds_runtime_options {
@@ -65,16 +68,17 @@ impl Default for ds_runtime_options {
             staging_bytes: 0,
             flags: 0,
             config: std::ptr::null(),
+            overrides: std::ptr::null(),
         }
     }
 }
 
 const _: () = assert!(offset_of!(ds_runtime_options, config) == 24);
-const _: () = assert!(size_of::<ds_runtime_options>() == 32);
+const _: () = assert!(size_of::<ds_runtime_options>() == 40);
 
 // SAFETY: begins with a `u32`; the sizes above leave no padding; integers and a raw pointer take any bytes.
 unsafe impl Growing for ds_runtime_options {
-    const VERSIONS_BYTES: &'static [usize] = &[32];
+    const VERSIONS_BYTES: &'static [usize] = &[32, 40];
 }
 
 impl ds_runtime_options {
@@ -103,17 +107,15 @@ impl ds_runtime_options {
     fn create(&self) -> Result<Box<ds_runtime>, Failure> {
         let mut config = self.config()?;
         // SAFETY: NULL or a string, as promised by the caller for the member.
-        if let Some(list) = unsafe { ffi::text(self.config) } {
-            for complaint in config.set_list(&list.to_string_lossy()) {
-                log::warn!(target: "ds", "ds_runtime_options.config ignored: {complaint}");
-            }
+        let list = unsafe { ffi::text(self.config) };
+        // SAFETY: as above.
+        let overrides = unsafe { ffi::text(self.overrides) };
+        apply(&mut config, "config", list);
+        if self.flags & DS_RUNTIME_IGNORE_ENVIRONMENT == 0 {
+            config = config.overruled_by_environment();
         }
-        let exactly = self.flags & DS_RUNTIME_IGNORE_ENVIRONMENT != 0;
-        let runtime = if exactly {
-            Runtime::exactly(config)?
-        } else {
-            Runtime::new(config)?
-        };
+        apply(&mut config, "overrides", overrides);
+        let runtime = Runtime::exactly(config)?;
         let choice = runtime.backend();
         let (backend, reason) = (choice.backend.name(), choice.reason.as_str());
         let text = |text: &str| CString::new(text).map_err(|_| Failure::INVALID);
@@ -123,6 +125,14 @@ impl ds_runtime_options {
             backend,
             reason,
         }))
+    }
+}
+
+/// Applies options given as text in the member of that name.
+fn apply(config: &mut Config, member: &str, list: Option<&CStr>) {
+    let list = list.map(CStr::to_string_lossy).unwrap_or_default();
+    for complaint in config.set_list(&list) {
+        log::warn!(target: "ds", "ds_runtime_options.{member} ignored: {complaint}");
     }
 }
 
@@ -138,7 +148,8 @@ pub extern "C" fn ds_version() -> *const c_char {
 /// Makes a runtime: its threads start now.
 ///
 /// `options` may be NULL for the defaults. The environment overrules them, so that a person can overrule a
-/// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options`. The first
+/// game: DS_CONFIG="key=value,..." beats the file that DS_CONFIG_FILE names, which beats `options` but for
+/// their last member. The first
 /// call also installs the logger that DS_LOG (none, error, warn, info, debug, trace) and DS_LOG_PATH ask for;
 /// without them warnings go to standard error.
 ///

@@ -40,10 +40,35 @@ pub struct Config {
     pub force_file_buffering: bool,
     /// Refuse every request above the staging size, as Microsoft's runtime does.
     pub exact_limits: bool,
+    /// Everything as Microsoft's runtime does it: `exact_limits`, and a host of Windows programs ends the
+    /// process for requests that make no sense.
+    pub exact: bool,
+    /// What is left of a Windows program's configuration.
+    pub windows: WindowsConfig,
     /// For [`Backend::Sim`], and for the others if `io_faults` says so.
     pub sim: SimConfig,
     /// Seeded trouble between the engine and whatever carries out its reads and writes; for tests.
     pub io_faults: bool,
+}
+
+/// The fields of `DSTORAGE_CONFIGURATION` that nothing here corresponds to: about Windows' storage stack, and
+/// about decompression by the GPU's driver. Kept for a host of Windows programs, and for a person who
+/// overrules one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct WindowsConfig {
+    /// `NumSubmitThreads`: threads of a design that is not ours; `io_threads` is what counts.
+    pub submit_threads: u32,
+    /// `ForceMappingLayer`: how Windows is asked to read.
+    pub force_mapping_layer: bool,
+    /// `DisableBypassIO`: a short cut in Windows' storage stack.
+    pub disable_bypass_io: bool,
+    /// `DisableTelemetry`: there is none.
+    pub disable_telemetry: bool,
+    /// `DisableGpuDecompressionMetacommand`: the GPU decompresses without its driver's help.
+    pub disable_gpu_metacommand: bool,
+    /// `DisableGpuDecompression`: the CPU decompresses for GPU destinations, too.
+    pub disable_gpu_decompression: bool,
 }
 
 /// The faults of the simulation, each in a thousand operations.
@@ -59,6 +84,8 @@ pub struct SimConfig {
     pub eagain_per_mille: u32,
     /// EIO.
     pub eio_per_mille: u32,
+    /// EFAULT for reads past the page cache, as of memory that the kernel cannot hold for a disk.
+    pub direct_efault_per_mille: u32,
     /// Operations that take many turns.
     pub delay_per_mille: u32,
 }
@@ -71,6 +98,7 @@ impl Default for SimConfig {
             eintr_per_mille: 50,
             eagain_per_mille: 50,
             eio_per_mille: 0,
+            direct_efault_per_mille: 0,
             delay_per_mille: 200,
         }
     }
@@ -92,6 +120,8 @@ impl Default for Config {
             file_mode: FileMode::Auto,
             force_file_buffering: false,
             exact_limits: false,
+            exact: false,
+            windows: WindowsConfig::default(),
             sim: SimConfig::default(),
             io_faults: false,
         }
@@ -211,6 +241,65 @@ pub const OPTIONS: &[OptionSpec] = &[
         set: |config, value| parse_flag(value).map(|flag| config.exact_limits = flag),
     },
     OptionSpec {
+        key: "exact",
+        values: "0, 1",
+        help: "1 does as Microsoft's runtime does: its limits, and where it ends the process, that too",
+        get: |config| u8::from(config.exact).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.exact = flag),
+    },
+    OptionSpec {
+        key: "submit_threads",
+        values: "0 to 2^32-1",
+        help: "DirectStorage's NumSubmitThreads: noted, without effect; see io_threads",
+        get: |config| config.windows.submit_threads.to_string(),
+        set: |config, value| {
+            let threads = value.parse().ok()?;
+            config.windows.submit_threads = threads;
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "force_mapping_layer",
+        values: "0, 1",
+        help: "DirectStorage's ForceMappingLayer: noted, without effect",
+        get: |config| u8::from(config.windows.force_mapping_layer).to_string(),
+        set: |config, value| {
+            parse_flag(value).map(|flag| config.windows.force_mapping_layer = flag)
+        },
+    },
+    OptionSpec {
+        key: "disable_bypass_io",
+        values: "0, 1",
+        help: "DirectStorage's DisableBypassIO: noted, without effect",
+        get: |config| u8::from(config.windows.disable_bypass_io).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.windows.disable_bypass_io = flag),
+    },
+    OptionSpec {
+        key: "disable_telemetry",
+        values: "0, 1",
+        help: "DirectStorage's DisableTelemetry: noted, without effect; there is no telemetry",
+        get: |config| u8::from(config.windows.disable_telemetry).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.windows.disable_telemetry = flag),
+    },
+    OptionSpec {
+        key: "disable_gpu_metacommand",
+        values: "0, 1",
+        help: "DirectStorage's DisableGpuDecompressionMetacommand: noted, without effect yet",
+        get: |config| u8::from(config.windows.disable_gpu_metacommand).to_string(),
+        set: |config, value| {
+            parse_flag(value).map(|flag| config.windows.disable_gpu_metacommand = flag)
+        },
+    },
+    OptionSpec {
+        key: "disable_gpu_decompression",
+        values: "0, 1",
+        help: "DirectStorage's DisableGpuDecompression: noted, without effect yet",
+        get: |config| u8::from(config.windows.disable_gpu_decompression).to_string(),
+        set: |config, value| {
+            parse_flag(value).map(|flag| config.windows.disable_gpu_decompression = flag)
+        },
+    },
+    OptionSpec {
         key: "io_faults",
         values: "0, 1",
         help: "for tests: 1 brings the simulation's faults to every backend",
@@ -308,6 +397,11 @@ impl Config {
             log::warn!(target: "ds", "configuration ignored: {complaint}");
         }
         self
+    }
+
+    /// Whether requests above the staging size are refused.
+    pub fn has_exact_limits(&self) -> bool {
+        self.exact || self.exact_limits
     }
 
     /// How files are read in the end.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::gpu::{GpuDestination, Placer};
 use crate::memory::Span;
+use crate::open_file::OpenFile;
 use crate::queue::{Outcome, QueueCore};
 use crate::runtime::Shared;
 use crate::slots::Token;
@@ -25,11 +26,14 @@ pub(crate) enum Hold {
     Staging(Range),
     /// Bytes that the host copies to where they belong.
     Bounce(Bounce),
-    /// A range of a device's staging, from which the GPU takes the bytes on.
-    Upload(Upload),
+    /// A range of a device's staging, from which the GPU takes the bytes on; or, if they go to a file, where
+    /// it puts them.
+    Upload(Box<Upload>),
+    /// The same, once the GPU has put them there.
+    Download(Box<Upload>),
 }
 
-/// Bytes on their way to a GPU.
+/// Bytes on their way to a GPU. In a box: what a request of the host's carries stays small.
 #[derive(Debug)]
 pub(crate) struct Upload {
     pub(crate) placer: Arc<Placer>,
@@ -38,7 +42,10 @@ pub(crate) struct Upload {
     pub(crate) payload: Span,
     /// The payload is a tile stream of so many bytes once decoded, and the GPU decodes it.
     pub(crate) decode: Option<u32>,
+    /// The GPU's side.
     pub(crate) destination: GpuDestination,
+    /// The bytes come from there, and go to this file at this offset.
+    pub(crate) write: Option<(Arc<OpenFile>, u64)>,
 }
 
 /// Bytes on their way to memory that only the host's own threads can write (`copies.rs`).
@@ -64,7 +71,7 @@ impl Hold {
             Hold::Nothing => None,
             Hold::Staging(range) => Some(range.span()),
             Hold::Bounce(bounce) => bounce.range.as_ref().map(Range::span),
-            Hold::Upload(upload) => Some(upload.range.span()),
+            Hold::Upload(upload) | Hold::Download(upload) => Some(upload.range.span()),
         }
     }
 
@@ -73,7 +80,23 @@ impl Hold {
     pub(crate) fn place(&self, offset: usize) -> Option<Place> {
         match self {
             Hold::Staging(range) => Some(range.place(offset)),
-            Hold::Nothing | Hold::Bounce(_) | Hold::Upload(_) => None,
+            Hold::Nothing | Hold::Bounce(_) | Hold::Upload(_) | Hold::Download(_) => None,
+        }
+    }
+
+    /// Whether a read past the page cache may end in the memory; no after [`Hold::never_read_direct`].
+    pub(crate) fn may_read_direct(&self) -> bool {
+        match self {
+            Hold::Upload(upload) => upload.placer.staging().takes_direct_reads(),
+            _ => true,
+        }
+    }
+
+    /// The kernel cannot hold the pages of that memory, a device's, for a disk to write; nor those of the
+    /// rest of its pool.
+    pub(crate) fn never_read_direct(&self) {
+        if let Hold::Upload(upload) = self {
+            upload.placer.staging().refuse_direct_reads();
         }
     }
 
@@ -82,7 +105,7 @@ impl Hold {
         match self {
             Hold::Nothing | Hold::Staging(_) => {}
             Hold::Bounce(bounce) => bounce.payload = payload,
-            Hold::Upload(upload) => upload.payload = payload,
+            Hold::Upload(upload) | Hold::Download(upload) => upload.payload = payload,
         }
     }
 
@@ -103,13 +126,17 @@ impl Hold {
     pub(crate) fn free_quietly(self, staging: &Staging) {
         match self {
             Hold::Nothing => {}
-            Hold::Staging(range) => drop(staging.free(range)),
+            Hold::Staging(range) => {
+                let _ = staging.free(range);
+            }
             Hold::Bounce(bounce) => {
                 if let Some(range) = bounce.range {
                     let _ = staging.free(range);
                 }
             }
-            Hold::Upload(upload) => drop(upload.placer.staging().free(upload.range)),
+            Hold::Upload(upload) | Hold::Download(upload) => {
+                let _ = upload.placer.staging().free(upload.range);
+            }
         }
     }
 }
@@ -141,7 +168,9 @@ impl Shared {
                     self.free_staging(&self.staging, range);
                 }
             }
-            Hold::Upload(upload) => self.free_staging(upload.placer.staging(), upload.range),
+            Hold::Upload(upload) | Hold::Download(upload) => {
+                self.free_staging(upload.placer.staging(), upload.range)
+            }
         }
     }
 }

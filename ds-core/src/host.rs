@@ -15,9 +15,11 @@ use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
 use crate::hold::Hold;
 use crate::memory::Span;
+use crate::open_file::{OpenFile, Way};
 use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::slots::{Slots, Token};
+use crate::sys;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
@@ -31,6 +33,8 @@ const JOBS_INITIAL: usize = 1024;
 enum Verb {
     Copy,
     Decode,
+    /// Into the job's file.
+    Write,
 }
 
 /// What a job is about. Memory that is not the engine's is asked for before it is touched.
@@ -60,6 +64,8 @@ struct Job {
     queue: Arc<QueueCore>,
     entry: Token,
     task: Task,
+    /// For [`Verb::Write`], with the offset of the first byte.
+    file: Option<(Arc<OpenFile>, u64)>,
     hold: Hold,
     pieces: u32,
     /// The next piece that nobody has claimed.
@@ -95,6 +101,7 @@ pub(crate) struct Worker {
 struct Claim {
     job: Token,
     task: Task,
+    file: Option<(Arc<OpenFile>, u64)>,
     pieces: std::ops::Range<u32>,
 }
 
@@ -126,6 +133,24 @@ impl Host {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
         let task = Task::new(Verb::Copy, source, &hold, destination);
         self.add(shared, Job::new(queue, entry, task, hold, pieces));
+    }
+
+    /// Adds a write of what is held, through the page cache: where the bytes were got by other means than
+    /// an `Io`.
+    pub(crate) fn write(
+        &self,
+        shared: &Shared,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        source: Span,
+        hold: Hold,
+        file: (Arc<OpenFile>, u64),
+    ) {
+        let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
+        let task = Task::new(Verb::Write, source, &hold, source);
+        let mut job = Job::new(queue, entry, task, hold, pieces);
+        job.file = Some(file);
+        self.add(shared, job);
     }
 
     /// Adds the decompression of a GDeflate tile stream.
@@ -216,6 +241,7 @@ impl Host {
         let claim = Claim {
             job: token,
             task: job.task,
+            file: job.file.clone(),
             pieces,
         };
         if job.next == job.pieces {
@@ -292,6 +318,7 @@ impl Job {
             queue: Arc::clone(queue),
             entry,
             task,
+            file: None,
             hold,
             pieces,
             next: 0,
@@ -344,6 +371,7 @@ impl Worker {
         claim.pieces.clone().try_for_each(|piece| match task.verb {
             Verb::Copy => copy_piece(piece as usize, task),
             Verb::Decode => self.decode_piece(piece as usize, task),
+            Verb::Write => write_piece(piece as usize, task.source, &claim.file),
         })
     }
 
@@ -371,6 +399,31 @@ impl Worker {
                 .with_detail(format!("tile {piece} of {}: {error}", stream.tile_count()))
         })
     }
+}
+
+fn write_piece(piece: usize, source: Span, file: &Option<(Arc<OpenFile>, u64)>) -> Outcome {
+    let fault = |error| Fault::new(error, Subsystem::Io, "write");
+    let Some((file, offset)) = file else {
+        return Err(fault(Error::InvalidFileHandle));
+    };
+    let start = piece * COPY_PIECE_BYTES;
+    let mut rest = source.part(start, COPY_PIECE_BYTES.min(source.bytes() - start));
+    let mut offset = offset + start as u64;
+    while rest.bytes() > 0 {
+        match sys::pwrite(file.fd(Way::Buffered), rest, offset) {
+            Ok(0) => return Err(fault(Error::Os(libc::ENOSPC))),
+            Ok(bytes) => {
+                rest = rest.part(bytes, rest.bytes() - bytes);
+                offset += bytes as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                return Err(fault(Error::from_io_errno(errno)));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn copy_piece(piece: usize, task: &Task) -> Outcome {

@@ -67,7 +67,7 @@ mod sys;
 mod transfer;
 
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
-pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX};
+pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};
 pub use copies::{ForeignCopies, ForeignCopy};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{

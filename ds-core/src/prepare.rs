@@ -63,7 +63,7 @@ impl Work {
             | Work::HandOver(hold) => match hold {
                 Hold::Nothing | Hold::Bounce(Bounce { range: None, .. }) => None,
                 Hold::Staging(_) | Hold::Bounce(_) => Some(PoolKind::Host),
-                Hold::Upload(_) => Some(PoolKind::Device),
+                Hold::Upload(_) | Hold::Download(_) => Some(PoolKind::Device),
             },
         }
     }
@@ -85,28 +85,7 @@ pub(crate) fn prepare(
             prepare_bounce(request, memory.span(), queue)
         }
         (Source::File { .. }, Destination::Memory(memory)) => {
-            let (file, offset, bytes) = opened_source(request)?;
-            let span = memory.span();
-            match request.compression {
-                Compression::NONE => Ok(Work::Transfer {
-                    direction: Direction::Read,
-                    file,
-                    offset,
-                    span,
-                }),
-                compression => {
-                    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
-                    let staging = take(queue, PoolKind::Host, bytes, slack)?;
-                    Ok(Work::ReadStaged {
-                        file,
-                        offset,
-                        bytes,
-                        memory: staging.span(),
-                        hold: Hold::Staging(staging),
-                        decompress: Some((compression, span)),
-                    })
-                }
-            }
+            prepare_read(request, memory.span(), queue)
         }
         (
             Source::Memory(source),
@@ -138,10 +117,41 @@ pub(crate) fn prepare(
                 },
             })
         }
+        (
+            Source::Gpu(source),
+            Destination::File {
+                file: Some(file),
+                offset,
+                ..
+            },
+        ) => prepare_download(source, file, *offset, queue),
         (_, Destination::Gpu(destination)) => prepare_upload(request, destination, queue, waiting),
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
     }
+}
+
+/// A request that reads a file into memory.
+fn prepare_read(request: &Request, span: Span, queue: &Arc<QueueCore>) -> Prepared {
+    let (file, offset, bytes) = opened_source(request)?;
+    if request.compression == Compression::NONE {
+        return Ok(Work::Transfer {
+            direction: Direction::Read,
+            file,
+            offset,
+            span,
+        });
+    }
+    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
+    let staging = take(queue, PoolKind::Host, bytes, slack)?;
+    Ok(Work::ReadStaged {
+        file,
+        offset,
+        bytes,
+        memory: staging.span(),
+        hold: Hold::Staging(staging),
+        decompress: Some((request.compression, span)),
+    })
 }
 
 /// The file of a request that reads one, with offset and size.
@@ -252,6 +262,7 @@ fn prepare_upload(
     let source = match &request.source {
         Source::File { .. } => UploadSource::File(opened_source(request)?),
         Source::Memory(source) => UploadSource::Memory(source.span()),
+        Source::Gpu(_) => return Err(fail(Error::InvalidDestinationType, "enqueue")),
     };
     let (input, slack) = match &source {
         UploadSource::File((file, offset, bytes)) if offset % UPLOAD_ALIGNMENT == 0 => {
@@ -275,9 +286,32 @@ fn prepare_upload(
         range,
         decode: gpu_decodes.then_some(request.uncompressed_bytes),
         destination: destination.clone(),
+        write: None,
     };
     let decompress = host_decodes.then_some((request.compression, output));
-    Ok(source.work(Hold::Upload(upload), memory, input, decompress))
+    Ok(source.work(Hold::Upload(Box::new(upload)), memory, input, decompress))
+}
+
+/// A request whose bytes go from a GPU to a file, by way of the device's staging.
+fn prepare_download(
+    source: &GpuDestination,
+    file: &File,
+    offset: u64,
+    queue: &Arc<QueueCore>,
+) -> Prepared {
+    let Some(placer) = queue.placer() else {
+        return Err(fail(Error::InvalidSourceType, "enqueue"));
+    };
+    let file = file.opened().map_err(|error| fail(error, "write"))?;
+    let range = take(queue, PoolKind::Device, source.bytes(), 0)?;
+    Ok(Work::HandOver(Hold::Upload(Box::new(Upload {
+        placer: Arc::clone(placer),
+        payload: range.span(),
+        range,
+        decode: None,
+        destination: source.clone(),
+        write: Some((file, offset)),
+    }))))
 }
 
 /// Where the bytes of an upload come from.

@@ -289,10 +289,16 @@ impl Queue {
             None => Event::new()?,
         };
         let shared = runtime.shared();
-        let placer = match desc.device.as_ref().or(runtime.gpu_device()) {
-            Some(device) => Some(shared.placer_of(device)?),
-            None => None,
+        let placer = match (&desc.device, runtime.gpu_device()) {
+            (Some(device), _) => Some(shared.placer_of(device)?),
+            // Nobody named it, and host destinations work without.
+            (None, Some(device)) => shared.placer_of(device).ok(),
+            (None, None) => None,
         };
+        if let Some(thread) = &placer {
+            let asked = desc.gpu_decode.unwrap_or(shared.config.gpu_decode);
+            thread.placer().make_decoder(asked);
+        }
         let core = shared.register(|staging_bytes| {
             let copies = shared.copies.has_begun();
             let state = Mutex::new(State::new(desc.capacity, error_event.clone(), copies));
@@ -475,7 +481,7 @@ impl QueueCore {
             source_type: self.desc.source_type,
             device: self.placer.as_ref().map(|placer| placer.device()),
             staging_bytes: self.staging_bytes,
-            exact: self.shared.config.exact_limits,
+            exact: self.shared.config.has_exact_limits(),
         }
     }
 

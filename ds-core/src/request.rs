@@ -114,6 +114,9 @@ pub enum Source {
     },
     /// Memory.
     Memory(MemorySource),
+    /// Bytes of a GPU buffer, on a queue of memory sources with that buffer's device; the destination must
+    /// be a file.
+    Gpu(GpuDestination),
 }
 
 /// Where a request's bytes go.
@@ -121,7 +124,7 @@ pub enum Source {
 pub enum Destination {
     /// Memory.
     Memory(MemoryDestination),
-    /// A file opened for writing; the source must be memory, not compressed.
+    /// A file opened for writing; the source must be memory or a GPU buffer, not compressed.
     File {
         /// The file; `None` fails as [`Error::InvalidFileHandle`].
         file: Option<File>,
@@ -241,6 +244,7 @@ impl Request {
         match &self.source {
             Source::File { bytes, .. } => *bytes as usize,
             Source::Memory(memory) => memory.span().bytes(),
+            Source::Gpu(source) => source.bytes(),
         }
     }
 
@@ -264,6 +268,7 @@ impl Request {
                     bytes,
                 } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
                 Source::Memory(memory) => PlaceInfo::memory(memory.span()),
+                Source::Gpu(source) => PlaceInfo::Gpu(source.info()),
             },
             destination: match &self.destination {
                 Destination::Memory(memory) => PlaceInfo::memory(memory.span()),
@@ -317,15 +322,15 @@ pub fn validate(
 }
 
 pub(crate) fn check(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
-    check_source(request, limits.source_type)?;
+    check_source(request, limits)?;
     check_destination(request, limits.device)?;
     check_sizes(request)?;
     check_overlap(request)?;
     check_limits(request, limits)
 }
 
-fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error> {
-    match (&request.source, source_type) {
+fn check_source(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
+    match (&request.source, limits.source_type) {
         (Source::File { file: None, .. }, SourceType::File) => Err(Error::InvalidFileHandle),
         (
             Source::File {
@@ -342,11 +347,19 @@ fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error>
                 .ok_or(Error::EndOfFile)
         }
         (Source::Memory(memory), SourceType::Memory) => check_span(memory.span()),
+        (Source::Gpu(source), SourceType::Memory) => match limits.device {
+            Some(device) => source.check_source(device),
+            None => Err(Error::InvalidSourceType),
+        },
         _ => Err(Error::InvalidSourceType),
     }
 }
 
 fn check_destination(request: &Request, device: Option<&GpuDevice>) -> Result<(), Error> {
+    let to_file = matches!(request.destination, Destination::File { .. });
+    if matches!(request.source, Source::Gpu(_)) && !to_file {
+        return Err(Error::InvalidDestinationType);
+    }
     match &request.destination {
         Destination::Memory(memory) => check_span(memory.span()),
         Destination::File { file: None, .. } => Err(Error::InvalidFileHandle),
@@ -355,7 +368,7 @@ fn check_destination(request: &Request, device: Option<&GpuDevice>) -> Result<()
             offset,
             bytes,
         } => {
-            if !matches!(request.source, Source::Memory(_))
+            if matches!(request.source, Source::File { .. })
                 || request.compression != Compression::NONE
             {
                 return Err(Error::InvalidDestinationType);
@@ -444,8 +457,8 @@ fn check_limits(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
         .max(request.uncompressed_bytes as usize);
     // Compressed file bytes pass through staging, and everything on its way to a GPU; the rest has no
     // limit of ours (O-47, O-48, O-58).
-    let staged = match request.destination {
-        Destination::Gpu(_) => largest > limits.staging_bytes,
+    let staged = match (&request.source, &request.destination) {
+        (Source::Gpu(_), _) | (_, Destination::Gpu(_)) => largest > limits.staging_bytes,
         _ => from_file && compressed && request.source_bytes() > limits.staging_bytes,
     };
     let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;

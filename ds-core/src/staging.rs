@@ -13,6 +13,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
@@ -37,11 +38,6 @@ impl Range {
     /// The memory.
     pub(crate) fn span(&self) -> Span {
         self.span
-    }
-
-    /// Where the range begins in the pool's memory, in bytes.
-    pub(crate) fn offset(&self) -> usize {
-        self.offset
     }
 
     /// Where the range's byte `offset` lies in the pool.
@@ -132,6 +128,8 @@ struct Pool {
 #[derive(Debug, Default)]
 pub(crate) struct Staging {
     pool: Mutex<Pool>,
+    /// Whether the kernel has refused to hold its pages for a disk.
+    refuses_direct_reads: AtomicBool,
 }
 
 /// The answer to a request for staging.
@@ -154,6 +152,22 @@ impl Staging {
         staging.pool.lock().origin = Origin::Device(device.clone());
         staging.set_bytes_max(bytes_max);
         staging
+    }
+
+    /// Whether reads past the page cache may end in the pool's memory.
+    pub(crate) fn takes_direct_reads(&self) -> bool {
+        !self.refuses_direct_reads.load(Ordering::Relaxed)
+    }
+
+    /// They end in EFAULT there.
+    pub(crate) fn refuse_direct_reads(&self) {
+        if !self.refuses_direct_reads.swap(true, Ordering::Relaxed) {
+            log::info!(
+                target: "ds",
+                "files are read through the page cache on their way to the GPU: its driver's memory takes no \
+                 direct reads"
+            );
+        }
     }
 
     /// The memory of a device's pool, while it has any.

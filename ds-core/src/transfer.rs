@@ -79,6 +79,10 @@ pub(crate) enum Progress {
 
 impl Transfer {
     /// The transfer of `work`, or the work back if there is nothing to transfer.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the work goes on from here either way; a box would be an allocation a request"
+    )]
     pub(crate) fn new(
         shared: &Shared,
         queue: &Arc<QueueCore>,
@@ -189,7 +193,9 @@ impl Transfer {
             return false;
         };
         let place = match &self.next {
-            Next::Decompress { .. } | Next::PassOn(_) => Some(self.memory),
+            Next::Decompress { hold, .. } | Next::PassOn(hold) => {
+                hold.may_read_direct().then_some(self.memory)
+            }
             Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
             Next::Finish => {
                 self.bounce = staging.alloc_now(window.bytes);
@@ -233,6 +239,15 @@ impl Transfer {
                 self.retries += 1;
                 Progress::Again
             }
+            // The engine's own memory is there; the kernel cannot hold its pages for a disk to write. So it
+            // is with GPU memory that drivers map (those on TTM, amdgpu among them).
+            Err(libc::EFAULT) if self.op.way == Way::Direct && self.is_window_ours() => {
+                if let Next::Decompress { hold, .. } | Next::PassOn(hold) = &self.next {
+                    hold.never_read_direct();
+                }
+                self.plan(shared, Way::Buffered);
+                Progress::Again
+            }
             Err(libc::ECANCELED) => fail(self, Error::Cancelled),
             Err(errno) if is_refusal(self.op.way, errno) => {
                 self.op.file.refuse(self.op.way, errno);
@@ -271,6 +286,13 @@ impl Transfer {
         }
         self.aim();
         Progress::Again
+    }
+
+    fn is_window_ours(&self) -> bool {
+        match &self.next {
+            Next::Decompress { hold, .. } | Next::PassOn(hold) => hold.owns(self.window),
+            Next::Finish => self.bounce.is_some(),
+        }
     }
 
     /// Whether a direct read may go on behind the first `moved` bytes of the window.

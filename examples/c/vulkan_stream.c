@@ -270,9 +270,7 @@ static void make_image(ds_gpu_device *device, struct picture *picture) {
                               .mip_levels = picture->mips,
                               .array_layers = 1,
                               .layout_before = VK_IMAGE_LAYOUT_UNDEFINED,
-                              .layout_after = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL,
-                              .family_before = DS_GPU_FAMILY_NONE,
-                              .family_after = DS_GPU_FAMILY_NONE};
+                              .layout_after = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL};
     check(ds_gpu_image_import(device, &desc, &picture->gpu_image), "image");
 }
 
@@ -282,8 +280,7 @@ static void make_buffer(ds_gpu_device *device, struct picture *picture, uint64_t
     ds_gpu_buffer_desc desc = {.struct_size = sizeof desc,
                                .usage = usage,
                                .buffer = (uint64_t)(uintptr_t)picture->buffer,
-                               .size = size,
-                               .queue_family = DS_GPU_FAMILY_NONE};
+                               .size = size};
     check(ds_gpu_buffer_import(device, &desc, &picture->gpu_buffer), "buffer");
 }
 
@@ -325,7 +322,8 @@ static void stream(const char *path, ds_gpu_device *device, ds_queue *queue) {
         fail(path, "not an archive");
     uint32_t chunk_size = (uint32_t)number(header + 12, 4);
     uint64_t size = number(footer + 16, 8), chunk_records = 24 * number(footer + 40, 8);
-    if (chunk_size == 0 || size > 1 << 20 || chunk_records > size) fail(path, "damaged, or too large for this");
+    if (chunk_size == 0 || size > 1 << 20 || chunk_records > size)
+        fail(path, "damaged, or too large for this");
     uint8_t *index = malloc(size), *entry = index, *chunk = index + (size - chunk_records);
     if (!index) fail(path, "no memory");
     read_at(archive, number(footer + 8, 8), index, size);
@@ -386,7 +384,8 @@ static void place(const struct picture *picture) {
 static void turn(VkCommandBuffer commands, VkImage image, VkImageLayout from, VkImageLayout to) {
     VkImageMemoryBarrier barrier = {VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER,
                                     .srcAccessMask = VK_ACCESS_TRANSFER_WRITE_BIT,
-                                    .dstAccessMask = VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
+                                    .dstAccessMask =
+                                        VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT,
                                     .oldLayout = from,
                                     .newLayout = to,
                                     .srcQueueFamilyIndex = VK_QUEUE_FAMILY_IGNORED,
@@ -414,8 +413,8 @@ static void draw_one(VkCommandBuffer commands, const struct blit *blit, VkImage 
                           .srcOffsets = {{0, 0, z}, {width, height, z + 1}},
                           .dstSubresource = target,
                           .dstOffsets = {{x, y, 0}, {x + width, y + height, 1}}};
-    vkCmdBlitImage(commands, blit->picture->image, VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL, sheet, to, 1, &region,
-                   VK_FILTER_NEAREST);
+    const VkImageLayout from = VK_IMAGE_LAYOUT_TRANSFER_SRC_OPTIMAL;
+    vkCmdBlitImage(commands, blit->picture->image, from, sheet, to, 1, &region, VK_FILTER_NEAREST);
 }
 
 static void record(VkCommandBuffer commands, VkImage sheet, VkBuffer back) {

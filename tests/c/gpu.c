@@ -81,9 +81,7 @@ static void images_are_filled(ds_queue *memory) {
                               .depth = 1,
                               .mip_levels = 2,
                               .array_layers = 1,
-                              .layout_after = 1,  // VK_IMAGE_LAYOUT_GENERAL
-                              .family_before = DS_GPU_FAMILY_NONE,
-                              .family_after = DS_GPU_FAMILY_NONE};
+                              .layout_after = 1};  // VK_IMAGE_LAYOUT_GENERAL
     ds_gpu_image *image;
     uint64_t size, first;
     CHECK_OK(ds_gpu_image_create(device, &desc, &image));

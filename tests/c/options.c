@@ -82,6 +82,10 @@ static void the_environment_overrules(void) {
     CHECK(is(runtime, "io_threads", "7") && is(runtime, "decode_threads", "4"));
     CHECK(is(runtime, "staging_mib", "4"));
     ds_runtime_destroy(runtime);
+    // But for what comes after it.
+    runtime = make((ds_runtime_options){.config = "io_threads=3", .overrides = "decode_threads=1"});
+    CHECK(is(runtime, "io_threads", "7") && is(runtime, "decode_threads", "1"));
+    ds_runtime_destroy(runtime);
     runtime = make((ds_runtime_options){.io_threads = 2, .flags = DS_RUNTIME_IGNORE_ENVIRONMENT});
     CHECK(is(runtime, "io_threads", "2"));
     ds_runtime_destroy(runtime);

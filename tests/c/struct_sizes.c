@@ -80,6 +80,10 @@ static void sizes_of_the_first_version(ds_runtime *runtime) {
     CHECK(info[0] == info_bytes && info[1] == 200);
     free(info);
     ds_queue_destroy(queue);
+    ds_runtime_options options = {.struct_size = 32, .flags = DS_RUNTIME_IGNORE_ENVIRONMENT};
+    options.overrides = (const char *)1; // behind the end: not looked at
+    CHECK_OK(ds_runtime_create(&options, &runtime));
+    ds_runtime_destroy(runtime);
 }
 
 static void a_failed_answer_is_zeros(void) {

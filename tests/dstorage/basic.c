@@ -109,23 +109,27 @@ static void queues(void) {
     storage_queue_desc memory = {.source_type = SOURCE_MEMORY, .capacity = 128};
     ok_hr(queue_result(memory, &IID_QUEUE), S_OK);           // O-24
     ok_hr(queue_result(memory, &unknown_iid), E_NOINTERFACE); // O-26
+    storage_queue_desc unknown = {.source_type = 2, .capacity = 128}; // O-25: theirs accepts it
+    ok_hr(queue_result(unknown, &IID_QUEUE), ours ? E_INVALIDARG : S_OK);
     void *out;
     if (ours) ok_hr(factory->methods->CreateQueue(factory, NULL, &IID_QUEUE, &out), E_INVALIDARG); // O-27
 }
 
 static void queue_interfaces(void) {
     const GUID *ids[] = {&IID_UNKNOWN, &IID_QUEUE, &IID_QUEUE1, &IID_QUEUE2, &IID_QUEUE3};
-    storage_queue *queue = make_queue(factory, SOURCE_FILE);
-    for (unsigned i = 0; i < ARRAYSIZE(ids); i++) { // O-28
+    storage_queue *queue = make_queue(factory, SOURCE_FILE), *second = NULL;
+    for (unsigned i = 0; i < ARRAYSIZE(ids); i++) { // O-28: one object, though not always one pointer
         storage_queue *other = NULL;
         HRESULT result = queue->methods->QueryInterface(queue, ids[i], (void **)&other);
-        bug_if(!ours && FAILED(result), result == S_OK && other == queue, "interface %u: %08lx", i,
-               (long)result);
+        bug_if(!ours && FAILED(result), result == S_OK && other, "interface %u: %08lx", i, (long)result);
         if (other) other->methods->Release(other);
     }
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_GDEFLATE) == 4, "support"); // O-68
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_NONE) == 0, "support");     // O-71
-    ok(queue->methods->GetCompressionSupport(queue, COMPRESSION_CUSTOM_0) == 0, "support");
+    // The first interface that has the method: Microsoft's Queue1 ends before it.
+    ok_hr(queue->methods->QueryInterface(queue, &IID_QUEUE2, (void **)&second), S_OK);
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_GDEFLATE) == 4, "support"); // O-68
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_NONE) == 0, "support");     // O-71
+    ok(second->methods->GetCompressionSupport(second, COMPRESSION_CUSTOM_0) == 0, "support");
+    second->methods->Release(second);
     ok(queue->methods->Release(queue) == 0, "the queue lives on");
 }
 
@@ -154,9 +158,22 @@ static void slots(void) {
     queue->methods->Submit(queue);
     ok_hr(wait_status(array, 0, LONG_MS), S_OK);
     slots_are(queue, 127, 64, __LINE__);
-    for (int i = 0; i < 64; i++) queue->methods->EnqueueRequest(queue, &request);
+    for (int i = 0; i < 63; i++) queue->methods->EnqueueRequest(queue, &request);
+    slots_are(queue, 64, 1, __LINE__);
+    queue->methods->EnqueueRequest(queue, &request);
     slots_are(queue, 63, 0, __LINE__);
+    queue->methods->EnqueueRequest(queue, &request);
+    // What is submitted gives its slots back as it completes.
+    storage_queue_info info;
+    queue->methods->Query(queue, &info);
+    ok(info.empty_slot_count >= 62 && info.request_count_until_auto_submit == 64, "%u and %u after 65",
+       info.empty_slot_count, info.request_count_until_auto_submit);
+    for (int i = 0; i < 5; i++) queue->methods->EnqueueRequest(queue, &request);
+    queue->methods->Query(queue, &info);
+    ok(info.empty_slot_count >= 57 && info.request_count_until_auto_submit == 59, "%u and %u after 70",
+       info.empty_slot_count, info.request_count_until_auto_submit);
     ok_hr(finish(factory, queue), S_OK);
+    slots_are(queue, 127, 64, __LINE__);
     queue->methods->Release(queue);
     array->methods->Release(array);
 }
@@ -216,8 +233,8 @@ static void reads(void) {
         memset(bytes, 0, sizeof bytes);
         if (i & 1) request.uncompressed_size = 0;
         if (i & 2) request.name = NULL;
-        request.options.reserved[0] = 1; // O-49
-        request.options.reserved_too[6] = 0xFF;
+        memset(request.options.reserved, 0x5A, sizeof request.options.reserved); // O-49
+        memset(request.options.reserved_too, 0xFF, sizeof request.options.reserved_too);
         ok_hr(run(factory, queue, request), S_OK);
         ok(has_pattern(bytes, cases[i].offset, cases[i].bytes), "the bytes of case %u", i);
     }
@@ -283,6 +300,12 @@ static void malformed(void) {
     request.destination.memory.size = 15; // O-42
     ok_hr(run(factory, queue, request), E_DSTORAGE_INVALID_DESTINATION_SIZE);
     ok_hr(run(factory, queue, read_request(file, 0, bytes, 0)), S_OK); // O-43
+    request = read_request(file, 0, bytes, 16);
+    request.source.file.size = request.uncompressed_size = 0;
+    ok_hr(run(factory, queue, request), E_DSTORAGE_INVALID_DESTINATION_SIZE);
+    request = read_request(file, 0, bytes, 16);
+    request.destination.memory.size = 0;
+    ok_hr(run(factory, queue, request), E_DSTORAGE_INVALID_DESTINATION_SIZE);
     ok_hr(run(factory, queue, read_request(NULL, 0, bytes, 16)), E_DSTORAGE_INVALID_FILE_HANDLE); // O-44
     ok_hr(run(factory, queue, read_request(file, 0, NULL, 16)), E_DSTORAGE_ACCESS_VIOLATION);
     ok_hr(run(factory, queue, read_request(file, 0, (void *)(uintptr_t)0x10000, 16)),
@@ -294,6 +317,9 @@ static void malformed(void) {
     }
     storage_error_record record;
     queue->methods->RetrieveErrorRecord(queue, &record);
+    storage_queue *memory = make_queue(factory, SOURCE_MEMORY); // O-44
+    ok_hr(run(factory, memory, copy_request(NULL, bytes, 16)), E_DSTORAGE_ACCESS_VIOLATION);
+    memory->methods->Release(memory);
     queue->methods->EnqueueSignal(queue, NULL, 1); // O-38
     finish(factory, queue);
     queue->methods->RetrieveErrorRecord(queue, &record);

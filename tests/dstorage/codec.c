@@ -114,6 +114,7 @@ static void queued(void) {
     ok_hr(run(factory, memory, compressed(from_memory, COMPRESSION_GDEFLATE, BYTES)), S_OK);
     ok(!memcmp(decoded, source, BYTES), "the bytes");
     from_memory.source.memory.source = source; // O-53
+    ok_hr(run(factory, memory, compressed(from_memory, COMPRESSION_GDEFLATE, 4096)), E_FAIL);
     ok_hr(run(factory, memory, compressed(from_memory, COMPRESSION_GDEFLATE, 65536)), E_FAIL);
     from_memory.source.memory.source = stream;
     ok_hr(run(factory, memory, compressed(from_memory, 2, BYTES)), E_NOTIMPL); // O-59
@@ -121,9 +122,18 @@ static void queued(void) {
     from_file.source.file.size = size / 2; // O-57
     HRESULT result = run(factory, files, compressed(from_file, COMPRESSION_GDEFLATE, BYTES));
     bug_if(!ours && result == S_OK, result == E_FAIL, "half a stream: %08lx", (long)result);
-    from_memory = compressed(from_memory, COMPRESSION_GDEFLATE, BYTES - 1); // O-56
-    result = run(factory, memory, from_memory);
-    bug_if(!ours && result == S_OK, FAILED(result), "another size: %08lx", (long)result);
+    static const uint32_t others[] = {BYTES - 1, BYTES + 65536}; // O-56
+    for (unsigned i = 0; i < ARRAYSIZE(others); i++) {
+        result = run(factory, memory, compressed(from_memory, COMPRESSION_GDEFLATE, others[i]));
+        bug_if(!ours && result == S_OK, FAILED(result), "another size, %u: %08lx", i, (long)result);
+    }
+    if (ours) { // O-55
+        storage_request request = compressed(from_memory, COMPRESSION_GDEFLATE, BYTES);
+        request.uncompressed_size = 0;
+        ok_hr(run(factory, memory, request), E_DSTORAGE_INVALID_DESTINATION_SIZE);
+        request.uncompressed_size = BYTES - 1;
+        ok_hr(run(factory, memory, request), E_DSTORAGE_INVALID_DESTINATION_SIZE);
+    }
     files->methods->Release(files);
     memory->methods->Release(memory);
     file->methods->Release(file);

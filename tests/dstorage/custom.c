@@ -99,7 +99,7 @@ int main(void) {
     load_dll();
     make_file(PATH, FILE_BYTES);
     factory = factory_or_exit();
-    ok_hr(get_factory(&IID_CUSTOM_QUEUE1, (void **)&custom), S_OK);
+    ok_hr(factory->methods->QueryInterface(factory, &IID_CUSTOM_QUEUE1, (void **)&custom), S_OK);
     file = open_file(factory, PATH);
     events();
     storage_queue *queue = make_queue(factory, SOURCE_FILE);

@@ -181,6 +181,27 @@ static void more_than_fit(void) {
     queue->methods->Release(queue);
 }
 
+// What waits for a fence that never comes goes with its queue, and leaves no handles but the fence's events.
+static void waits_that_never_end(void) {
+    struct fence fence = {.base = {&methods}, .references = 1};
+    storage_status_array *array = make_array(factory, 1);
+    for (unsigned round = 0; round < ARRAYSIZE(fence.waits); round++) {
+        storage_queue *queue = make_queue(factory, SOURCE_FILE);
+        storage_request request = read_request(file, 0, bytes, 100);
+        memset(bytes, 0, 100);
+        queue->methods->EnqueueRequests(queue, &request, 1, &fence.base, 1, 0);
+        queue->methods->EnqueueStatus(queue, array, 0);
+        queue->methods->Submit(queue);
+        if (round & 1) queue->methods->Close(queue);
+        ok(queue->methods->Release(queue) == 0, "the queue lives on");
+        ok_hr(wait_status(array, 0, LONG_MS), 0x800703E3);
+    }
+    signal_fence(&fence.base, 1); // too late, for nobody
+    Sleep(SHORT_MS);
+    ok(!bytes[0], "a request of a closed queue was carried out");
+    array->methods->Release(array);
+}
+
 int main(void) {
     load_dll();
     if (!ours) {
@@ -193,6 +214,7 @@ int main(void) {
     signals();
     for (uint32_t flags = 0; flags <= 2; flags++) waits(flags);
     more_than_fit();
+    waits_that_never_end();
     file->methods->Release(file);
     factory->methods->Release(factory);
     DeleteFileW(PATH);

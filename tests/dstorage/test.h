@@ -37,9 +37,9 @@ static HRESULT(WINAPI *create_codec)(uint8_t, uint32_t, REFIID, void **);
 static HRESULT(WINAPI *set_configuration)(const storage_configuration *);
 static HRESULT(WINAPI *set_configuration1)(const storage_configuration *);
 
-#define ok(condition, ...) ok_at(__LINE__, 0, (condition), __VA_ARGS__)
-#define todo_if(not_yet, condition, ...) ok_at(__LINE__, (not_yet), (condition), __VA_ARGS__)
-#define bug_if(broken, condition, ...) ok_at(__LINE__, (broken), (condition), __VA_ARGS__)
+#define ok(condition, ...) ok_at(__func__, __LINE__, 0, (condition), __VA_ARGS__)
+#define todo_if(not_yet, condition, ...) ok_at(__func__, __LINE__, (not_yet), (condition), __VA_ARGS__)
+#define bug_if(broken, condition, ...) ok_at(__func__, __LINE__, (broken), (condition), __VA_ARGS__)
 // A result, which it names.
 #define ok_hr(call, wanted)                                                                                \
     do {                                                                                                   \
@@ -47,9 +47,23 @@ static HRESULT(WINAPI *set_configuration1)(const storage_configuration *);
         ok(got_ == wanted_, "%s: %08lx, not %08lx", #call, (long)got_, (long)wanted_);                     \
     } while (0)
 
-static void __attribute__((format(printf, 4, 5))) ok_at(int line, int expected_to_fail, int condition,
-                                                        const char *format, ...) {
+// With TEST_TRACE in the environment every check is told, so that two DLLs can be compared check by check.
+static void trace(const char *function, int line, int condition, const char *format, va_list arguments) {
+    static int wanted = -1;
+    if (wanted < 0) wanted = getenv("TEST_TRACE") != NULL;
+    if (!wanted) return;
+    printf("check\t%s\t%d\t%s\t", function, line, condition ? "holds" : "fails");
+    vprintf(format, arguments);
+    printf("\n");
+    fflush(stdout);
+}
+
+static void __attribute__((format(printf, 5, 6))) ok_at(const char *function, int line, int expected_to_fail,
+                                                        int condition, const char *format, ...) {
     va_list arguments;
+    va_start(arguments, format);
+    trace(function, line, condition, format, arguments);
+    va_end(arguments);
     if (!!condition == !expected_to_fail) {
         if (condition)
             passed++;

@@ -8,15 +8,19 @@
 
 #include "glue.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #define PUMP_STACK_BYTES (256 * 1024)
-// The engine takes no more.
-#define DECODE_THREADS_MAX 64
+// Room for every field of the configuration as text.
+#define CONFIG_BYTES 512
 
 static SRWLOCK lock = SRWLOCK_INIT;
 static uint32_t references;
 static uint64_t runtime;
 static uint64_t generation;
-static int32_t decode_threads;
+static BOOL exact;
+static storage_configuration configuration;
 
 static struct {
     HANDLE thread;
@@ -72,14 +76,24 @@ static void pump_stop(void) {
     CloseHandle(pump.ended);
 }
 
-static void say_hello(void) {
-    if (!log_is_verbose()) return;
-    char overrides[256] = "";
-    GetEnvironmentVariableA("DS_CONFIG", overrides, sizeof overrides);
+// DS_CONFIG of the program's own environment, which it may have changed since it started; NULL if there is
+// none, to be freed.
+static char *overrides(void) {
+    DWORD bytes = GetEnvironmentVariableA("DS_CONFIG", NULL, 0);
+    char *text = bytes ? malloc(bytes) : NULL;
+    if (text && GetEnvironmentVariableA("DS_CONFIG", text, bytes) >= bytes) *text = 0;
+    return text;
+}
+
+static HRESULT look(const char *overruled) {
     struct unix_runtime_describe about = {.runtime = runtime};
-    if (unix_call(UNIX_RUNTIME_DESCRIBE, &about) != S_OK) return;
-    log_line("ds-runtime %s, backend %s (%s)%s%s", about.version, about.backend, about.reason,
-             *overrides ? ", DS_CONFIG=" : "", overrides);
+    HRESULT result = unix_call(UNIX_RUNTIME_DESCRIBE, &about);
+    if (FAILED(result)) return result;
+    exact = about.exact != 0;
+    if (log_is_verbose())
+        log_line("ds-runtime %s, backend %s (%s)%s%s", about.version, about.backend, about.reason,
+                 overruled ? ", DS_CONFIG=" : "", overruled ? overruled : "");
+    return S_OK;
 }
 
 // The pump runs code of this DLL, which must not go away under it.
@@ -89,23 +103,42 @@ static void stay_loaded(void) {
                        (const WCHAR *)stay_loaded, &self);
 }
 
+// The program's configuration in the engine's words, so that each field has a name by which a person can
+// overrule it.
+static void configuration_text(char text[CONFIG_BYTES]) {
+    const storage_configuration *from = &configuration;
+    snprintf(text, CONFIG_BYTES,
+             "submit_threads=%u,decode_threads=%d,force_mapping_layer=%d,disable_bypass_io=%d,"
+             "disable_telemetry=%d,disable_gpu_metacommand=%d,disable_gpu_decompression=%d,"
+             "force_file_buffering=%d",
+             from->num_submit_threads, from->num_decompression_threads, !!from->force_mapping_layer,
+             !!from->disable_bypass_io, !!from->disable_telemetry, !!from->disable_gpu_metacommand,
+             !!from->disable_gpu_decompression, !!from->force_file_buffering);
+}
+
+static HRESULT create(const char *overruled) {
+    char text[CONFIG_BYTES];
+    configuration_text(text);
+    struct unix_runtime_create args = {.config = NUMBER(text), .overrides = NUMBER(overruled)};
+    HRESULT result = unix_call(UNIX_RUNTIME_CREATE, &args);
+    if (FAILED(result)) return result;
+    runtime = args.runtime;
+    generation++;
+    result = look(overruled);
+    if (SUCCEEDED(result)) result = copies_begin(runtime);
+    if (SUCCEEDED(result)) result = pump_start();
+    if (FAILED(result)) unix_call_object(UNIX_RUNTIME_DESTROY, runtime);
+    return result;
+}
+
 static HRESULT start(void) {
-    struct unix_runtime_create create = {.decode_threads = decode_threads};
     HRESULT result = unix_open();
     if (FAILED(result)) return result;
     stay_loaded();
-    result = unix_call(UNIX_RUNTIME_CREATE, &create);
-    if (FAILED(result)) return result;
-    runtime = create.runtime;
-    generation++;
-    result = copies_begin(runtime);
-    if (SUCCEEDED(result)) result = pump_start();
-    if (FAILED(result)) {
-        unix_call_object(UNIX_RUNTIME_DESTROY, runtime);
-        return result;
-    }
-    say_hello();
-    return S_OK;
+    char *overruled = overrides();
+    result = create(overruled);
+    free(overruled);
+    return result;
 }
 
 HRESULT engine_acquire(void) {
@@ -138,16 +171,17 @@ uint64_t engine_runtime(void) { return runtime; }
 
 uint64_t engine_generation(void) { return generation; }
 
-// Of the fields one has a meaning here. NumSubmitThreads is about Microsoft's way to submit; the engine's
-// number of threads follows from its backend, and DS_CONFIG overrules it. The others are about Windows'
-// storage stack and the GPU.
-HRESULT engine_configure(const storage_configuration *configuration) {
-    int32_t threads = configuration->num_decompression_threads;
-    if (threads < -1) threads = 0;
-    if (threads > DECODE_THREADS_MAX) threads = DECODE_THREADS_MAX;
+BOOL engine_is_exact(void) { return exact; }
+
+// Nothing is refused (O-07): what the engine has no use for it clamps or only notes. Fewer than -1 threads to
+// decompress are as many as it likes.
+HRESULT engine_configure(const storage_configuration *given) {
     AcquireSRWLockExclusive(&lock);
     HRESULT result = references ? E_FAIL : S_OK;
-    if (SUCCEEDED(result)) decode_threads = threads;
+    if (SUCCEEDED(result)) {
+        configuration = *given;
+        if (configuration.num_decompression_threads < -1) configuration.num_decompression_threads = 0;
+    }
     ReleaseSRWLockExclusive(&lock);
     return result;
 }

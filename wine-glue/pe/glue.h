@@ -42,8 +42,14 @@ uint64_t engine_generation(void);
 // While a process ends, its other threads are gone, the pump among them, whatever locks they held: nothing is
 // to be waited for.
 BOOL process_is_ending(void);
+// Whether all is to be as with Microsoft's runtime; see exact.c.
+BOOL engine_is_exact(void);
 // E_FAIL while there is a runtime.
-HRESULT engine_configure(const storage_configuration *configuration);
+HRESULT engine_configure(const storage_configuration *given);
+
+// exact.c: if all is to be exact, ends the process where Microsoft's runtime does.
+void exact_request(const storage_request *request);
+void exact_object(const void *object, const char *what);
 
 // cookies.c: what a notification's number stands for.
 // Of a fence, by a number of fence.c's.

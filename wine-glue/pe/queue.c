@@ -84,6 +84,7 @@ static ULONG WINAPI release(storage_queue *this) {
 // --- Enqueue -------------------------------------------------------------------------------------------
 
 static void translate(storage_request *to, const storage_request *request) {
+    exact_request(request);
     *to = *request;
     uint8_t source = request->options.types & 1;
     if (request->options.types >> 1 > DESTINATION_KNOWN_MAX)
@@ -104,6 +105,7 @@ static void copy_name(storage_request *request, char copy[REQUEST_NAME_BYTES]) {
 static void WINAPI enqueue_request(storage_queue *this, const storage_request *request) {
     storage_request translated;
     char name[REQUEST_NAME_BYTES];
+    exact_object(request, "no request");
     if (!request) {
         log_line("EnqueueRequest without a request: ignored");
         return;
@@ -157,6 +159,7 @@ static void WINAPI enqueue_requests(storage_queue *this, const storage_request *
 }
 
 static void WINAPI enqueue_status(storage_queue *this, storage_status_array *array, uint32_t index) {
+    exact_object(array, "no status array"); // O-37
     struct unix_queue_status args = {.queue = from(this)->native,
                                      .array = status_array_native(array),
                                      .index = index};
@@ -164,6 +167,7 @@ static void WINAPI enqueue_status(storage_queue *this, storage_status_array *arr
 }
 
 static void WINAPI enqueue_signal(storage_queue *this, d3d12_fence *fence, uint64_t value) {
+    exact_object(fence, "no fence"); // O-38
     struct unix_queue_signal args = {.queue = from(this)->native, .value = value};
     HRESULT result = fence_begin_signal(fence, value, &args.fence);
     if (FAILED(result)) log_line("EnqueueSignal: no fence could be made (%08lx)", result);
@@ -265,8 +269,7 @@ static HRESULT native_create(struct queue *queue) {
     return result;
 }
 
-static HRESULT make(const storage_queue_desc *desc, struct queue **out) {
-    size_t name_bytes = desc->name ? strlen(desc->name) + 1 : 0;
+static HRESULT make(const storage_queue_desc *desc, size_t name_bytes, struct queue **out) {
     struct queue *queue = calloc(1, sizeof *queue + name_bytes);
     if (!queue) return E_OUTOFMEMORY;
     queue->base.methods = &methods;
@@ -288,10 +291,12 @@ HRESULT queue_create(const storage_queue_desc *desc, REFIID iid, void **out) {
     *out = NULL;
     if (!desc || desc->source_type > SOURCE_MEMORY) return E_INVALIDARG;
     if (!is_mine(iid)) return E_NOINTERFACE;
+    // A bad pointer faults here, before anything is held.
+    size_t name_bytes = desc->name ? strlen(desc->name) + 1 : 0;
     HRESULT result = engine_acquire();
     if (FAILED(result)) return result;
     struct queue *queue;
-    result = make(desc, &queue);
+    result = make(desc, name_bytes, &queue);
     if (FAILED(result)) {
         engine_release();
         return result;

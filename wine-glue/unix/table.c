@@ -34,7 +34,9 @@ static int32_t attach(void *args) {
 
 static int32_t runtime_create(void *args) {
     struct unix_runtime_create *call = args;
-    ds_runtime_options options = {.struct_size = sizeof options, .decode_threads = call->decode_threads};
+    ds_runtime_options options = {.struct_size = sizeof options,
+                                  .config = POINTER(const char, call->config),
+                                  .overrides = POINTER(const char, call->overrides)};
     ds_runtime *runtime = NULL;
     ds_result result = ds_runtime_create(&options, &runtime);
     call->runtime = NUMBER(runtime);
@@ -49,12 +51,21 @@ static int32_t runtime_destroy(void *args) {
 
 static void copy(char *to, size_t bytes, const char *text) { snprintf(to, bytes, "%s", text ? text : ""); }
 
+static int is_exact(const ds_runtime *runtime) {
+    char value[8] = "";
+    ds_option option;
+    for (uint32_t i = 0; ds_option_describe(i, &option) == DS_OK; i++)
+        if (!strcmp(option.key, "exact")) ds_runtime_option_value(runtime, i, value, sizeof value);
+    return !strcmp(value, "1");
+}
+
 static int32_t runtime_describe(void *args) {
     struct unix_runtime_describe *call = args;
     const ds_runtime *runtime = POINTER(ds_runtime, call->runtime);
     copy(call->version, sizeof call->version, ds_version());
     copy(call->backend, sizeof call->backend, ds_runtime_backend(runtime));
     copy(call->reason, sizeof call->reason, ds_runtime_backend_reason(runtime));
+    call->exact = (uint32_t)is_exact(runtime);
     return DS_OK;
 }
 

@@ -181,39 +181,38 @@ fn measure(benchmark: &Benchmark) -> Result<Vec<(String, f64)>, String> {
 }
 
 fn history_line(metrics: &[(String, f64)]) -> Result<String, String> {
-    let said = |program: &str, arguments: &[&str]| {
-        let text = Cmd::new(program)
-            .args(arguments)
-            .quiet()
-            .limit_s(60)
-            .capture()
-            .text_or_shown()?;
-        Ok::<String, String>(text.trim().to_string())
-    };
-    let commit = said(
-        "git",
-        &[
-            "describe",
-            "--always",
-            "--dirty",
-            "--abbrev=12",
-            "--exclude=*",
-        ],
-    )?;
-    let date = said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?;
-    let kernel = said("uname", &["-r"])?;
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let numbers: Vec<String> = metrics
         .iter()
         .map(|(name, v)| format!("{}:{v}", json::quote(name)))
         .collect();
     Ok(format!(
-        "{{\"date\":{},\"commit\":{},\"cpu\":{},\"cores\":{cores},\"kernel\":{},\"metrics\":{{{}}}}}",
-        json::quote(&date),
-        json::quote(&commit),
-        json::quote(&cpu_model()),
-        json::quote(&kernel),
+        "{{{},\"metrics\":{{{}}}}}",
+        circumstances()?,
         numbers.join(",")
+    ))
+}
+
+/// When, of what and on what something is measured: members of a JSON object.
+pub(crate) fn circumstances() -> Result<String, String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let asked = Cmd::new(program).args(arguments).quiet().limit_s(60);
+        let text = asked.capture().text_or_shown()?;
+        Ok::<String, String>(json::quote(text.trim()))
+    };
+    let describe = [
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=12",
+        "--exclude=*",
+    ];
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    Ok(format!(
+        "\"date\":{},\"commit\":{},\"cpu\":{},\"cores\":{cores},\"kernel\":{}",
+        said("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?,
+        said("git", &describe)?,
+        json::quote(&cpu_model()),
+        said("uname", &["-r"])?
     ))
 }
 

@@ -1,16 +1,20 @@
 //! `cargo xtask dist`: what a user downloads.
 //!
-//! Makes `target/dist/ds-runtime-<version>-x86_64-linux/` and an archive of it, then proves it usable: a C
-//! program is built against it through its own pkg-config file, shared and static, and run.
+//! Makes `target/dist/ds-runtime-<version>-x86_64-linux/` and an archive of it: the library for native
+//! programs, the DLLs for Wine with what installs them, and the tool. Then proves it usable: a C program is
+//! built against it through its own pkg-config file, shared and static, and run; every ELF file in it is
+//! read for the glibc it asks for.
 //!
 //! The archive depends on the sources alone: sorted, owned by nobody, dated by SOURCE_DATE_EPOCH or the
 //! commit.
 #![forbid(unsafe_code)]
 
+use crate::glibc;
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd};
 use crate::symbols;
+use crate::wine::build as wine;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -25,6 +29,12 @@ const COPIED: &[(&str, &str)] = &[
     ("CHANGELOG.md", "CHANGELOG.md"),
 ];
 
+/// What goes with the DLLs for Wine.
+const COPIED_FOR_WINE: &[(&str, &str)] = &[("setup.sh", "setup.sh")];
+
+/// Where the DLLs lie in the archive.
+const WINE_TREE: &str = "lib/wine";
+
 /// Builds, lays out, packs and tries the distribution.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
     if !arguments.is_empty() {
@@ -37,7 +47,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         "--package",
         "ds-capi",
         "--quiet",
-    ])
+    ])?
     .run()?;
     let name = format!("ds-runtime-{}-x86_64-linux", paths::version());
     let tree = paths::target().join("dist").join(&name);
@@ -45,6 +55,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     lay_out(&tree, &libraries)?;
     report.pass(&format!("dist: {name} laid out"));
     copy_readme(&tree, report)?;
+    lay_out_wine(&tree, report)?;
     let shared = tree.join("lib/libds_runtime.so");
     report.check("dist: SONAME", symbols::check_soname(&shared));
     report.check(
@@ -55,6 +66,14 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         "dist: names no directory of this machine",
         check_no_paths(&tree),
     );
+    for file in elf_files(&tree) {
+        let (major, minor) = glibc::FLOOR;
+        let name = paths::name_of(&file);
+        report.check(
+            &format!("dist: {name} runs with glibc {major}.{minor}"),
+            glibc::check(&file),
+        );
+    }
     try_it(&tree, report);
     let archive = pack(&tree, &name)?;
     report.pass(&format!("dist: {}", archive.display()));
@@ -68,7 +87,7 @@ fn build_tree() -> PathBuf {
 
 /// Cargo in the release profile, with this machine's directories kept out of what it makes: panic messages
 /// would carry them to every user, and two machines would make two different archives.
-fn cargo(arguments: &[&str]) -> Cmd {
+fn cargo(arguments: &[&str]) -> Result<Cmd, String> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home =
         home.or_else(|| std::env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
@@ -76,25 +95,66 @@ fn cargo(arguments: &[&str]) -> Cmd {
     if let Some(home) = home {
         flags += &format!(" --remap-path-prefix={}=cargo", home.display());
     }
+    for argument in glibc::link_arguments()? {
+        flags += &format!(" -Clink-arg={argument}");
+    }
     let (verb, rest) = arguments.split_first().unwrap_or((&"build", &[]));
     let cargo = Cmd::cargo().arg(verb).arg("--release").args(rest);
-    cargo
+    Ok(cargo
         .env("CARGO_TARGET_DIR", build_tree())
-        .env("RUSTFLAGS", flags)
+        .env("RUSTFLAGS", flags))
 }
 
 /// What ships names no directory of the machine that built it.
 fn check_no_paths(tree: &Path) -> Result<(), String> {
     let root = paths::root().display().to_string();
-    for file in ["bin/ds", "lib/libds_runtime.so", "lib/libds_runtime.a"] {
-        let bytes = fs::read(tree.join(file)).map_err(|e| format!("cannot read {file}: {e}"))?;
+    let mut files = elf_files(tree);
+    files.push(tree.join("lib/libds_runtime.a"));
+    files.extend(paths::files_in(
+        &wine::windows_folder(&tree.join(WINE_TREE)),
+        &["dll"],
+    ));
+    for file in files {
+        let bytes = fs::read(&file).map_err(|e| format!("{}: {e}", file.display()))?;
         if bytes
             .windows(root.len())
             .any(|window| window == root.as_bytes())
         {
+            let file = file.display();
             return Err(format!("{file} names the directory it was built in"));
         }
     }
+    Ok(())
+}
+
+/// What the loader of Linux reads: the tool, the library, the Unix halves of the DLLs.
+fn elf_files(tree: &Path) -> Vec<PathBuf> {
+    let mut files = vec![tree.join("bin/ds"), tree.join("lib/libds_runtime.so")];
+    let halves = tree.join(WINE_TREE).join(wine::UNIX_FOLDER);
+    files.extend(paths::files_in(&halves, &["so"]));
+    files
+}
+
+/// The DLLs, with the engine that was just built inside, and what installs them.
+fn lay_out_wine(tree: &Path, report: &mut Report) -> Result<(), String> {
+    let name = "dist: the DLLs for Wine";
+    if let Some(missing) = wine::missing_tool() {
+        report.skip(name, &format!("{missing} is not here"));
+        return Ok(());
+    }
+    let engine = wine::Engine {
+        library: build_tree().join("release/libds_runtime.a"),
+        link_with: glibc::link_arguments()?,
+    };
+    let libraries = tree.join(WINE_TREE);
+    wine::build(&libraries, &engine)?;
+    for dll in wine::DLLS {
+        wine::check_exports(&libraries, dll)?;
+    }
+    for (from, to) in COPIED_FOR_WINE {
+        paths::copy(&paths::root().join(from), &tree.join(to))?;
+    }
+    report.pass(name);
     Ok(())
 }
 
@@ -108,7 +168,7 @@ fn static_libraries() -> Result<String, String> {
         "staticlib",
         "--",
     ];
-    let asked = cargo(&build).args(["--print", "native-static-libs"]);
+    let asked = cargo(&build)?.args(["--print", "native-static-libs"]);
     let text = asked.capture().text_or_shown()?;
     let line = text
         .lines()

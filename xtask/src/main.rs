@@ -11,6 +11,7 @@ mod bench;
 mod ci;
 mod dist;
 mod fuzz;
+mod glibc;
 mod header;
 mod json;
 mod paths;
@@ -126,9 +127,15 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "wine",
-        options: "[program]",
+        options: "[program] | bench [--oracle DIR] [--rounds N] [--record]",
         summary: "dstorage.dll, and Windows programs that use it",
         run: wine::run,
+    },
+    Command {
+        name: "conformance",
+        options: "--oracle DIR [program]",
+        summary: "the same programs with Microsoft's DLLs, compared",
+        run: wine::conformance,
     },
     Command {
         name: "readme",

@@ -7,13 +7,13 @@
 //! - *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`), which become
 //!   items (`items.rs`);
 //! - *split* the items into blocks that share codes (`split.rs`);
-//! - *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`).
+//! - *write* each block (`block.rs`, `header.rs`, `code.rs`) into the 32 lanes (`lanes.rs`, or all at once in
+//!   `vector.rs`).
 //!
 //! Promises: any decoder that follows the format can decode the result; only complete codes are sent, or an
-//! empty distance code that is not used; the same input and level give the same bytes; no tile is larger than
+//! empty distance code that is not used; the same input and level give the same bytes on every machine and
+//! path; no tile is larger than
 //! [`TILE_BOUND`].
-
-#![forbid(unsafe_code)]
 
 mod alphabet;
 mod block;
@@ -33,6 +33,8 @@ mod quads;
 mod split;
 mod tile;
 mod trees;
+#[cfg(target_arch = "x86_64")]
+mod vector;
 
 use std::fmt;
 
@@ -45,6 +47,8 @@ use pairs::Pairs;
 use quads::Quads;
 use split::Estimate;
 use tile::Tile;
+
+use super::Path;
 
 /// Bytes of input in a tile, at most.
 const TILE_BYTES_MAX: usize = 65_536;
@@ -198,13 +202,19 @@ impl Parser {
 }
 
 impl Encoder {
-    /// An encoder; all tables are allocated here.
+    /// An encoder; all tables are allocated here. It takes the path that [`Path::chosen`] names now.
     pub fn new(level: Level) -> Encoder {
+        Encoder::with_path(level, Path::chosen())
+    }
+
+    /// An encoder that uses no more of the processor than a path does, for tests and measurements; the bytes
+    /// are the same on each.
+    pub fn with_path(level: Level, path: Path) -> Encoder {
         Encoder {
             parser: Parser::new(level),
             tile: Tile::new(),
             items: Items::new(segment_bytes(level)),
-            writer: BlockWriter::new(),
+            writer: BlockWriter::new(path),
             lanes: Lanes::new(),
         }
     }

@@ -72,6 +72,10 @@ impl GpuDestination {
         match *self {}
     }
 
+    pub(crate) fn check_source(&self, _device: &GpuDevice) -> Result<(), Error> {
+        match *self {}
+    }
+
     pub(crate) fn complaint(&self, _device: &GpuDevice) -> Option<String> {
         match *self {}
     }
@@ -104,7 +108,11 @@ impl Placer {
         match *self {}
     }
 
-    pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Upload) {
+    pub(crate) fn make_decoder(&self, _asked: GpuDecode) {
+        match *self {}
+    }
+
+    pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Box<Upload>) {
         match *self {}
     }
 }

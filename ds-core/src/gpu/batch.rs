@@ -24,7 +24,7 @@ use super::tile_batch::{self, TileBatch, grow};
 use super::timeline::Timeline;
 
 /// The most uploads in a batch.
-const JOBS_MAX: usize = 1024;
+pub(super) const JOBS_MAX: usize = 1024;
 /// No more once so many bytes are to be written.
 const BYTES_MAX: usize = 64 << 20;
 
@@ -33,7 +33,7 @@ const BYTES_MAX: usize = 64 << 20;
 pub(crate) struct Job {
     pub(super) queue: Arc<QueueCore>,
     pub(super) entry: Token,
-    pub(super) upload: Upload,
+    pub(super) upload: Box<Upload>,
 }
 
 /// See the file's head.
@@ -128,8 +128,19 @@ impl Batch {
         Added::Yes
     }
 
+    pub(super) fn job_len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Takes the jobs back out, last first; the batch was not submitted.
+    pub(super) fn take_jobs(&mut self) -> Vec<Job> {
+        let jobs = self.jobs.drain(..).rev().collect();
+        self.reset();
+        jobs
+    }
+
     /// Whether it needs a decoder.
-    pub(super) fn has_tiles(&self) -> bool {
+    fn has_tiles(&self) -> bool {
         !self.tiles.is_empty()
     }
 
@@ -143,7 +154,9 @@ impl Batch {
         value: u64,
     ) -> Result<(), GpuError> {
         self.begin()?;
-        if let Some(decoder) = &decoder {
+        if self.has_tiles() {
+            let decoder = decoder.as_ref();
+            let decoder = decoder.ok_or(GpuError::Argument("tiles without a decoder"))?;
             let device = Arc::clone(&self.device);
             let recorder = Recorder {
                 device: &device,
@@ -271,7 +284,7 @@ impl Batch {
     }
 }
 
-/// Adds the copy of a job's bytes from where they are.
+/// Adds the copy of a job's bytes from where they are in staging or scratch.
 fn push(
     copies: &mut Copies,
     source: Slice,
@@ -294,7 +307,11 @@ fn push(
                 acquire: buffer.family(),
                 release: buffer.family(),
             };
-            copies.push_buffer(source, &range);
+            match job.upload.write {
+                None => copies.push_buffer(source, &range),
+                // The other way round: staging is where the bytes go.
+                Some(_) => copies.push_readback(&range, source),
+            }
         }
         GpuDestination::Image { image, region, .. } => {
             if let Err(error) = copies.push_image(source, &image.part(*region)) {

@@ -10,6 +10,7 @@
 
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use ash::vk::{self, Handle as _};
 use parking_lot::{Condvar, Mutex};
@@ -129,9 +130,12 @@ impl FenceLink {
 
 impl Drop for FenceLink {
     fn drop(&mut self) {
-        self.watcher.forget(self.semaphore);
+        self.watcher.forget_gone();
     }
 }
+
+/// How long to wait before asking a driver again that had no memory.
+const REST: Duration = Duration::from_millis(1);
 
 /// A value that somebody waits for.
 #[derive(Debug)]
@@ -209,21 +213,22 @@ impl Watcher {
         }
         drop(thread);
         let mut state = self.shared.state.lock();
+        // Another fence of the same semaphore is told by itself.
         let same =
-            |other: &Watched| other.semaphore == watched.semaphore && other.value == watched.value;
+            |other: &Watched| other.value == watched.value && other.fence.ptr_eq(&watched.fence);
         if !state.watched.iter().any(same) {
             state.watched.push(watched);
             self.shared.call(&mut state);
         }
     }
 
-    /// Returns when the thread waits for that semaphore no longer.
-    fn forget(&self, semaphore: vk::Semaphore) {
+    /// Forgets fences that are gone; returns when the thread waits for them no longer.
+    fn forget_gone(&self) {
         let mut state = self.shared.state.lock();
         let before = state.watched.len();
         state
             .watched
-            .retain(|watched| watched.semaphore != semaphore);
+            .retain(|watched| watched.fence.strong_count() > 0);
         if state.watched.len() == before || !state.in_device {
             return;
         }
@@ -289,8 +294,13 @@ impl Shared {
             }
             state.in_device = true;
             drop(state);
-            // A failure is the loss of the device, which every link notices by itself.
-            let _ = wait_any(self.device.device(), &semaphores, &values, u64::MAX);
+            // Of the loss of the device every link hears by itself.
+            if let Err(error) = wait_any(self.device.device(), &semaphores, &values, u64::MAX)
+                && !error.is_device_lost()
+            {
+                log::warn!(target: "ds", "waiting for a semaphore: {error}");
+                std::thread::sleep(REST);
+            }
             let mut state = self.state.lock();
             state.in_device = false;
             state.returns += 1;

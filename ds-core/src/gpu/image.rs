@@ -71,8 +71,10 @@ impl ImageState {
 ///   fill whole subresources, so others are refused.
 /// - The same layout before and after, other than UNDEFINED, suits images that are filled bit by bit.
 ///   With `TRANSFER_DST_OPTIMAL`, the layout of the copies, there are no transitions at all.
-/// - Requests that are in flight together and fill parts of one subresource must agree on both. The
-///   engine carries out all requests for one image on one Vulkan queue, one batch after the other.
+/// - Requests that fill parts of one subresource may be in flight together only if `before` equals
+///   `after` and neither names a family: which of them comes first nobody knows, and each must find
+///   what it expects. The engine carries out all requests for one image on one Vulkan queue, one batch
+///   after the other.
 /// - Between enqueue and completion nothing else may use the subresources that a request fills, except
 ///   while a fence holds the request back.
 ///

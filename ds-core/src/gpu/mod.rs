@@ -39,6 +39,7 @@ pub use image_resource::{GpuImage, GpuImageCore};
 pub use instance::{DeviceInfo, devices};
 pub use layout::{ImageKind, LayoutError, TextureBox};
 pub use memory::{Buffer, Place};
+pub use placer::explain_decoding;
 pub(crate) use placer::{Placer, PlacerThread};
 pub use probe::{Caps, DeviceKind};
 pub(crate) use resource::SharedMemory;

@@ -7,27 +7,30 @@
 //!
 //! After the device is lost every upload, waiting or to come, fails with that.
 
+#![forbid(unsafe_code)]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use ash::vk;
 use parking_lot::{Condvar, Mutex};
 
 use crate::backend::GpuDecode;
 use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
-use crate::hold::Upload;
+use crate::hold::{Hold, Upload};
 use crate::queue::{CompressionSupport, Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::spawn_thread;
 use crate::slots::Token;
 use crate::staging::Staging;
 
-use super::batch::{Added, Batch, Job};
+use super::batch::{Added, Batch, JOBS_MAX, Job};
 use super::decode::{TileDecoder, TilePath};
 use super::error::GpuError;
-use super::probe::DeviceKind;
+use super::probe::{Caps, DeviceKind};
 use super::resource::{GpuDevice, SharedMemory};
 use super::timeline::{Timeline, wait_any};
 
@@ -42,8 +45,8 @@ const BATCHES: usize = 2;
 const SECOND_BATCH_BYTES: usize = 4 << 20;
 /// A large odd number, to spread handles that differ in few bits.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
-/// What is in flight gets so long to end after the device was lost.
-const LOST_PATIENCE_NS: u64 = 2_000_000_000;
+/// How long to wait before asking a driver again that had no memory.
+const REST: Duration = Duration::from_millis(1);
 
 /// See the file's head.
 #[derive(Debug)]
@@ -53,24 +56,37 @@ pub(crate) struct Placer {
     inbox: Mutex<Inbox>,
     /// Wakes the thread where nothing is in flight.
     changed: Condvar,
-    /// Wakes it where something is; its value counts how often.
-    wake: Timeline,
     /// Tiles that wait for the GPU or are being decoded by it.
     tiles: AtomicUsize,
     /// From so many tiles on the GPU decodes faster than the host; `None` if it never does.
     crossover_tiles: Option<usize>,
     /// Which decoder it has, if any.
     path: Option<TilePath>,
-    /// That decoder could not be made.
-    decoder_failed: AtomicBool,
+    /// That decoder has been made.
+    decoder_ready: AtomicBool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inbox {
     jobs: Vec<Job>,
     asleep: Asleep,
+    /// Wakes the thread where something is in flight. Goes with the thread: requests that linger may keep
+    /// the placer longer than an application keeps its device.
+    wake: Option<Timeline>,
+    /// The value of `wake`: how often the thread was woken so.
     wakes: u64,
+    /// For the thread, once it is made.
+    decoder: Option<Arc<TileDecoder>>,
     stopped: bool,
+}
+
+impl std::fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inbox")
+            .field("jobs", &self.jobs.len())
+            .field("asleep", &self.asleep)
+            .finish_non_exhaustive()
+    }
 }
 
 /// How the thread sleeps, or is about to.
@@ -114,7 +130,30 @@ impl Placer {
     }
 
     fn can_decode(&self) -> bool {
-        self.path.is_some() && !self.decoder_failed.load(Ordering::Relaxed)
+        self.decoder_ready.load(Ordering::Relaxed)
+    }
+
+    /// Makes the decoder for a queue that may use it, which takes a driver up to a second the first time.
+    /// Without one, workers on the CPU decode.
+    pub(crate) fn make_decoder(&self, asked: GpuDecode) {
+        let wanted = match asked {
+            GpuDecode::Cpu => false,
+            GpuDecode::Gpu => true,
+            GpuDecode::Auto => self.crossover_tiles.is_some(),
+        };
+        let Some(path) = self.path.filter(|_| wanted && !self.can_decode()) else {
+            return;
+        };
+        match TileDecoder::new(self.device.device(), path) {
+            Ok(decoder) => {
+                self.inbox.lock().decoder.get_or_insert(Arc::new(decoder));
+                self.decoder_ready.store(true, Ordering::Relaxed);
+            }
+            Err(error) => log::warn!(
+                target: "ds", "{} does not decode GDeflate: {error}; workers on the CPU do",
+                self.device.name(),
+            ),
+        }
     }
 
     /// Which paths GDeflate can take on a queue that asks for `asked`.
@@ -131,7 +170,7 @@ impl Placer {
     }
 
     /// Takes over an upload, whose request it completes.
-    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Upload) {
+    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Box<Upload>) {
         if let Some(bytes) = upload.decode {
             self.tiles.fetch_add(tiles_of(bytes), Ordering::Relaxed);
         }
@@ -153,7 +192,8 @@ impl Placer {
             Asleep::InDevice => {
                 inbox.wakes += 1;
                 // It fails when the device is lost, which ends the wait as well.
-                let _ = self.wake.signal(inbox.wakes);
+                let value = inbox.wakes;
+                let _ = inbox.wake.as_ref().map(|wake| wake.signal(value));
             }
         }
     }
@@ -168,17 +208,21 @@ impl PlacerThread {
     /// Starts a thread for a device, with a pool for requests of at most `staging_bytes`.
     pub(crate) fn start(device: &GpuDevice, staging_bytes: usize) -> Result<PlacerThread, Error> {
         let start = || -> Result<(Arc<Placer>, Vec<Outlet>), GpuError> {
-            let pool_bytes = 2 * staging_bytes + STAGING_SLACK_BYTES;
+            let pool_bytes = pool_bytes(device.caps(), staging_bytes)?;
+            let wake = Timeline::new(device.device(), 0)?;
+            let inbox = Inbox {
+                wake: Some(wake),
+                ..Inbox::default()
+            };
             let placer = Arc::new(Placer {
                 device: device.clone(),
                 staging: Staging::of_device(device, pool_bytes),
-                inbox: Mutex::default(),
+                inbox: Mutex::new(inbox),
                 changed: Condvar::new(),
-                wake: Timeline::new(device.device(), 0)?,
                 tiles: AtomicUsize::new(0),
-                crossover_tiles: crossover_tiles(device),
+                crossover_tiles: crossover_tiles(device.caps()),
                 path: TilePath::best(device.device()).ok(),
-                decoder_failed: AtomicBool::new(false),
+                decoder_ready: AtomicBool::new(false),
             });
             let queues = 0..device.device().queue_len();
             let outlets = queues.map(|index| Outlet::new(device, index));
@@ -188,10 +232,15 @@ impl PlacerThread {
             log::warn!(target: "ds", "no queue on {}: {error}", device.name());
             Error::from(error)
         })?;
+        log::info!(
+            target: "ds", "{}: {} queues of family {}; GDeflate: {}", device.name(), outlets.len(),
+            device.caps().queue_family, explain_decoding(device.caps()),
+        );
         let worker = Worker {
             placer: Arc::clone(&placer),
             outlets,
             decoder: None,
+            jobs_max: JOBS_MAX,
             waiting: Waiting::default(),
             finished: Vec::new(),
             outcomes: Vec::new(),
@@ -218,6 +267,10 @@ impl Drop for PlacerThread {
             // Engine threads abort the process rather than unwind.
             let _ = thread.join();
         }
+        let mut inbox = self.placer.inbox.lock();
+        inbox.wake = None;
+        inbox.decoder = None;
+        drop(inbox);
         self.placer.staging.release_idle();
     }
 }
@@ -291,8 +344,10 @@ impl Waiting {
 struct Worker {
     placer: Arc<Placer>,
     outlets: Vec<Outlet>,
-    /// Made for the first tiles.
+    /// As in the inbox.
     decoder: Option<Arc<TileDecoder>>,
+    /// How many jobs a batch may have; fewer after the device's memory ran out.
+    jobs_max: usize,
     waiting: Waiting,
     /// Done, for the moment between.
     finished: Vec<(Job, Outcome)>,
@@ -301,17 +356,25 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        let mut result = Ok(());
-        while result.is_ok() && self.take_inbox() {
-            result = self.round();
-        }
-        if let Err(error) = result {
+        while self.take_inbox() {
+            let Err(error) = self.round() else {
+                continue;
+            };
             log::error!(target: "ds", "{}: {error}", self.placer.device.name());
-            self.drain(&error);
-            while self.take_inbox() {
-                self.fail_waiting(&error);
-                self.sleep_without_device();
+            if self.placer.device.is_lost() {
+                return self.end(&error);
             }
+            // Want of memory, for one: what is in flight goes on, and is asked for again.
+            std::thread::sleep(REST);
+        }
+    }
+
+    /// What is left for a thread whose device is lost.
+    fn end(mut self, error: &GpuError) {
+        self.drain(error);
+        while self.take_inbox() {
+            self.fail_waiting(error);
+            self.sleep_without_device();
         }
     }
 
@@ -319,6 +382,9 @@ impl Worker {
     fn take_inbox(&mut self) -> bool {
         let mut inbox = self.placer.inbox.lock();
         inbox.asleep = Asleep::Not;
+        if self.decoder.is_none() {
+            self.decoder = inbox.decoder.clone();
+        }
         for job in inbox.jobs.drain(..) {
             match job.upload.destination.affinity() {
                 None => self.waiting.push(job),
@@ -360,20 +426,33 @@ impl Worker {
     fn complete(&mut self) {
         let staging = &self.placer.staging;
         let mut finished = self.finished.drain(..).peekable();
+        let mut next = None;
         while let Some((job, outcome)) = finished.next() {
             if let Some(bytes) = job.upload.decode {
                 let tiles = tiles_of(bytes);
                 self.placer.tiles.fetch_sub(tiles, Ordering::Relaxed);
             }
-            let next = staging.free(job.upload.range);
-            self.outcomes.push((job.entry, outcome));
+            let (queue, mut upload) = (job.queue, job.upload);
+            match (upload.write.take(), &outcome) {
+                (Some(file), Ok(())) if !queue.is_cancelled(job.entry) => {
+                    let (shared, payload) = (&queue.shared, upload.payload);
+                    let hold = Hold::Download(upload);
+                    shared
+                        .host
+                        .write(shared, &queue, job.entry, payload, hold, file);
+                }
+                _ => {
+                    next = staging.free(upload.range);
+                    self.outcomes.push((job.entry, outcome));
+                }
+            }
             let same = finished
                 .peek()
-                .is_some_and(|(other, _)| Arc::ptr_eq(&other.queue, &job.queue));
+                .is_some_and(|(other, _)| Arc::ptr_eq(&other.queue, &queue));
             if !same {
-                job.queue.shared.try_staging_again(staging, next);
-                job.queue.complete(self.outcomes.drain(..));
+                queue.complete(self.outcomes.drain(..));
             }
+            queue.shared.try_staging_again(staging, next.take());
         }
     }
 
@@ -390,19 +469,25 @@ impl Worker {
         let Some(outlet) = outlets.min_by_key(|outlet| outlet.running.len()) else {
             return Ok(false);
         };
+        let index = outlet.index;
         let memory = self.placer.staging.shared_memory();
         let memory = memory.ok_or(GpuError::Argument("an upload without staging"))?;
         let mut batch = outlet.idle.pop().expect("an outlet with an idle batch");
         for waiting in [&mut outlet.bound, &mut self.waiting] {
-            fill(&mut batch, &memory, waiting, &mut self.finished);
+            fill(
+                &mut batch,
+                self.jobs_max,
+                &memory,
+                waiting,
+                &mut self.finished,
+            );
         }
         let submitted = match batch.is_empty() {
             true => Ok(()),
             false => {
                 let value = outlet.submitted + 1;
-                decoder_for(&batch, &mut self.decoder, &self.placer).and_then(|decoder| {
-                    batch.submit(memory, decoder, outlet.index, &outlet.timeline, value)
-                })
+                let decoder = self.decoder.clone();
+                batch.submit(memory, decoder, outlet.index, &outlet.timeline, value)
             }
         };
         match submitted {
@@ -410,12 +495,13 @@ impl Worker {
             Ok(()) => {
                 outlet.submitted += 1;
                 outlet.running.push_back(batch);
+                self.jobs_max = (2 * self.jobs_max).min(JOBS_MAX);
             }
+            Err(error) if error.is_out_of_memory() => return Ok(self.retreat(batch, index, &error)),
             Err(error) => {
                 batch.fail(&error, &mut self.finished);
                 outlet.idle.push(batch);
                 self.complete();
-                // Without memory for this batch the next, or the same again later, may still do.
                 return match error.is_device_lost() {
                     true => Err(error),
                     false => Ok(true),
@@ -426,9 +512,33 @@ impl Worker {
         Ok(true)
     }
 
+    /// There was no memory for a batch: its jobs wait for what is in flight, or come again in smaller
+    /// batches. A single job on an idle device fails. Says whether to go on.
+    fn retreat(&mut self, mut batch: Batch, index: usize, error: &GpuError) -> bool {
+        let running = self.outlets.iter().any(|outlet| !outlet.running.is_empty());
+        if batch.job_len() == 1 && !running {
+            batch.fail(error, &mut self.finished);
+        } else {
+            self.jobs_max = (batch.job_len() / 2).max(1);
+            let outlet = &mut self.outlets[index];
+            for job in batch.take_jobs() {
+                match job.upload.destination.affinity() {
+                    None => self.waiting.unpop(job),
+                    Some(_) => outlet.bound.unpop(job),
+                }
+            }
+        }
+        self.outlets[index].idle.push(batch);
+        for batch in self.outlets.iter_mut().flat_map(|outlet| &mut outlet.idle) {
+            batch.release_idle();
+        }
+        self.complete();
+        !running
+    }
+
     /// Sleeps until a batch is done or something comes in.
     fn sleep(&mut self) -> Result<(), GpuError> {
-        let mut semaphores = [self.placer.wake.raw(); 1 + super::device::QUEUES_MAX as usize];
+        let mut semaphores = [vk::Semaphore::null(); 1 + super::device::QUEUES_MAX as usize];
         let mut values = [0; 1 + super::device::QUEUES_MAX as usize];
         let mut count = 1;
         for outlet in &self.outlets {
@@ -443,6 +553,8 @@ impl Worker {
             return Ok(());
         }
         if count > 1 {
+            let wake = inbox.wake.as_ref();
+            semaphores[0] = wake.expect("it goes after the thread").raw();
             inbox.asleep = Asleep::InDevice;
             values[0] = inbox.wakes + 1;
             drop(inbox);
@@ -480,8 +592,8 @@ impl Worker {
                 continue;
             }
             let (semaphores, values) = ([outlet.timeline.raw()], [outlet.submitted]);
-            // Whether it ended or cannot end any more: nobody will know of its results.
-            let _ = wait_any(&device, &semaphores, &values, LOST_PATIENCE_NS);
+            // It ends, or fails when the device is lost; either way it runs no more.
+            let _ = wait_any(&device, &semaphores, &values, u64::MAX);
             for mut batch in outlet.running.drain(..) {
                 batch.fail(error, &mut self.finished);
                 outlet.idle.push(batch);
@@ -510,27 +622,18 @@ impl Worker {
     }
 }
 
-/// The decoder, if the batch needs one.
-fn decoder_for(
-    batch: &Batch,
-    decoder: &mut Option<Arc<TileDecoder>>,
-    placer: &Placer,
-) -> Result<Option<Arc<TileDecoder>>, GpuError> {
-    if !batch.has_tiles() {
-        return Ok(None);
+/// How large a device's pool is: what comes in and what the host makes of it, each of `staging_bytes`. Where
+/// the device has no such buffers, what it has; the largest requests are refused then if the host decodes.
+fn pool_bytes(caps: &Caps, staging_bytes: usize) -> Result<usize, GpuError> {
+    let wanted = 2 * staging_bytes + STAGING_SLACK_BYTES;
+    let most = usize::try_from(caps.buffer_bytes_max).unwrap_or(usize::MAX);
+    let least = staging_bytes + STAGING_SLACK_BYTES;
+    if most < least {
+        return Err(GpuError::Unsupported(format!(
+            "buffers of {least} bytes, which staging needs; the largest has {most} (option staging_mib)"
+        )));
     }
-    if let (None, Some(path)) = (&decoder, placer.path) {
-        let made = TileDecoder::new(placer.device.device(), path);
-        let made = made.inspect_err(|error| {
-            log::warn!(
-                target: "ds", "{} does not decode GDeflate: {error}; workers on the CPU do from now on",
-                placer.device.name(),
-            );
-            placer.decoder_failed.store(true, Ordering::Relaxed);
-        })?;
-        *decoder = Some(Arc::new(made));
-    }
-    Ok(decoder.clone())
+    Ok(wanted.min(most & !(STAGING_SLACK_BYTES - 1)))
 }
 
 /// From how many tiles on the device decodes faster than the host's workers; `None` for never.
@@ -538,23 +641,50 @@ fn decoder_for(
 /// Measured on an H200: a GPU takes 2 to 4 ms for its first tile and hardly more for a thousand, in
 /// which 16 cores decode 130; fewer cores decode fewer. A software device decodes on the same cores,
 /// slower.
-fn crossover_tiles(device: &GpuDevice) -> Option<usize> {
+fn crossover_tiles(caps: &Caps) -> Option<usize> {
     const TILES_OF_CORES: (usize, usize) = (130, 16);
     let (tiles, cores_measured) = TILES_OF_CORES;
-    match device.caps().kind {
+    match caps.kind {
         DeviceKind::Software => None,
+        // The other shader was not measured on a GPU, and does much less at a time.
+        _ if caps.missing_for_subgroup_shader().is_some() => None,
         _ => Some((tiles * cores() / cores_measured).max(1)),
+    }
+}
+
+/// Who decompresses GDeflate for a device under [`GpuDecode::Auto`], and why, for logs and `ds info`.
+pub fn explain_decoding(caps: &Caps) -> String {
+    let shader = match (
+        caps.missing_for_shader(),
+        caps.missing_for_subgroup_shader(),
+    ) {
+        (Some(missing), _) => return format!("workers on the CPU: the device lacks {missing}"),
+        (None, Some(missing)) => format!("the shader for any subgroup size, for want of {missing}"),
+        (None, None) => "the shader with a tile a subgroup of 32".to_owned(),
+    };
+    match crossover_tiles(caps) {
+        Some(tiles) => format!(
+            "the GPU, by {shader}, where {tiles} tiles or more wait; workers on the CPU for fewer, which \
+             takes less time"
+        ),
+        None if caps.kind == DeviceKind::Software => format!(
+            "workers on the CPU: a software device runs on the same cores, slower; if asked for, {shader}"
+        ),
+        None => format!("workers on the CPU; if asked for, {shader}"),
     }
 }
 
 /// Moves jobs into the batch, most urgent first, until it is full; cancelled ones are done at once.
 fn fill(
     batch: &mut Batch,
+    jobs_max: usize,
     memory: &SharedMemory,
     waiting: &mut Waiting,
     finished: &mut Vec<(Job, Outcome)>,
 ) {
-    while let Some(job) = waiting.pop() {
+    while batch.job_len() < jobs_max
+        && let Some(job) = waiting.pop()
+    {
         if job.queue.is_cancelled(job.entry) {
             // The queue knows why it ends.
             finished.push((job, Ok(())));

@@ -109,6 +109,7 @@ impl GpuDevice {
             bytes,
             address: buffer.address(),
             takes_copies: true,
+            gives_copies: true,
             family: None,
             memory: Some(buffer),
             device: self.clone(),
@@ -148,6 +149,7 @@ impl GpuDevice {
             bytes: desc.bytes,
             address,
             takes_copies: usage.contains(vk::BufferUsageFlags::TRANSFER_DST),
+            gives_copies: usage.contains(vk::BufferUsageFlags::TRANSFER_SRC),
             family,
             memory: None,
             device: self.clone(),
@@ -162,14 +164,14 @@ pub struct BufferDesc {
     pub buffer: u64,
     /// Its size in bytes.
     pub bytes: u64,
-    /// The `VkBufferUsageFlags` it was made with. `TRANSFER_DST` is needed; with
+    /// The `VkBufferUsageFlags` it was made with. `TRANSFER_DST` is needed, or `TRANSFER_SRC` for a source;
+    /// with
     /// `SHADER_DEVICE_ADDRESS` tiles are decoded in place.
     pub usage: u32,
     /// The queue family that owns the buffer and gets it back after each request, for a buffer of
     /// `VK_SHARING_MODE_EXCLUSIVE` that another family uses. The application releases it to our
     /// family ([`Caps::queue_family`]) before the request and acquires it from there afterwards, over
-    /// the range of the request. `None` if nobody else uses it, for a concurrent one, or where its
-    /// earlier contents do not matter.
+    /// the range of the request. `None` if nobody else uses it, and for a concurrent one.
     pub queue_family: Option<u32>,
 }
 
@@ -184,6 +186,8 @@ pub struct GpuBufferCore {
     address: u64,
     /// It was made to be copied to.
     takes_copies: bool,
+    /// It was made to be copied from.
+    gives_copies: bool,
     family: Option<u32>,
     /// Ours; `None` for the application's.
     memory: Option<Buffer>,
@@ -306,19 +310,28 @@ impl GpuDestination {
 
     /// Whether a queue with `device` can fill it.
     pub(crate) fn check(&self, device: &GpuDevice) -> Result<(), Error> {
-        match self.refusal(device) {
+        match self.refusal(device, false) {
             None => Ok(()),
             Some(_) => Err(Error::InvalidArgument),
         }
     }
 
+    /// Whether a queue with `device` can write it to a file.
+    pub(crate) fn check_source(&self, device: &GpuDevice) -> Result<(), Error> {
+        match (self, self.refusal(device, true)) {
+            (GpuDestination::Image { .. }, _) => Err(Error::InvalidSourceType),
+            (_, Some(_)) => Err(Error::InvalidArgument),
+            (_, None) => Ok(()),
+        }
+    }
+
     /// Why not, in words.
     pub(crate) fn complaint(&self, device: &GpuDevice) -> Option<String> {
-        self.refusal(device)
+        self.refusal(device, false)
             .map(|why| format!("{}: {why}", self.info()))
     }
 
-    fn refusal(&self, device: &GpuDevice) -> Option<Cow<'static, str>> {
+    fn refusal(&self, device: &GpuDevice, is_source: bool) -> Option<Cow<'static, str>> {
         let why = match self {
             GpuDestination::Buffer {
                 buffer,
@@ -330,7 +343,9 @@ impl GpuDestination {
                     "the buffer is of another device than the queue"
                 } else if end.is_none_or(|end| end > buffer.bytes()) {
                     "the range is not inside the buffer"
-                } else if !buffer.0.takes_copies {
+                } else if is_source && !buffer.0.gives_copies {
+                    "the buffer was made without VK_BUFFER_USAGE_TRANSFER_SRC_BIT"
+                } else if !is_source && !buffer.0.takes_copies {
                     "the buffer was made without VK_BUFFER_USAGE_TRANSFER_DST_BIT"
                 } else {
                     return None;

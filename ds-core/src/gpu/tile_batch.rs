@@ -19,6 +19,50 @@ use super::device::Device;
 use super::error::GpuError;
 use super::memory::{Buffer, Place};
 
+/// A barrier's two sides: stages and accesses.
+type Barrier = [(vk::PipelineStageFlags, vk::AccessFlags); 2];
+
+/// Batches before on the same queue have done with scratch and with the same destinations.
+const BEFORE: Barrier = [
+    (
+        vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::TRANSFER.as_raw()
+                | vk::PipelineStageFlags::COMPUTE_SHADER.as_raw(),
+        ),
+        vk::AccessFlags::from_raw(
+            vk::AccessFlags::TRANSFER_WRITE.as_raw() | vk::AccessFlags::SHADER_WRITE.as_raw(),
+        ),
+    ),
+    (
+        vk::PipelineStageFlags::COMPUTE_SHADER,
+        vk::AccessFlags::from_raw(
+            vk::AccessFlags::SHADER_READ.as_raw() | vk::AccessFlags::SHADER_WRITE.as_raw(),
+        ),
+    ),
+];
+
+/// What was decoded is visible to whatever comes next, and its statuses to the host.
+const AFTER: Barrier = [
+    (
+        vk::PipelineStageFlags::COMPUTE_SHADER,
+        vk::AccessFlags::SHADER_WRITE,
+    ),
+    (
+        vk::PipelineStageFlags::from_raw(
+            vk::PipelineStageFlags::HOST.as_raw() | vk::PipelineStageFlags::ALL_COMMANDS.as_raw(),
+        ),
+        vk::AccessFlags::from_raw(
+            vk::AccessFlags::HOST_READ.as_raw()
+                | vk::AccessFlags::MEMORY_READ.as_raw()
+                | vk::AccessFlags::MEMORY_WRITE.as_raw(),
+        ),
+    ),
+];
+
+/// No sound tile has more compressed bytes: stored, it has 65,536 and a few hundred. More would let a hostile
+/// tile of blocks without output keep the GPU for as long as it likes; such a stream counts as corrupt.
+const TILE_SOURCE_BYTES_MAX: usize = 128 << 10;
+
 /// The most tiles in a batch: 64 MiB of output, a few milliseconds of a GPU.
 pub(super) const TILES_MAX: usize = 1024;
 /// Outputs in scratch begin at multiples of this, which every texel of an image divides.
@@ -97,6 +141,13 @@ impl TileBatch {
                     return Added::Corrupt(corrupt(error.to_string()));
                 }
             };
+            if tile.len() > TILE_SOURCE_BYTES_MAX {
+                self.tiles.truncate(first);
+                let bytes = tile.len();
+                let why =
+                    format!("tile {index} has {bytes} compressed bytes, more than any sound one");
+                return Added::Corrupt(corrupt(why));
+            }
             let inside = (tile.as_ptr().addr() - source.as_ptr().addr()) as u64;
             let output = stream.tile_output(index);
             self.tiles.push(Tile {
@@ -163,27 +214,23 @@ impl TileBatch {
             statuses: table.address() + statuses.start as u64,
             count: self.tiles.len() as u32,
         };
+        self.barrier(device, recorder, BEFORE);
         // SAFETY: the table holds so many jobs and statuses; sources are parts of staging and
         // destinations parts of scratch or of resources that validation has seen, all of it kept by the
         // batch until it is done. Destinations of different requests are the application's to keep apart.
         unsafe { decoder.record(recorder, &table) }?;
-        let stages = vk::PipelineStageFlags::HOST;
-        let barriers = [vk::MemoryBarrier::default()
-            .src_access_mask(vk::AccessFlags::SHADER_WRITE)
-            .dst_access_mask(vk::AccessFlags::HOST_READ)];
-        // SAFETY: recording, outside a render pass; stages and accesses that compute queues have.
-        unsafe {
-            device.raw().cmd_pipeline_barrier(
-                recorder.raw,
-                vk::PipelineStageFlags::COMPUTE_SHADER,
-                stages,
-                vk::DependencyFlags::empty(),
-                &barriers,
-                &[],
-                &[],
-            )
-        };
+        self.barrier(device, recorder, AFTER);
         Ok(())
+    }
+
+    fn barrier(&self, device: &Device, recorder: &Recorder<'_>, barrier: Barrier) {
+        let [(from, written), (to, seen)] = barrier;
+        let barriers = [vk::MemoryBarrier::default()
+            .src_access_mask(written)
+            .dst_access_mask(seen)];
+        let (device, flags) = (device.raw(), vk::DependencyFlags::empty());
+        // SAFETY: recording, outside a render pass; stages and accesses that compute queues have.
+        unsafe { device.cmd_pipeline_barrier(recorder.raw, from, to, flags, &barriers, &[], &[]) };
     }
 
     /// Where the statuses are in the table, in bytes.
@@ -217,7 +264,12 @@ impl TileBatch {
 
     /// Reads the statuses of the decoding, which is done; tells `failed` of each job with a damaged tile.
     pub(super) fn finish(&mut self, mut failed: impl FnMut(usize, Fault)) {
-        let Some(table) = &self.table else { return };
+        let Some(table) = &self.table else {
+            for stream in &self.streams {
+                failed(stream.job, corrupt("it was not decoded".to_owned()));
+            }
+            return;
+        };
         let statuses = self.statuses();
         self.bytes.clear();
         self.bytes.resize(statuses.len(), 0);
@@ -283,6 +335,9 @@ pub(super) fn grow(
     }
     // First, so that both are never there at once.
     *buffer = None;
-    *buffer = Some(Buffer::new(device, place, bytes.next_power_of_two())?);
+    let rounded = bytes
+        .next_power_of_two()
+        .min(device.caps().buffer_bytes_max);
+    *buffer = Some(Buffer::new(device, place, rounded.max(bytes))?);
     Ok(())
 }

@@ -54,7 +54,7 @@ impl TileRegionSize {
     /// From the fields of `D3D12_TILE_REGION_SIZE`; with a box, `tiles` must be its size.
     ///
     /// # Errors
-    /// [`LayoutError::TileCount`] if it is not.
+    /// [`LayoutError::TileCount`] if it is not, [`LayoutError::Empty`] for a box without a side.
     pub fn new(
         tiles: u32,
         use_box: bool,
@@ -62,6 +62,9 @@ impl TileRegionSize {
     ) -> Result<TileRegionSize, LayoutError> {
         if !use_box {
             return Ok(TileRegionSize::Count(tiles));
+        }
+        if width == 0 || height == 0 || depth == 0 {
+            return Err(LayoutError::Empty);
         }
         let boxed = u64::from(width)
             .saturating_mul(u64::from(height))

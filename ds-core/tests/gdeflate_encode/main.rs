@@ -4,7 +4,9 @@ mod reference;
 mod slow_decoder;
 
 use std::path::Path;
+use std::sync::Once;
 
+use ds_core::gdeflate::Path as CodecPath;
 use ds_core::gdeflate::encode::{Encoder, Level, TILE_BOUND, TileBytesError};
 use proptest::prelude::*;
 use reference::Decompressor;
@@ -12,15 +14,26 @@ use slow_decoder::{Seen, decode};
 
 /// All encoders, and the judges.
 struct Bench {
-    encoders: Vec<(u8, Encoder)>,
+    /// Of each level the fastest path's and the portable one.
+    encoders: Vec<(u8, [Encoder; 2])>,
     reference: Decompressor,
 }
 
 impl Bench {
     fn new() -> Bench {
         let encoders = (1..=12)
-            .map(|level| (level, Encoder::new(Level::new(level).unwrap())))
+            .map(|number| {
+                let level = Level::new(number).unwrap();
+                let paths = [CodecPath::best(), CodecPath::Portable];
+                (number, paths.map(|path| Encoder::with_path(level, path)))
+            })
             .collect();
+        static SAID: Once = Once::new();
+        SAID.call_once(|| {
+            if !CodecPath::Avx512.is_available() {
+                eprintln!("SKIPPED: this machine cannot compare the encoder's AVX-512 path");
+            }
+        });
         Bench {
             encoders,
             reference: Decompressor::new(),
@@ -30,10 +43,14 @@ impl Bench {
     /// Round trips of one input at every level; what the tiles were made of.
     fn round_trips(&mut self, what: &str, input: &[u8]) -> Vec<Seen> {
         let mut all = Vec::new();
-        for (level, encoder) in &mut self.encoders {
-            let mut tile = Vec::new();
-            encoder.encode_tile(input, &mut tile).unwrap();
+        for (level, encoders) in &mut self.encoders {
+            let [tile, portable] = encoders.each_mut().map(|encoder| {
+                let mut tile = Vec::new();
+                encoder.encode_tile(input, &mut tile).unwrap();
+                tile
+            });
             let what = format!("{what}, {} bytes, level {level}", input.len());
+            assert!(tile == portable, "{what}: the paths differ");
             assert!(
                 tile.len().is_multiple_of(4) && tile.len() >= 128 && tile.len() <= TILE_BOUND,
                 "{what}: {}",

@@ -12,7 +12,7 @@ fn bytes_go_to_the_device_and_come_back() {
         return;
     };
     let bytes = 64 * 1024;
-    let pattern: Vec<u8> = (0..bytes).map(|i: u32| (i * 7 >> 3) as u8).collect();
+    let pattern: Vec<u8> = (0..bytes).map(|i: u32| ((i * 7) >> 3) as u8).collect();
     let mut staging = Buffer::new(&device, Place::Staging, 65_536).unwrap();
     let local = Buffer::new(&device, Place::Device, 65_536 + 256).unwrap();
     let back = Buffer::new(&device, Place::Readback, 65_536 + 256).unwrap();

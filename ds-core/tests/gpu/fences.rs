@@ -1,6 +1,5 @@
 //! Fences that go with a timeline semaphore: signalled by queues for the GPU, and waited for by
 //! requests when somebody else signals.
-#![forbid(unsafe_code)]
 
 use std::time::Duration;
 
@@ -32,6 +31,29 @@ fn a_fence_of_a_device_counts_as_any_other() {
     assert!(event.take());
     fence.signal(2);
     assert_eq!(fence.value(), 9, "a semaphore does not go back");
+}
+
+#[test]
+fn fences_of_one_semaphore_are_told_each_for_itself() {
+    let Some(device) = rig::device("fences_of_one_semaphore_are_told_each_for_itself") else {
+        return;
+    };
+    let device = GpuDevice::from(device.clone());
+    let first = device.create_fence(0).unwrap();
+    let raw = first.vulkan_semaphore().unwrap();
+    // SAFETY: the first fence keeps its semaphore until the end of this test.
+    let import = || unsafe { device.import_fence(raw) }.unwrap();
+    let (second, third) = (import(), import());
+    let events = [(); 3].map(|()| Event::new().unwrap());
+    first.set_event_at(5, &events[0]);
+    second.set_event_at(5, &events[1]);
+    third.set_event_at(5, &events[2]);
+    drop(third);
+    device.signal_by_queue(&first, 5).unwrap();
+    for event in &events[..2] {
+        assert!(event.wait(Some(Duration::from_secs(20))));
+    }
+    assert_eq!(second.value(), 5);
 }
 
 #[test]

@@ -295,6 +295,75 @@ fn many_requests_fill_one_subresource_together() {
     subject.compare();
 }
 
+/// A damaged payload fails its own request; the image beside it, in the same batch, is whole.
+fn a_corrupt_payload_fails_alone(rig: &Rig) {
+    let desc = desc(RGBA8, ImageKind::D2, [64, 40, 1], 1, 1);
+    let (mut good, bad) = (
+        rig.image(RGBA8, desc).unwrap(),
+        rig.image(RGBA8, desc).unwrap(),
+    );
+    let payload = good.payload(ALL);
+    let codec = Codec::new(1);
+    let stream = codec.compress_to_vec(&payload, Level::FASTEST, None);
+    let (stream, bytes) = (stream.unwrap(), payload.len() as u32);
+    let mut damaged = stream.clone();
+    let middle = damaged.len() / 2;
+    damaged[middle..middle + 64].fill(0xFF);
+    let queue = rig.queue(Origin::Memory);
+    let statuses = StatusArray::new(3, None);
+    for (index, stream, subject) in [
+        (0, &stream, &good),
+        (1, &damaged, &bad),
+        (2, &stream, &good),
+    ] {
+        let to = subject.to(ALL, &payload);
+        let request = Request::new(memory(stream), to);
+        queue.enqueue_request(request.compressed(Compression::GDEFLATE, bytes));
+        queue.enqueue_status(Some(&statuses), index);
+    }
+    queue.submit();
+    let corrupt = Error::Corrupt.hresult();
+    for (index, expected) in [(0, S_OK), (1, corrupt), (2, S_OK)] {
+        let done = statuses.wait(index, Some(Duration::from_secs(60)));
+        assert_eq!(done, Some(expected), "{index}");
+    }
+    good.compare();
+}
+
+#[test]
+fn a_corrupt_payload_fails_alone_on_the_host() {
+    let name = "a_corrupt_payload_fails_alone_on_the_host";
+    if let Some(rig) = Rig::new(name, GpuDecode::Cpu) {
+        a_corrupt_payload_fails_alone(&rig);
+    }
+}
+
+#[test]
+fn a_corrupt_payload_fails_alone_on_the_gpu() {
+    let name = "a_corrupt_payload_fails_alone_on_the_gpu";
+    if let Some(rig) = Rig::new(name, GpuDecode::Gpu) {
+        a_corrupt_payload_fails_alone(&rig);
+    }
+}
+
+#[test]
+fn a_lost_device_fails_requests_into_images() {
+    let name = "a_lost_device_fails_requests_into_images";
+    let Some(rig) = Rig::new(name, GpuDecode::Auto) else {
+        return;
+    };
+    let desc = desc(RGBA8, ImageKind::D2, [64, 40, 1], 1, 1);
+    let mut subject = rig.image(RGBA8, desc).unwrap();
+    let payload = subject.payload(ALL);
+    rig.device.device().lose_after_submissions(0);
+    let lost = Error::DeviceLost.hresult();
+    for _ in 0..2 {
+        let to = subject.to(ALL, &payload);
+        assert_eq!(rig.run(Origin::Memory, &payload, to), lost);
+    }
+    assert!(rig.device.is_lost());
+}
+
 #[test]
 fn tiles_arrive_in_their_order() {
     let Some(rig) = Rig::new("tiles_arrive_in_their_order", GpuDecode::Auto) else {

@@ -11,8 +11,8 @@ use ds_core::gpu::{
     GpuBuffer, GpuDestination, GpuDevice, ImageDesc, ImageKind, ImageRegion, ImageState,
 };
 use ds_core::{
-    Backend, Buffer, Compression, Config, Destination, Error, Fence, File, GpuDecode, Queue,
-    QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
+    Backend, Buffer, Compression, Config, Destination, Error, Fence, File, FileMode, GpuDecode,
+    Queue, QueueDesc, Request, Runtime, S_OK, Source, StatusArray,
 };
 
 use crate::rig::{self, Validated};
@@ -166,6 +166,41 @@ fn plain_bytes_of_files_and_memory_arrive() {
     assert_holds(&buffer, 100, &expected);
 }
 
+/// GPU drivers map memory whose pages the kernel cannot hold for a disk: a direct read into it is EFAULT.
+#[test]
+fn staging_that_takes_no_direct_reads_is_filled_through_the_page_cache() {
+    let name = "staging_that_takes_no_direct_reads_is_filled_through_the_page_cache";
+    for backend in [Backend::Cpu, Backend::IoUring] {
+        let Some(rig) = Rig::with(name, |config| {
+            config.backend = backend;
+            config.file_mode = FileMode::Direct;
+            config.io_faults = true;
+            config.sim.direct_efault_per_mille = 1000;
+        }) else {
+            return;
+        };
+        let file = File::open(&files().plain).unwrap();
+        let queue = rig.queue();
+        for _ in 0..3 {
+            let buffer = rig.buffer(110_000);
+            let source = Source::File {
+                file: Some(file.clone()),
+                offset: 4096,
+                bytes: 100_000,
+            };
+            let target = Destination::Gpu(buffer.range(0, 100_000));
+            assert_eq!(run(&queue, Request::new(source, target)), S_OK);
+            assert_holds(&buffer, 0, &sample(4096..104_096));
+        }
+        match rig.runtime.io_stats().direct {
+            // Asked for once, not for each request.
+            1 => {}
+            0 => println!("SKIPPED: {name}: this file system has no direct reads"),
+            more => panic!("{more} direct reads into memory that takes none"),
+        }
+    }
+}
+
 #[test]
 fn compressed_bytes_arrive_decoded_by_the_host() {
     let Some(rig) = Rig::with("compressed_bytes_arrive_decoded_by_the_host", |config| {
@@ -236,24 +271,30 @@ fn corrupt_streams_fail_alone(rig: &Rig) {
     broken[middle..middle + 64].fill(0xFF);
     let mut no_stream = files().stream_bytes.clone();
     no_stream[0] ^= 0x55;
-    let statuses = StatusArray::new(4, None);
+    // One tile with far more compressed bytes than any encoder makes: empty stored blocks without end.
+    let mut endless = vec![0; 8 + 4 + (200 << 10)];
+    endless[..4].copy_from_slice(&[4, 0xFB, 1, 0]);
+    endless[4..8].copy_from_slice(&(1u32 | (100 << 2)).to_le_bytes());
+    endless[8..12].copy_from_slice(&(200u32 << 10).to_le_bytes());
+    let statuses = StatusArray::new(5, None);
     let gdeflate = Compression::GDEFLATE;
     let requests = [
         from_memory(&broken, bad.range(0, all)).compressed(gdeflate, all),
         from_memory(&files().stream_bytes, good.range(0, all)).compressed(gdeflate, all),
         from_memory(&no_stream, bad.range(0, all)).compressed(gdeflate, all),
         from_memory(&files().stream_bytes, bad.range(0, all)).compressed(gdeflate, all + 1),
+        from_memory(&endless, bad.range(0, 100)).compressed(gdeflate, 100),
     ];
     for (index, request) in (0..).zip(requests) {
         queue.enqueue_request(request);
         queue.enqueue_status(Some(&statuses), index);
     }
     queue.submit();
-    let results: Vec<_> = (0..4)
+    let results: Vec<_> = (0..5)
         .map(|index| statuses.wait(index, None).unwrap())
         .collect();
     let corrupt = Error::Corrupt.hresult();
-    assert_eq!(results, [corrupt, S_OK, corrupt, corrupt]);
+    assert_eq!(results, [corrupt, S_OK, corrupt, corrupt, corrupt]);
     assert_holds(&good, 0, &sample(0..SAMPLE_BYTES));
     let mut end = [0; 4];
     bad.read(u64::from(all), &mut end).unwrap();
@@ -515,4 +556,52 @@ fn images_are_filled_from_files_and_memory() {
         let absent = from_file(&files().plain, 0, bytes, image.region(absent, bytes));
         assert_eq!(run(&queue, absent), Error::InvalidArgument.hresult());
     }
+}
+
+#[test]
+fn a_buffers_bytes_are_written_to_a_file() {
+    let Some(rig) = Rig::new("a_buffers_bytes_are_written_to_a_file") else {
+        return;
+    };
+    let (files_queue, queue) = (rig.queue(), rig.memory_queue());
+    let buffer = rig.buffer(SAMPLE_BYTES);
+    let filled = from_file(&files().plain, 0, 100_000, buffer.range(0, 100_000));
+    assert_eq!(run(&files_queue, filled), S_OK);
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let path = folder.join(format!("gpu-{}-written", std::process::id()));
+    let file = File::create(&path).unwrap();
+    let to_file = |from: u64, bytes: u32, offset: u64| {
+        let source = Source::Gpu(buffer.range(from, bytes));
+        let destination = Destination::File {
+            file: Some(file.clone()),
+            offset,
+            bytes,
+        };
+        Request::new(source, destination)
+    };
+    queue.enqueue_request(to_file(5, 40_000, 7));
+    queue.enqueue_request(to_file(40_005, 59_995, 40_007));
+    assert_eq!(finish(&queue), S_OK);
+    let written = std::fs::read(&path).unwrap();
+    assert_eq!(written.len(), 100_002);
+    assert!(written[7..] == sample(5..100_000));
+    let code = |error: Error| error.hresult();
+    let beyond = to_file(SAMPLE_BYTES as u64 - 9, 10, 0);
+    assert_eq!(run(&queue, beyond), code(Error::InvalidArgument));
+    let mut host = Buffer::new(10);
+    let to_memory = Request::new(
+        Source::Gpu(buffer.range(0, 10)),
+        Destination::Memory(host.lend().unwrap()),
+    );
+    assert_eq!(run(&queue, to_memory), code(Error::InvalidDestinationType));
+    assert_eq!(
+        run(&files_queue, to_file(0, 10, 0)),
+        code(Error::InvalidSourceType)
+    );
+    assert_eq!(
+        std::fs::read(&path).unwrap(),
+        written,
+        "and nothing was written"
+    );
+    std::fs::remove_file(&path).unwrap();
 }

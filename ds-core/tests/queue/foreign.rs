@@ -360,10 +360,10 @@ fn many_requests_share_the_staging(rig: &Rig) {
     for index in 0..COUNT {
         assert!(ours.bytes(index * part, part) == sample(index, part));
     }
-    for odd in 0..2 {
+    for (odd, queue) in queues.iter().enumerate() {
         let decoded = ours.bytes(COUNT * part + odd * SAMPLE_BYTES, SAMPLE_BYTES);
         assert!(decoded == sample(0, SAMPLE_BYTES));
-        nothing_is_left(rig, &queues[odd]);
+        nothing_is_left(rig, queue);
     }
 }
 

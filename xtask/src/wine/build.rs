@@ -51,7 +51,7 @@ pub(crate) fn unix_half(tree: &Path, dll: &str) -> PathBuf {
 /// The engine as the Unix halves take it in: a static library, and what the linker is told beside it.
 pub(crate) struct Engine {
     pub(crate) library: PathBuf,
-    pub(crate) link_with: Vec<PathBuf>,
+    pub(crate) link_with: Vec<String>,
 }
 
 /// Builds the engine in the release profile of the common build tree.
@@ -146,6 +146,11 @@ fn mark(path: &Path) -> Result<(), String> {
     fs::write(path, bytes).map_err(|e| format!("cannot write {}: {e}", path.display()))
 }
 
+/// Whether a DLL carries Wine's mark.
+pub(crate) fn is_marked(bytes: &[u8]) -> bool {
+    bytes.get(MARK_AT..MARK_AT + MARK.len()) == Some(MARK)
+}
+
 fn mark_bytes(bytes: &mut [u8]) -> Result<(), String> {
     let header = bytes.get(PE_HEADER_AT..PE_HEADER_AT + 4);
     let header = header.ok_or("it is no DLL: too short")?;
@@ -238,6 +243,7 @@ mod tests {
         mark_bytes(&mut bytes).unwrap();
         assert_eq!(&bytes[0x40..0x50], b"Wine builtin DLL");
         assert!(bytes[0x50..].iter().all(|&byte| byte == 0));
+        assert!(is_marked(&bytes) && !is_marked(&dll_with_header_at(0x80)));
         for at in [0x40, 0x5F, 0x100, u32::MAX] {
             assert!(mark_bytes(&mut dll_with_header_at(at)).is_err(), "{at:#x}");
         }

@@ -27,6 +27,7 @@ mount --bind "$shared" "$root$shared"
 exec chroot "$root" env --chdir="$PWD" "$@""#;
 
 /// A Debian that lies in a directory.
+#[derive(Clone)]
 pub(crate) struct Root {
     path: PathBuf,
 }

@@ -25,6 +25,7 @@ pub(crate) const SECOND_NAME: &str = "wine 10.0";
 const PREFIX_LIMIT_S: u64 = 180;
 
 /// A Wine, and a prefix of its own.
+#[derive(Clone)]
 pub(crate) struct Wine {
     /// As reports call it: `wine 8.0`.
     pub(crate) name: String,
@@ -66,6 +67,14 @@ impl Wine {
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
         Ok(wine)
+    }
+
+    /// The same Wine with another prefix.
+    pub(crate) fn with_prefix(&self, prefix: &'static str) -> Wine {
+        Wine {
+            prefix,
+            ..self.clone()
+        }
     }
 
     /// The folder for what belongs to this Wine alone.
@@ -124,10 +133,31 @@ impl Wine {
         wait.capture().text_or_shown().map(drop)
     }
 
+    /// Starts the server, which then stays, and answers its process number.
+    pub(crate) fn server_pid(&self) -> Result<u32, String> {
+        let start = self.command(&self.server).arg("-p").limit_s(60);
+        start.capture().text_or_shown()?;
+        let prefix = self.prefix().display().to_string();
+        let pids = fs::read_dir("/proc").map_err(|e| format!("cannot read /proc: {e}"))?;
+        pids.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .find(|pid| is_server_of(*pid, &prefix))
+            .ok_or_else(|| "Wine's server does not stay".into())
+    }
+
     /// Ends what Wine left running in the prefix.
     pub(crate) fn end(&self) {
         let _ = self.command(&self.server).arg("-k").limit_s(30).capture();
     }
+}
+
+fn is_server_of(pid: u32, prefix: &str) -> bool {
+    let read = |what| fs::read(format!("/proc/{pid}/{what}")).unwrap_or_default();
+    let environment = read("environ");
+    let wanted = format!("WINEPREFIX={prefix}");
+    read("comm").starts_with(b"wineserver")
+        && environment
+            .split(|&byte| byte == 0)
+            .any(|variable| variable == wanted.as_bytes())
 }
 
 /// The path, below `top`, of the first of `names` that is there.

@@ -8,12 +8,15 @@
 //! What is missing is said, and its programs count as skipped.
 #![forbid(unsafe_code)]
 
-mod build;
+mod bench;
+pub(crate) mod build;
 mod debian;
 mod host;
+mod oracle;
 mod programs;
 
 pub(crate) use host::is_installed;
+pub(crate) use oracle::run as conformance;
 
 use crate::paths;
 use crate::report::Report;
@@ -24,8 +27,9 @@ use std::path::{Path, PathBuf};
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
     let only = match arguments {
         [] => None,
+        [one, options @ ..] if one == "bench" => return bench::run(options, report),
         [one] => Some(one.as_str()),
-        _ => return Err("usage: cargo xtask wine [program]".into()),
+        _ => return Err("usage: cargo xtask wine [program], or: wine bench [options]".into()),
     };
     if let Some(missing) = build::missing_tool() {
         report.skip("wine", &format!("{missing} is not here"));

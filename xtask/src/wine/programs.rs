@@ -21,6 +21,11 @@ pub(crate) struct Program {
     pub(crate) binary: PathBuf,
 }
 
+/// The source of a program.
+pub(crate) fn source(name: &str) -> PathBuf {
+    paths::root().join(format!("tests/dstorage/{name}.c"))
+}
+
 /// Builds every program, or the one that is named, into `tree`.
 pub(crate) fn build(tree: &Path, only: Option<&str>) -> Result<Vec<Program>, String> {
     let mut programs = Vec::new();

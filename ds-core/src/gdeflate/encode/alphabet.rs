@@ -3,6 +3,8 @@
 //! GDeflate takes its alphabets from Deflate64: length symbol 285 carries sixteen extra bits, and distances
 //! reach the whole tile.
 
+#![forbid(unsafe_code)]
+
 /// Literal/length symbols with a codeword in the static code; 286 and 287 are never sent.
 pub(super) const LITLEN_COUNT: usize = 288;
 /// Distance symbols.

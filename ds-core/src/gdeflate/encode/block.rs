@@ -1,5 +1,7 @@
 //! One block: chooses its type by exact cost, writes it.
 
+#![forbid(unsafe_code)]
+
 use super::alphabet::{
     DISTANCE_COUNT, DISTANCE_ROW_LOG2, DISTANCE_ROWS, END_OF_BLOCK, LENGTH_LONG, LENGTH_MIN,
     LENGTH_SHORT_MAX, LITLEN_COUNT, distance_base, distance_extra_bits, distance_row,
@@ -9,6 +11,9 @@ use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
 use super::header::Header;
 use super::items::{Histogram, Item, ROW_COUNT, row_of_length};
 use super::lanes::{LANES, Lanes, Op};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Table, Vector};
+use crate::gdeflate::Path;
 
 /// Bytes in one stored block, at most.
 const STORED_BYTES_MAX: usize = 65_535;
@@ -104,13 +109,13 @@ pub(super) fn write_stored(lanes: &mut Lanes, input: &[u8], last: bool) {
 
 impl BlockWriter {
     /// A writer for any number of blocks.
-    pub(super) fn new() -> BlockWriter {
+    pub(super) fn new(path: Path) -> BlockWriter {
         let codes = Codes {
             litlen: Code::empty(),
             distance: Code::empty(),
         };
         BlockWriter {
-            rounds: Rounds::new(),
+            rounds: Rounds::new(path),
             codes,
         }
     }
@@ -162,6 +167,9 @@ struct Rounds {
     rows: [Op; ROW_COUNT],
     /// What each row of distances sends.
     distances: [DistanceOp; DISTANCE_ROWS],
+    /// The faster way, where there is one.
+    #[cfg(target_arch = "x86_64")]
+    vector: Option<(Vector, Table)>,
 }
 
 /// An operation for the distances of one row.
@@ -223,7 +231,8 @@ impl Place {
 }
 
 impl Rounds {
-    fn new() -> Rounds {
+    #[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables))]
+    fn new(path: Path) -> Rounds {
         let ops = vec![Op::NONE; BUFFER_OPS]
             .into_boxed_slice()
             .try_into()
@@ -232,6 +241,11 @@ impl Rounds {
             ops,
             rows: [Op::NONE; ROW_COUNT],
             distances: [DistanceOp::default(); DISTANCE_ROWS],
+            #[cfg(target_arch = "x86_64")]
+            vector: (path == Path::Avx512)
+                .then(Vector::new)
+                .flatten()
+                .map(|vector| (vector, Table::new())),
         }
     }
 
@@ -239,8 +253,8 @@ impl Rounds {
     #[inline(never)]
     fn write(&mut self, lanes: &mut Lanes, block: &Block<'_>, codes: &Codes) {
         self.fill_rows(codes);
-        let mut place = Place::default();
-        for &item in block.items {
+        let (mut place, items) = self.write_whole_rounds(lanes, block.items, codes);
+        for &item in items {
             place = self.place_item(place, codes, item);
             if place.at >= ROUNDS_OPS {
                 place.at = self.flush(lanes, place.at);
@@ -248,6 +262,45 @@ impl Rounds {
         }
         self.ops[place.free() % BUFFER_OPS] = codes.litlen.words[END_OF_BLOCK];
         self.finish(lanes, place.after(false));
+    }
+
+    /// Writes as many rounds as the faster way can; returns where the next operation goes and the items left.
+    #[cfg(target_arch = "x86_64")]
+    fn write_whole_rounds<'a>(
+        &mut self,
+        lanes: &mut Lanes,
+        items: &'a [Item],
+        codes: &Codes,
+    ) -> (Place, &'a [Item]) {
+        let Some((vector, table)) = &mut self.vector else {
+            return (Place::default(), items);
+        };
+        table.fill(
+            &self.rows,
+            &codes.distance.words,
+            codes.litlen.words[LENGTH_LONG],
+        );
+        let written = lanes.lend(|state, put| vector.write(items, table, state, put));
+        for (lane, &bits) in written.owed.iter().enumerate() {
+            let distance = Item::from_bits(bits).distance();
+            self.ops[lane] = self.distances[distance_row(distance)].at(distance.wrapping_sub(1));
+        }
+        let place = Place {
+            at: 0,
+            reserved: u64::from(written.pending),
+        };
+        (place, &items[written.items..])
+    }
+
+    /// There is no faster way.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn write_whole_rounds<'a>(
+        &mut self,
+        _: &mut Lanes,
+        items: &'a [Item],
+        _: &Codes,
+    ) -> (Place, &'a [Item]) {
+        (Place::default(), items)
     }
 
     fn fill_rows(&mut self, codes: &Codes) {

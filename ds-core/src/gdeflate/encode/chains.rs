@@ -4,6 +4,8 @@
 //! a fresh head says position 0, which is a true candidate (it is never inserted, it is simply always there),
 //! and a chain that reaches it ends. Candidates are only candidates; their bytes decide.
 
+#![forbid(unsafe_code)]
+
 use super::hash::{hash3, hash4};
 use super::tile::Tile;
 

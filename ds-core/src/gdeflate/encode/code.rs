@@ -1,5 +1,7 @@
 //! Prefix codes: lengths from frequencies, canonical codewords from lengths.
 
+#![forbid(unsafe_code)]
+
 use super::lanes::Op;
 
 /// The longest codeword of the literal/length and distance codes.

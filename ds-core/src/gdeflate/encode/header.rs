@@ -1,5 +1,7 @@
 //! The header of a dynamic block: codeword lengths, run-length coded, under a precode.
 
+#![forbid(unsafe_code)]
+
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
 use super::code::{Code, lengths_for};
 use super::lanes::{Lanes, Op};

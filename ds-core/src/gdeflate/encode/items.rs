@@ -1,5 +1,7 @@
 //! What a parse yields: literals and matches in input order, counted in segments.
 
+#![forbid(unsafe_code)]
+
 use std::ops::Range;
 
 use super::TILE_BYTES_MAX;
@@ -10,6 +12,7 @@ use super::alphabet::{
 
 /// A literal or a match, in 32 bits: the distance, 0 for a literal, below the byte or the length.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
 pub(super) struct Item(u32);
 
 /// What the rows of an item table stand for: 256 literals, then a row for each length that is not long.
@@ -24,6 +27,12 @@ impl Item {
     #[inline(always)]
     const fn matched(length: usize, distance: usize) -> Item {
         Item((length as u32) << 16 | distance as u32)
+    }
+
+    /// The item in its 32 bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn from_bits(bits: u32) -> Item {
+        Item(bits)
     }
 
     /// The distance, 0 for a literal.

@@ -8,7 +8,12 @@
 //! first free word of the tile. A fresh lane has a full, imaginary current word (`filled` = 32) and its
 //! initial word as the next one.
 
+#![forbid(unsafe_code)]
+
 use std::hint::select_unpredictable;
+
+#[cfg(target_arch = "x86_64")]
+use super::vector::State;
 
 /// Lanes in a tile.
 pub(super) const LANES: usize = 32;
@@ -144,6 +149,36 @@ impl Lanes {
             }
         }
         self.words_used = words_used;
+    }
+
+    /// Lets someone else do operations on the lanes, who gives finished words to the function handed over,
+    /// with their indices.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn lend<T>(
+        &mut self,
+        work: impl FnOnce(&mut State, &mut dyn FnMut(u32, u32)) -> T,
+    ) -> T {
+        let mut state = State {
+            bits: self.lanes.map(|lane| lane.bits as u32),
+            filled: self.lanes.map(|lane| lane.filled),
+            current: self.lanes.map(|lane| u32::from(lane.current)),
+            next: self.lanes.map(|lane| u32::from(lane.next)),
+            words_used: u32::from(self.words_used),
+        };
+        let words = &mut self.words;
+        let result = work(&mut state, &mut |index, word| {
+            words[index as usize % WORDS_ROOM] = word
+        });
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            *lane = Lane {
+                bits: u64::from(state.bits[index]),
+                filled: state.filled[index],
+                current: state.current[index] as u16,
+                next: state.next[index] as u16,
+            };
+        }
+        self.words_used = state.words_used as u16;
+        result
     }
 
     /// How many words the tile has so far; final once the last operation is in.

@@ -1,5 +1,7 @@
 //! The binary logarithm, quick and the same on every machine.
 
+#![forbid(unsafe_code)]
+
 /// To about three digits, without branches so that loops over it become vector code; 0 for 0.
 #[inline(always)]
 pub(super) fn log2(value: u32) -> f32 {

@@ -5,6 +5,8 @@
 //! symbol frequencies give the next pass its prices. A match may reach into the next block; the border then
 //! moves to the match's end.
 
+#![forbid(unsafe_code)]
+
 use std::hint::select_unpredictable;
 use std::ops::Range;
 

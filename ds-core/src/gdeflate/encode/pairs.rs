@@ -2,6 +2,8 @@
 //!
 //! As in `chains.rs`, position 0 stands for "none" as well as for itself, because its bytes decide anyway.
 
+#![forbid(unsafe_code)]
+
 use super::chains::Match;
 use super::hash::{hash3, hash4};
 use super::tile::Tile;

@@ -1,5 +1,7 @@
 //! Greedy and lazy parses: one pass, decisions on the spot.
 
+#![forbid(unsafe_code)]
+
 use super::chains::{Effort, Finder, Match};
 use super::items::Items;
 use super::pairs::{self, Pairs};

@@ -1,5 +1,7 @@
 //! What symbols cost, in fractions of a bit, under an ideal code for given frequencies.
 
+#![forbid(unsafe_code)]
+
 use super::alphabet::{
     DISTANCE_COUNT, LENGTH_LONG, LENGTH_MIN, LENGTH_SHORT_MAX, LITLEN_COUNT, distance_extra_bits,
     distance_symbol, length_symbol, litlen_extra_bits,

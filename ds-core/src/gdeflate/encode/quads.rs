@@ -4,6 +4,8 @@
 //! positions out, but it does so without a walk: one load names all candidates. As in `chains.rs`, position 0
 //! stands for "none" as well as for itself, because its bytes decide anyway.
 
+#![forbid(unsafe_code)]
+
 use super::chains::{Effort, Finder, Match, hash3_match};
 use super::hash::{hash3, hash4};
 use super::tile::Tile;

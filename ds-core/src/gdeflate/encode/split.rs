@@ -4,6 +4,8 @@
 //! items are counted in small segments, and neighbours are joined for as long as one code for both is
 //! estimated to be cheaper than two.
 
+#![forbid(unsafe_code)]
+
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
 use super::block::{coded_bits, stored_bits};
 use super::items::{Histogram, Part};

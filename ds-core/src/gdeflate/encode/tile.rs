@@ -4,6 +4,8 @@
 //! stay inside the buffer. The slack behind the data holds zeros; what is matched there is cut off by the
 //! callers' `length_max`.
 
+#![forbid(unsafe_code)]
+
 use super::TILE_BYTES_MAX;
 
 /// Readable zeros behind the data.

@@ -5,6 +5,8 @@
 //! on the way, newest first, and rebuilds the tree around the new root. Nodes are numbered by position plus
 //! one, so that fresh tables say "none".
 
+#![forbid(unsafe_code)]
+
 use super::alphabet::distance_symbol;
 use super::chains::Effort;
 use super::hash::{hash3, hash4};

@@ -187,4 +187,7 @@ fn a_box_names_as_many_tiles_as_it_has() {
     assert_eq!(count, TileRegionSize::Count(5));
     let wrong = TileRegionSize::new(0, true, [u32::MAX; 3]).expect_err("overflows, but not here");
     assert!(matches!(wrong, LayoutError::TileCount { tiles: 0, .. }));
+    // The product of these is 0 too, but on the way to it 32 bits overflow.
+    let flat = TileRegionSize::new(0, true, [1 << 31, 2, 0]);
+    assert_eq!(flat, Err(LayoutError::Empty));
 }
