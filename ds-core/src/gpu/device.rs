@@ -417,7 +417,11 @@ fn create(
     priority: f32,
 ) -> Result<ash::Device, GpuError> {
     // Not `clamp`, which would let through what is no number.
-    let priority = priority.max(0.0).min(1.0);
+    let priority = if priority.is_nan() {
+        0.0
+    } else {
+        priority.clamp(0.0, 1.0)
+    };
     let priorities = vec![priority; queue_count as usize];
     let queues = [vk::DeviceQueueCreateInfo::default()
         .queue_family_index(caps.queue_family)
