@@ -37,6 +37,17 @@ enum Verb {
     Write,
 }
 
+/// How a job writes to its destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    /// As it is: the engine's memory.
+    Ours,
+    /// After a question to the kernel.
+    Asked,
+    /// Through the kernel alone: the memory may be taken away from the engine's threads at any time.
+    Watched,
+}
+
 /// What a job is about. Memory that is not the engine's is asked for before it is touched.
 #[derive(Clone, Copy, Debug)]
 struct Task {
@@ -44,7 +55,7 @@ struct Task {
     source: Span,
     source_is_ours: bool,
     destination: Span,
-    destination_is_ours: bool,
+    access: Access,
 }
 
 impl Task {
@@ -54,7 +65,21 @@ impl Task {
             source,
             source_is_ours: hold.owns(source),
             destination,
-            destination_is_ours: hold.owns(destination),
+            access: match hold.owns(destination) {
+                true => Access::Ours,
+                false => Access::Asked,
+            },
+        }
+    }
+
+    /// The same, where the host may watch the application's memory (`copies.rs`).
+    fn watched(self, shared: &Shared) -> Task {
+        match self.access {
+            Access::Asked if shared.copies.has_begun() => Task {
+                access: Access::Watched,
+                ..self
+            },
+            _ => self,
         }
     }
 }
@@ -96,6 +121,8 @@ pub(crate) struct Host {
 #[derive(Default)]
 pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
+    /// For a tile on its way to watched memory.
+    scratch: Vec<u8>,
 }
 
 struct Claim {
@@ -131,7 +158,7 @@ impl Host {
         destination: Span,
     ) {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
-        let task = Task::new(Verb::Copy, source, &hold, destination);
+        let task = Task::new(Verb::Copy, source, &hold, destination).watched(shared);
         self.add(shared, Job::new(queue, entry, task, hold, pieces));
     }
 
@@ -166,7 +193,7 @@ impl Host {
         if queue.is_cancelled(entry) {
             return shared.land(queue, entry, hold, Err(cancelled()));
         }
-        let task = Task::new(Verb::Decode, source, &hold, destination);
+        let task = Task::new(Verb::Decode, source, &hold, destination).watched(shared);
         match open_stream(&task) {
             Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
             Err(fault) => shared.land(queue, entry, hold, Err(fault)),
@@ -378,26 +405,70 @@ impl Worker {
     fn decode_piece(&mut self, piece: usize, task: &Task) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
         let bytes = unsafe { task.source.as_slice() };
-        // Parsing is a look at eight bytes. The source is hostile memory that may have changed
-        // since the last look.
-        let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
-        let tile = stream.tile(piece).map_err(corrupt)?;
-        let output = stream.tile_output(piece);
+        let tile = Tile::of(bytes, piece, task.destination)?;
+        // Where the kernel does not copy, a look has to do.
+        if task.access == Access::Watched
+            && let Some(outcome) = self.decode_watched(&tile)
+        {
+            return outcome;
+        }
+        if task.access != Access::Ours {
+            tile.part.check_writable().map_err(decode_fault)?;
+        }
+        // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
+        tile.decode(&mut self.decoder, unsafe { tile.part.as_slice_mut() })
+    }
+
+    /// Decodes in memory of the worker's, and has the kernel put the bytes in their place; `None` if it does
+    /// not do such things here.
+    fn decode_watched(&mut self, tile: &Tile<'_>) -> Option<Outcome> {
+        self.scratch.resize(gdeflate::TILE_BYTES, 0);
+        let output = &mut self.scratch[..tile.part.bytes()];
+        if let Err(fault) = tile.decode(&mut self.decoder, output) {
+            return Some(Err(fault));
+        }
+        // SAFETY: the worker's own memory, which outlives the call below.
+        let decoded = unsafe { Span::new(output.as_mut_ptr(), output.len()) };
+        let filled = tile.part.fill_from(decoded)?;
+        Some(filled.map_err(decode_fault))
+    }
+}
+
+/// One tile of a stream, and where it goes.
+struct Tile<'a> {
+    compressed: &'a [u8],
+    part: Span,
+    number: usize,
+    count: usize,
+}
+
+impl Tile<'_> {
+    /// Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last
+    /// look.
+    fn of(source: &[u8], number: usize, destination: Span) -> Result<Tile<'_>, Fault> {
+        let stream = TileStream::parse(source, HeaderPolicy::AnyId).map_err(corrupt)?;
+        let compressed = stream.tile(number).map_err(corrupt)?;
+        let output = stream.tile_output(number);
         let (start, end) = (output.start as usize, output.end as usize);
-        if end > task.destination.bytes() {
+        if end > destination.bytes() {
             return Err(decode_fault(Error::Corrupt)
                 .with_detail("the stream's header changed while it was read".into()));
         }
-        let part = task.destination.part(start, end - start);
-        if !task.destination_is_ours {
-            part.check_writable().map_err(decode_fault)?;
-        }
-        // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
-        let output = unsafe { part.as_slice_mut() };
-        self.decoder.decode_tile(tile, output).map_err(|error| {
-            decode_fault(Error::Corrupt)
-                .with_detail(format!("tile {piece} of {}: {error}", stream.tile_count()))
+        Ok(Tile {
+            compressed,
+            part: destination.part(start, end - start),
+            number,
+            count: stream.tile_count(),
         })
+    }
+
+    fn decode(&self, decoder: &mut gdeflate::Decoder, output: &mut [u8]) -> Outcome {
+        decoder
+            .decode_tile(self.compressed, output)
+            .map_err(|error| {
+                decode_fault(Error::Corrupt)
+                    .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
+            })
     }
 }
 
@@ -432,10 +503,16 @@ fn copy_piece(piece: usize, task: &Task) -> Outcome {
     let source = task.source.part(start, bytes);
     let destination = task.destination.part(start, bytes);
     let fault = |error| Fault::new(error, Subsystem::Io, "copy");
+    // Where the kernel does not copy, a look has to do.
+    if task.access == Access::Watched
+        && let Some(filled) = destination.fill_from(source)
+    {
+        return filled.map_err(fault);
+    }
     if !task.source_is_ours {
         source.check_readable().map_err(fault)?;
     }
-    if !task.destination_is_ours {
+    if task.access != Access::Ours {
         destination.check_writable().map_err(fault)?;
     }
     // SAFETY: both are staging, or were checked just now; the request is in flight.

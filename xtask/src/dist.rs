@@ -15,6 +15,7 @@ use crate::report::Report;
 use crate::sh::{self, Cmd};
 use crate::symbols;
 use crate::wine::build as wine;
+use crate::wine::package;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,10 @@ const COPIED: &[(&str, &str)] = &[
 ];
 
 /// What goes with the DLLs for Wine.
-const COPIED_FOR_WINE: &[(&str, &str)] = &[("setup.sh", "setup.sh")];
+const COPIED_FOR_WINE: &[(&str, &str)] = &[
+    ("setup.sh", "setup.sh"),
+    ("docs/players.md", "docs/players.md"),
+];
 
 /// Where the DLLs lie in the archive.
 const WINE_TREE: &str = "lib/wine";
@@ -151,6 +155,7 @@ fn lay_out_wine(tree: &Path, report: &mut Report) -> Result<(), String> {
     for dll in wine::DLLS {
         wine::check_exports(&libraries, dll)?;
     }
+    package::build_sample(&tree.join("bin").join(package::SAMPLE))?;
     for (from, to) in COPIED_FOR_WINE {
         paths::copy(&paths::root().join(from), &tree.join(to))?;
     }

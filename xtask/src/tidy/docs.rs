@@ -1,4 +1,4 @@
-//! Rules about the documents: versions agree, decisions are listed, links lead somewhere.
+//! Rules about the documents: versions agree, decisions and settings are listed, links lead somewhere.
 
 #![forbid(unsafe_code)]
 
@@ -8,6 +8,28 @@ use std::collections::HashSet;
 
 const DECISIONS: &str = "docs/adr/";
 const DECISIONS_INDEX: &str = "docs/adr/README.md";
+
+const OPTIONS: &str = "ds-core/src/config.rs";
+const OPTIONS_PAGE: &str = "docs/players.md";
+
+/// Every option of the engine stands on the page for players.
+pub(crate) fn options_listed(sources: &[Source]) -> Vec<Finding> {
+    let text = |path: &str| sources.iter().find(|source| source.path == path);
+    let (Some(options), Some(page)) = (text(OPTIONS), text(OPTIONS_PAGE)) else {
+        return vec![Finding::new(
+            OPTIONS_PAGE,
+            1,
+            "it or the options are missing",
+        )];
+    };
+    let keys = options.text.lines().filter_map(|line| {
+        let key = line.trim().strip_prefix("key: \"")?;
+        key.strip_suffix("\",")
+    });
+    keys.filter(|key| !page.text.contains(&format!("`{key}`")))
+        .map(|key| Finding::new(&page.path, 1, format!("does not name the option `{key}`")))
+        .collect()
+}
 
 /// The change log's newest release, the manifests and this build say one version.
 pub(crate) fn versions_agree(sources: &[Source]) -> Vec<Finding> {
@@ -182,6 +204,16 @@ mod tests {
         assert_eq!(check_versions(&sources, "0.1.0"), []);
         assert_eq!(check_versions(&sources, "0.2.0").len(), 2);
         assert_eq!(check_versions(&[], "0.1.0").len(), 1);
+    }
+
+    #[test]
+    fn options_must_be_listed() {
+        let options = Source::new(OPTIONS, "  key: \"a\",\n  key: \"b_c\",\n");
+        let page = Source::new(OPTIONS_PAGE, "| `a` | b_c |");
+        let found = options_listed(&[options, page]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].what.contains("`b_c`"));
+        assert_eq!(options_listed(&[]).len(), 1);
     }
 
     #[test]

@@ -93,6 +93,7 @@ const RULES: &[Rule] = &[
     ("foreign names stay where they belong", rust::name_borders),
     ("versions agree", docs::versions_agree),
     ("the list of decisions is complete", docs::decisions_listed),
+    ("players are told every option", docs::options_listed),
     ("links in documents resolve", docs::links_resolve),
     ("nothing names a machine or a registry", text::machine_names),
 ];

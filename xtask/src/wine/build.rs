@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 const WINDOWS_COMPILER: &str = "x86_64-w64-mingw32-gcc";
 const WINDOWS_RESOURCES: &str = "x86_64-w64-mingw32-windres";
 
+/// Far more than a compiler takes here, for machines that do much else besides.
+const BUILD_LIMIT_S: u64 = 600;
+
 /// The DLLs. Each has one file of its own, by its name; all others are common.
 pub(crate) const DLLS: [&str; 2] = ["dstorage", "dstoragecore"];
 
@@ -84,7 +87,7 @@ fn compile_windows() -> Cmd {
         .args(["-D_WIN32_WINNT=0x0A00", "-static-libgcc"])
         // The time of the build would make each archive another one.
         .arg("-Wl,--no-insert-timestamp")
-        .limit_s(120)
+        .limit_s(BUILD_LIMIT_S)
         .quiet()
 }
 
@@ -151,6 +154,16 @@ pub(crate) fn is_marked(bytes: &[u8]) -> bool {
     bytes.get(MARK_AT..MARK_AT + MARK.len()) == Some(MARK)
 }
 
+/// A copy of a Windows half without the mark: to Wine, any program's own DLL.
+pub(crate) fn copy_unmarked(from: &Path, to: &Path) -> Result<(), String> {
+    let mut bytes = fs::read(from).map_err(|e| format!("cannot read {}: {e}", from.display()))?;
+    if !is_marked(&bytes) {
+        return Err(format!("{} has no mark", from.display()));
+    }
+    bytes[MARK_AT..MARK_AT + MARK.len()].fill(0);
+    fs::write(to, bytes).map_err(|e| format!("cannot write {}: {e}", to.display()))
+}
+
 fn mark_bytes(bytes: &mut [u8]) -> Result<(), String> {
     let header = bytes.get(PE_HEADER_AT..PE_HEADER_AT + 4);
     let header = header.ok_or("it is no DLL: too short")?;
@@ -185,7 +198,7 @@ pub(crate) fn build_unix_half(
         .arg(&engine.library)
         .arg(format!("-Wl,--version-script={}", map.display()))
         .args(["-Wl,--gc-sections", "-Wl,-z,defs", "-pthread", "-lm"])
-        .limit_s(120)
+        .limit_s(BUILD_LIMIT_S)
         .quiet()
         .capture()
         .text_or_shown()

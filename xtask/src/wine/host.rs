@@ -86,6 +86,20 @@ impl Wine {
         self.folder().join(self.prefix)
     }
 
+    /// The folder of Wine's own libraries, as Debian lays it out, seen from outside.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        let libraries = "usr/lib/x86_64-linux-gnu/wine";
+        match &self.root {
+            Some(root) => root.outside(libraries),
+            None => Path::new("/").join(libraries),
+        }
+    }
+
+    /// Whether its files are ours to change: those of a second Debian are, the machine's are not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.root.is_some()
+    }
+
     fn command(&self, program: &Path) -> Cmd {
         let command = match &self.root {
             Some(root) => root.enter(&self.tree).arg(program),

@@ -3,7 +3,7 @@
 //! Builds both halves of each DLL under `target/wine`, checks that they fit, and runs every program of
 //! `tests/dstorage`, or the one that is named, under each Wine there is: the installed one, and a newer one
 //! in a second Debian, which root can make. Without a display, in prefixes of their own, each program in a
-//! folder of its own and under a time limit.
+//! folder of its own and under a time limit. Then does what a player does, with setup.sh and the sample.
 //!
 //! What is missing is said, and its programs count as skipped.
 #![forbid(unsafe_code)]
@@ -13,6 +13,7 @@ pub(crate) mod build;
 mod debian;
 mod host;
 mod oracle;
+pub(crate) mod package;
 mod programs;
 
 pub(crate) use host::is_installed;
@@ -45,6 +46,8 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         report.check(&name, build::check_exports(&tree, dll));
     }
     programs::build_broken(&tree, &engine)?;
+    package::check_script(report);
+    let package = package::lay_out(&tree)?;
     let programs = programs::build(&tree, only)?;
     for wine in wines(&tree, report) {
         if let Err(why) = wine.make_prefix() {
@@ -52,6 +55,9 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
             continue;
         }
         programs::run_all(&wine, &tree, &programs, report);
+        if only.is_none() {
+            package::try_all(&wine, &package, report);
+        }
         wine.end();
     }
     Ok(())
