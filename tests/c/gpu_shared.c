@@ -294,7 +294,7 @@ int main(void) {
                                       .usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                       .buffer = (uint64_t)(uintptr_t)target,
                                       .size = SIZE,
-                                      .queue_family = DS_GPU_FAMILY_NONE};
+                                      .queue_family = 0};
     ds_gpu_buffer *buffer;
     CHECK_OK(ds_gpu_buffer_import(borrowed, &buffer_desc, &buffer));
     CHECK(ds_gpu_buffer_handle(buffer) == buffer_desc.buffer);
