@@ -267,7 +267,7 @@ fn run_program(program: &Path, way: Way) -> Result<Ended, String> {
         Way::Sanitized => Cmd::new(program)
             .env(
                 "ASAN_OPTIONS",
-                &format!(
+                format!(
                     "detect_leaks={}:abort_on_error=0:exitcode=99",
                     u8::from(leaks)
                 ),
