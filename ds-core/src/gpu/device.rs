@@ -416,8 +416,10 @@ fn create(
     queue_count: u32,
     priority: f32,
 ) -> Result<ash::Device, GpuError> {
-    // Not `clamp`, which would let through what is no number.
-    let priority = priority.max(0.0).min(1.0);
+    let priority = match priority.is_nan() {
+        true => 0.0,
+        false => priority.clamp(0.0, 1.0),
+    };
     let priorities = vec![priority; queue_count as usize];
     let queues = [vk::DeviceQueueCreateInfo::default()
         .queue_family_index(caps.queue_family)
