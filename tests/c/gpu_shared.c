@@ -291,8 +291,7 @@ int main(void) {
     ds_gpu_buffer_desc buffer_desc = {.struct_size = sizeof buffer_desc,
                                       .usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                       .buffer = (uint64_t)(uintptr_t)target,
-                                      .size = SIZE,
-                                      .queue_family = DS_GPU_FAMILY_NONE};
+                                      .size = SIZE};
     ds_gpu_buffer *buffer;
     CHECK_OK(ds_gpu_buffer_import(borrowed, &buffer_desc, &buffer));
     CHECK(ds_gpu_buffer_handle(buffer) == buffer_desc.buffer);
