@@ -281,8 +281,8 @@ typedef struct ds_queue_desc {
     const char *name;
     // Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     struct ds_event *error_event;
-    // The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's own
-    // (ds_runtime_gpu_device), if its backend is Vulkan.
+    // The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    // own (ds_runtime_gpu_device), if its backend is Vulkan.
     struct ds_gpu_device *gpu_device;
     // Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
     uint32_t gpu_decode;
@@ -662,8 +662,10 @@ typedef struct ds_gpu_device_options {
     const char *device;
 } ds_gpu_device_options;
 
-// Locks or unlocks the application's queues; `user` is ds_gpu_device_handles.lock_user.
-typedef void (*ds_gpu_lock)(void *user);
+// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
+// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
+// work that waits for the lock.
+typedef void (*ds_gpu_lock)(void *user, uint32_t queue);
 
 // The application's own device.
 typedef struct ds_gpu_device_handles {
@@ -723,9 +725,10 @@ typedef struct ds_gpu_buffer_desc {
     uint64_t buffer;
     // Its size in bytes.
     uint64_t size;
-    // DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none. For
-    // a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
-    // our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
+    // DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    // For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    // request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    // afterwards.
     uint32_t queue_family;
     // Zero.
     uint32_t reserved;
@@ -733,8 +736,8 @@ typedef struct ds_gpu_buffer_desc {
 
 // An image, and how requests find and leave it.
 //
-// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format with
-// one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
 // VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
 // copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
 // padded; tiles are 65536 bytes each.
@@ -764,8 +767,8 @@ typedef struct ds_gpu_image_desc {
     // DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
     // layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     uint32_t family_before;
-    // DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
-    // layout_after.
+    // DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    // VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
     uint32_t family_after;
 } ds_gpu_image_desc;
 
@@ -1855,8 +1858,8 @@ ds_result ds_gpu_image_read(struct ds_gpu_image *image,
                             void *destination,
                             size_t size);
 
-// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no other
-// call with this reference may be running.
+// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+// other call with this reference may be running.
 void ds_gpu_image_release(struct ds_gpu_image *image);
 
 // Makes a fence with a timeline semaphore of its own on a device, of the value `initial`.

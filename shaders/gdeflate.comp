@@ -1,24 +1,26 @@
 // Decodes GDeflate tiles: 32 invocations a tile, one for each of its bit streams (lanes).
 //
-// Built twice. With LANES_ARE_SUBGROUP the workgroup, which is a tile, is one subgroup of exactly 32 invocations,
-// and lanes talk through subgroup operations. Without it they talk through shared memory and workgroup barriers,
-// and no subgroup operation is used at all: any subgroup size will do, if slowly.
+// Built twice. With LANES_ARE_SUBGROUP the workgroup, which is a tile, is one subgroup of exactly 32
+// invocations, and lanes talk through subgroup operations. Without it they talk through shared memory and
+// workgroup barriers, and no subgroup operation is used at all: any subgroup size will do, if slowly.
 //
 // Bindings: none. Push constants hold the addresses of the table of jobs and of the statuses, and how many
 // of each there are. A job names a tile and its output by device address; see TileJob in
 // ds-core/src/gpu/decode.rs, which asserts the layout. Source addresses are multiples of 4.
 //
 // Input is hostile. No word is loaded outside the job's source, no byte loaded or stored outside its
-// destination. Every operation takes at least one bit, and words past the end are an error at the end of the
-// round that took them, so a tile takes at most as many rounds as it has bits. A status of 0 says that every
-// byte of the destination was written; the other statuses are the ERROR constants below.
+// destination. Every operation takes at least one bit, and words past the end are an error at the end of
+// the round that took them, so a tile takes at most as many rounds as it has bits, of which there is a
+// largest number. A status of 0 says that every byte of the destination was written; the other statuses are
+// the ERROR constants below.
 //
-// The structure. In a round each lane takes one symbol: a literal, a length, or the distance for the length it
-// took in the round before. A prefix sum over the lengths says where each output belongs. What a round put out
-// is known when the next round has brought its distances. It then waits until 64 bytes are known, which are
-// written at once, two a lane. A lane finds the output its byte belongs to by counting the beginnings at or
-// before it. The source of a match is before the 64 bytes, and then in memory already; or among them, and then
-// the lane follows the distances back to a byte that is not. bench/gpu says what each of these is worth.
+// The structure. In a round each lane takes one symbol: a literal, a length, or the distance for the length
+// it took in the round before. A prefix sum over the lengths says where each output belongs. What a round
+// put out is known when the next round has brought its distances. It then waits until 64 bytes are known,
+// which are written at once, two a lane. A lane finds the output its byte belongs to by counting the
+// beginnings at or before it. The source of a match is before the 64 bytes, and then in memory already; or
+// among them, and then the lane follows the distances back to a byte that is not. bench/gpu says what each
+// of these is worth.
 //
 // Control flow is uniform over a tile wherever lanes talk: some drivers lose lanes otherwise.
 #version 460
@@ -53,6 +55,8 @@ const uint DISTANCE_SYMBOLS = 32;
 const uint SYMBOLS = LITERAL_SYMBOLS + DISTANCE_SYMBOLS;
 const uint TILE_BYTES_MAX = 65536;
 const uint SOURCE_BYTES_MIN = 128;
+// More of a tile is not looked at, which bounds the time of one that is nothing but empty blocks.
+const uint SOURCE_BYTES_MAX = 2 * TILE_BYTES_MAX;
 // All patterns of 15 bits.
 const uint CODE_SPACE = 32768;
 
@@ -104,10 +108,11 @@ const uint SYMBOL_NONE = ENTRY_SPECIAL;
 
 // First the code lengths of a block, then the tables made from them.
 shared uint16_t table[TABLE_LEN];
-// The symbols of both codes that have a codeword, in the order of codewords; distances from LITERAL_SYMBOLS on.
+// The symbols of both codes that have a codeword, in the order of codewords; distances from LITERAL_SYMBOLS
+// on.
 shared uint16_t symbols[SYMBOLS];
-// For both codes and each codeword length: the first 15-bit pattern beyond it, and above it what leads from the
-// codeword to its place among the symbols.
+// For both codes and each codeword length: the first 15-bit pattern beyond it, and above it what leads from
+// the codeword to its place among the symbols.
 shared uint limits[LANES];
 // What has a place in the output and is not written yet: for each byte whether something begins there, and in
 // order what: a distance, or above it a literal. Both go round. Fewer than 64 bytes wait between rounds.
@@ -138,8 +143,8 @@ uint lanes_shuffle(uint value, uint from) { return subgroupShuffle(value, from);
 
 #else
 
-// Each call of the functions below meets once, so what it uses must rest during the next call, in which slower
-// lanes may still be reading it: two halves and three words take turns.
+// Each call of the functions below meets once, so what it uses must rest during the next call, in which
+// slower lanes may still be reading it: two halves and three words take turns.
 shared uint exchange[2 * LANES];
 uint exchange_turn = 0;
 shared uint gathered[3];
@@ -216,8 +221,9 @@ uint peek()
 
 uint load_word(uint index) { return index < source_words ? source.at[index] : 0; }
 
-// The ring holds two chunks of 32 words, one word a lane, and the chunk behind them is on its way, so that no lane
-// waits for memory. Over a bus that is worth two thirds more speed; from the device's own memory it costs nothing.
+// The ring holds two chunks of 32 words, one word a lane, and the chunk behind them is on its way, so that
+// no lane waits for memory. Over a bus that is worth two thirds more speed; from the device's own memory it
+// costs nothing.
 const uint RING_WORDS = 64;
 shared uint ring[RING_WORDS];
 // Words before this one are, or were, in the ring; `ahead` is the one after them that is this lane's.
@@ -236,8 +242,8 @@ void fill_ring()
     }
 }
 
-// Ends an operation of every lane: drops `bits` (0..=31), and hands the next words to the lanes that need one, in
-// the order of lanes.
+// Ends an operation of every lane: drops `bits` (0..=31), and hands the next words to the lanes that need
+// one, in the order of lanes.
 void take(uint bits)
 {
     fill_ring();
@@ -284,10 +290,10 @@ uint lanes_equal(uint value, uint wanted)
     return equal;
 }
 
-// From how many codewords have length `lane % 16`, in the first code for lanes below 16 and in the second one
-// above: writes `limits`. Returns the place of the first symbol of that length among those of its code.
-// `first_ok` and `second_ok` say whether they are codes; one codeword of one bit, and no codeword at all, count as
-// codes of two codewords.
+// From how many codewords have length `lane % 16`, in the first code for lanes below 16 and in the second
+// one above: writes `limits`. Returns the place of the first symbol of that length among those of its code.
+// `first_ok` and `second_ok` say whether they are codes; one codeword of one bit, and no codeword at all,
+// count as codes of two codewords.
 uint set_limits(uint count, out bool first_ok, out bool second_ok, out uint sparse)
 {
     const uint SPACE_BITS = 23;
@@ -567,14 +573,15 @@ uint written;
 uint outputs_end;
 uint outputs_begun;
 
-// The values of a half after lanes that follow others have theirs. `back` is how many lanes back the value of a
-// follower comes from, and that lane may follow in turn.
+// The values of a half after lanes that follow others have theirs. `back` is how many lanes back the value
+// of a follower comes from, and that lane may follow in turn.
 uint follow(uint value, bool follows, uint back)
 {
     uint followers = lanes_where(follows);
     if (followers != 0) {
         uint from = follows ? lane - back : lane;
-        // Each step doubles how far back a lane looks. The first one is cheaper than to ask whether it is needed.
+        // Each step doubles how far back a lane looks. The first one is cheaper than to ask whether it is
+        // needed.
         from = lanes_shuffle(from, from);
         while (lanes_any((followers >> from & 1) != 0)) {
             from = lanes_shuffle(from, from);
@@ -584,8 +591,8 @@ uint follow(uint value, bool follows, uint back)
     return value;
 }
 
-// Writes 64 bytes, or as many of them as are known. Two halves, so that two loads are under way at once. Returns
-// how many outputs begin there.
+// Writes 64 bytes, or as many of them as are known. Two halves, so that two loads are under way at once.
+// Returns how many outputs begin there.
 uint write_window(uint end)
 {
     uint up_to_me = lanes_before_me() << 1 | 1;
@@ -638,8 +645,8 @@ void write_windows(uint to)
     }
 }
 
-// Takes what one round put out, which ends at `to`. `begins` says whether this lane put something out, `start`
-// where it goes.
+// Takes what one round put out, which ends at `to`. `begins` says whether this lane put something out,
+// `start` where it goes.
 void put_out(bool begins, uint start, uint what, uint to)
 {
     uint producers = lanes_where(begins);
@@ -821,7 +828,7 @@ void main()
     }
     Job job = Jobs(jobs).at[tile];
     source = Words(job.source);
-    source_words = job.source_bytes / 4;
+    source_words = min(job.source_bytes, SOURCE_BYTES_MAX) / 4;
     destination = Bytes(job.destination);
     destination_bytes = job.destination_bytes;
     bool sizes_ok = job.source_bytes >= SOURCE_BYTES_MIN && job.source_bytes % 4 == 0

@@ -102,8 +102,10 @@ pub const DS_GPU_DECOMPRESSION_EXT: u32 = 512;
 /// All of them.
 const FEATURES: u32 = 2 * DS_GPU_DECOMPRESSION_EXT - 1;
 
-/// Locks or unlocks the application's queues; `user` is ds_gpu_device_handles.lock_user.
-pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void)>;
+/// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
+/// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
+/// work that waits for the lock.
+pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void, queue: u32)>;
 
 /// The application's own device.
 #[repr(C)]
@@ -220,9 +222,10 @@ pub struct ds_gpu_buffer_desc {
     pub buffer: u64,
     /// Its size in bytes.
     pub size: u64,
-    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none. For
-    /// a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the request's range to
-    /// our family (ds_gpu_device_info.queue_family) before, and acquires it from there afterwards.
+    /// DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    /// For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    /// request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    /// afterwards.
     pub queue_family: u32,
     /// Zero.
     pub reserved: u32,
@@ -237,8 +240,8 @@ unsafe impl Growing for ds_gpu_buffer_desc {
 
 /// An image, and how requests find and leave it.
 ///
-/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format with
-/// one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+/// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+/// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
 /// VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
 /// copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
 /// padded; tiles are 65536 bytes each.
@@ -270,8 +273,8 @@ pub struct ds_gpu_image_desc {
     /// DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
     /// layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
     pub family_before: u32,
-    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to
-    /// layout_after.
+    /// DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    /// VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
     pub family_after: u32,
 }
 
@@ -284,20 +287,20 @@ unsafe impl Growing for ds_gpu_image_desc {
 
 /// The application's lock.
 struct Lock {
-    lock: unsafe extern "C" fn(user: *mut c_void),
-    unlock: unsafe extern "C" fn(user: *mut c_void),
+    lock: unsafe extern "C" fn(user: *mut c_void, queue: u32),
+    unlock: unsafe extern "C" fn(user: *mut c_void, queue: u32),
     user: User,
 }
 
 impl QueueLock for Lock {
-    fn lock(&self) {
+    fn lock(&self, queue: usize) {
         // SAFETY: the caller's function with the caller's pointer, as it asked for.
-        unsafe { (self.lock)(self.user.pointer()) };
+        unsafe { (self.lock)(self.user.pointer(), queue as u32) };
     }
 
-    fn unlock(&self) {
+    fn unlock(&self, queue: usize) {
         // SAFETY: as above.
-        unsafe { (self.unlock)(self.user.pointer()) };
+        unsafe { (self.unlock)(self.user.pointer(), queue as u32) };
     }
 }
 
@@ -695,8 +698,8 @@ pub unsafe extern "C" fn ds_gpu_image_read(
     })
 }
 
-/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no other
-/// call with this reference may be running.
+/// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+/// other call with this reference may be running.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_gpu_image_release(image: *mut ds_gpu_image) {
     // SAFETY: promised by the caller.

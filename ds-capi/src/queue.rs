@@ -64,8 +64,8 @@ pub struct ds_queue_desc {
     pub name: *const c_char,
     /// Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     pub error_event: *mut ds_event,
-    /// The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's own
-    /// (ds_runtime_gpu_device), if its backend is Vulkan.
+    /// The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    /// own (ds_runtime_gpu_device), if its backend is Vulkan.
     pub gpu_device: *mut ds_gpu_device,
     /// Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
     pub gpu_decode: u32,

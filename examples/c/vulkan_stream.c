@@ -168,8 +168,14 @@ static void create_device(void) {
     vkGetDeviceQueue(vk.device, vk.family, queues - 1, &vk.lent);
 }
 
-static void lock(void *mutex) { pthread_mutex_lock(mutex); }
-static void unlock(void *mutex) { pthread_mutex_unlock(mutex); }
+static void lock(void *mutex, uint32_t queue) {
+    (void)queue;
+    pthread_mutex_lock(mutex);
+}
+static void unlock(void *mutex, uint32_t queue) {
+    (void)queue;
+    pthread_mutex_unlock(mutex);
+}
 
 // The library works on our device. Where there is only one queue it takes our lock around each submission.
 static ds_gpu_device *borrow_device(void) {

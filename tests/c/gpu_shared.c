@@ -51,13 +51,15 @@ static atomic_bool stop;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
-static void lock(void *user) {
+static void lock(void *user, uint32_t queue) {
+    CHECK(queue == 0);
     CHECK(user == &mutex && pthread_mutex_lock(&mutex) == 0);
     CHECK(atomic_fetch_add(&inside, 1) == 0);
     atomic_fetch_add(&locks, 1);
 }
 
-static void unlock(void *user) {
+static void unlock(void *user, uint32_t queue) {
+    CHECK(queue == 0);
     CHECK(atomic_fetch_sub(&inside, 1) == 1);
     CHECK(user == &mutex && pthread_mutex_unlock(&mutex) == 0);
 }
@@ -227,9 +229,9 @@ static void *render(void *argument) {
                                .pCommandBuffers = &commands,
                                .signalSemaphoreCount = 1,
                                .pSignalSemaphores = &renderer->semaphore};
-        lock(&mutex);
+        lock(&mutex, 0);
         CHECK(vkQueueSubmit(queue, 1, &submit, VK_NULL_HANDLE) == VK_SUCCESS);
-        unlock(&mutex);
+        unlock(&mutex, 0);
         wait_for(renderer->semaphore, value);
     }
     vkDestroyCommandPool(device, pool, NULL);
@@ -291,7 +293,8 @@ int main(void) {
     ds_gpu_buffer_desc buffer_desc = {.struct_size = sizeof buffer_desc,
                                       .usage = VK_BUFFER_USAGE_TRANSFER_DST_BIT,
                                       .buffer = (uint64_t)(uintptr_t)target,
-                                      .size = SIZE};
+                                      .size = SIZE,
+                                      .queue_family = 0};
     ds_gpu_buffer *buffer;
     CHECK_OK(ds_gpu_buffer_import(borrowed, &buffer_desc, &buffer));
     CHECK(ds_gpu_buffer_handle(buffer) == buffer_desc.buffer);

@@ -1,8 +1,8 @@
 //! `cargo xtask shaders [--check]`: is the SPIR-V in `shaders/spv` what the sources beside it compile to?
 //!
-//! Compiled bytes depend on the compiler's version, so that is pinned: with any other, or none, nothing can be
-//! said, and that is a skip. The optimiser is part of the build: a driver's own does not make up for it (the tile
-//! decoder is a quarter faster with it on the GPU measured).
+//! Compiled bytes depend on the compiler's version, so that is pinned: with any other, or none, nothing can
+//! be said, and that is a skip. The optimiser is part of the build: a driver's own does not make up for it
+//! (the tile decoder is a quarter faster with it on the GPU measured).
 #![forbid(unsafe_code)]
 
 use crate::paths;

@@ -103,7 +103,7 @@ impl Commands {
         if !offset.is_multiple_of(4) || !bytes.is_multiple_of(4) || bytes == 0 {
             return Err(GpuError::Argument("a fill not of whole words"));
         }
-        check_range(buffer, offset, bytes)?;
+        self.check_range(buffer, offset, bytes)?;
         self.run(|recorder| {
             recorder.fill(buffer, offset, bytes, word);
             Ok(())
@@ -117,8 +117,8 @@ impl Commands {
         target: (&Buffer, u64),
         bytes: u64,
     ) -> Result<(), GpuError> {
-        check_range(source.0, source.1, bytes)?;
-        check_range(target.0, target.1, bytes)?;
+        self.check_range(source.0, source.1, bytes)?;
+        self.check_range(target.0, target.1, bytes)?;
         if source.0.raw() == target.0.raw() || bytes == 0 {
             return Err(GpuError::Argument(
                 "a copy within one buffer, or of nothing",
@@ -129,12 +129,16 @@ impl Commands {
             Ok(())
         })
     }
-}
 
-fn check_range(buffer: &Buffer, offset: u64, bytes: u64) -> Result<(), GpuError> {
-    match offset.checked_add(bytes) {
-        Some(end) if end <= buffer.bytes() => Ok(()),
-        _ => Err(GpuError::Argument("a range outside its buffer")),
+    /// Whether the range is inside the buffer, and the buffer of this device.
+    fn check_range(&self, buffer: &Buffer, offset: u64, bytes: u64) -> Result<(), GpuError> {
+        if !Arc::ptr_eq(buffer.device(), &self.device) {
+            return Err(GpuError::Argument("a buffer of another device"));
+        }
+        match offset.checked_add(bytes) {
+            Some(end) if end <= buffer.bytes() => Ok(()),
+            _ => Err(GpuError::Argument("a range outside its buffer")),
+        }
     }
 }
 

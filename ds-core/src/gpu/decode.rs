@@ -24,7 +24,8 @@ pub struct TileJob {
     pub source: u64,
     /// Device address of the output. It must not overlap any job's source.
     pub destination: u64,
-    /// Bytes of the raw tile: at least 128, a multiple of 4, or the status says so.
+    /// Bytes of the raw tile: at least 128, a multiple of 4, or the status says so. No more than
+    /// [`TILE_COMPRESSED_BYTES_MAX`](crate::gdeflate::TILE_COMPRESSED_BYTES_MAX) are looked at.
     pub source_bytes: u32,
     /// Bytes of the output: 1 to 65,536, or the status says so.
     pub destination_bytes: u32,
@@ -125,6 +126,7 @@ impl TilePath {
 /// A pipeline that decodes tiles. May be recorded by any thread.
 pub struct TileDecoder {
     path: TilePath,
+    has_statistics: bool,
     layout: vk::PipelineLayout,
     pipeline: vk::Pipeline,
     device: Arc<Device>,
@@ -139,28 +141,36 @@ const GROUPS_MAX: u32 = 65_535;
 impl TileDecoder {
     /// Builds the pipeline of `path`. The first time takes a driver up to a second.
     pub fn new(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
-        TileDecoder::from_spirv(device, path, spirv(path))
+        TileDecoder::build(device, path, false)
     }
 
-    /// Builds a pipeline from other SPIR-V of the same interface: for experiments.
-    #[doc(hidden)]
-    pub fn from_spirv(
+    /// The same, with [`TileDecoder::statistics`], which some drivers keep at a cost.
+    pub fn with_statistics(device: &Arc<Device>, path: TilePath) -> Result<TileDecoder, GpuError> {
+        TileDecoder::build(device, path, true)
+    }
+
+    fn build(
         device: &Arc<Device>,
         path: TilePath,
-        code: &[u8],
+        statistics: bool,
     ) -> Result<TileDecoder, GpuError> {
         if let Some(missing) = path.missing(device) {
             return Err(GpuError::Unsupported(missing.to_owned()));
         }
         let mut decoder = TileDecoder {
             path,
+            has_statistics: statistics,
             layout: vk::PipelineLayout::null(),
             pipeline: vk::Pipeline::null(),
             device: Arc::clone(device),
         };
         decoder.layout = create_layout(device)?;
-        decoder.pipeline = create_pipeline(device, path, decoder.layout, code)?;
+        decoder.pipeline = create_pipeline(device, path, decoder.layout, statistics)?;
         Ok(decoder)
+    }
+
+    pub(super) fn is_of(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
     }
 
     /// Which code it is.
@@ -208,13 +218,16 @@ impl TileDecoder {
         Ok(())
     }
 
-    /// What the driver tells of the compiled shader (registers, shared memory, …), where it does.
-    #[doc(hidden)]
+    /// What the driver tells of the compiled shader (registers, shared memory, …), where it does and
+    /// was asked to.
     pub fn statistics(&self) -> Vec<(String, u64)> {
         let Some(info) = self.device.executable_info() else {
             return Vec::new();
         };
         let executable = vk::PipelineExecutableInfoKHR::default().pipeline(self.pipeline);
+        if !self.has_statistics {
+            return Vec::new();
+        }
         // SAFETY: the feature is enabled, and the pipeline was created to capture statistics.
         let found = unsafe { info.get_pipeline_executable_statistics(&executable) };
         let name = |s: &vk::PipelineExecutableStatisticKHR<'_>| {
@@ -263,15 +276,12 @@ fn create_pipeline(
     device: &Device,
     path: TilePath,
     layout: vk::PipelineLayout,
-    code: &[u8],
+    statistics: bool,
 ) -> Result<vk::Pipeline, GpuError> {
-    let (words, odd) = code.as_chunks::<4>();
-    if words.is_empty() || !odd.is_empty() {
-        return Err(GpuError::Argument("SPIR-V is a list of words"));
-    }
+    let (words, _) = spirv(path).as_chunks::<4>();
     let words: Vec<u32> = words.iter().map(|w| u32::from_le_bytes(*w)).collect();
     let info = vk::ShaderModuleCreateInfo::default().code(&words);
-    // SAFETY: SPIR-V of ours, which the validator accepts; what it needs, the path's check found.
+    // SAFETY: SPIR-V of ours, which the validator accepts; what it needs, the caller looked for.
     let module = unsafe { device.raw().create_shader_module(&info, None) };
     let module = device.check("vkCreateShaderModule", module)?;
 
@@ -287,8 +297,8 @@ fn create_pipeline(
             .push_next(&mut size);
     }
     let capture = match device.executable_info() {
-        Some(_) => vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR,
-        None => vk::PipelineCreateFlags::empty(),
+        Some(_) if statistics => vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR,
+        _ => vk::PipelineCreateFlags::empty(),
     };
     let info = vk::ComputePipelineCreateInfo::default()
         .flags(capture)

@@ -48,11 +48,14 @@ impl Default for DeviceOptions {
 }
 
 /// Locks the application's queues while something is submitted to them.
+///
+/// Do not hold such a lock while calling the engine: a call may wait for work that waits for the lock.
 pub trait QueueLock: Send + Sync {
-    /// Called before a submission, on any thread of the engine.
-    fn lock(&self);
+    /// Called before a submission to queue `queue` of [`BorrowedDevice::queues`], on any thread of the
+    /// engine. One thread may hold the locks of several queues.
+    fn lock(&self, queue: usize);
     /// Called after it, on the same thread.
-    fn unlock(&self);
+    fn unlock(&self, queue: usize);
 }
 
 /// The application's device, by its Vulkan handles.
@@ -155,14 +158,26 @@ impl Device {
                 borrowed.get_instance_proc_addr,
             )
         };
+        let instance_handle = vk::Instance::from_raw(borrowed.instance);
+        // SAFETY: the caller's promise: a live instance, and a name that ends in NUL.
+        let found = unsafe { get(instance_handle, c"vkGetPhysicalDeviceProperties2".as_ptr()) };
+        if found.is_none() {
+            return Err(too_old());
+        }
         // SAFETY: the caller's promise: a live instance that outlives the device.
-        let instance = unsafe { Instance::borrow(get, vk::Instance::from_raw(borrowed.instance)) };
+        let instance = unsafe { Instance::borrow(get, instance_handle) };
         let physical = vk::PhysicalDevice::from_raw(borrowed.physical_device);
-        let caps = borrowed_caps(&instance, physical, &borrowed);
+        let caps = borrowed_caps(&instance, physical, &borrowed)?;
         if let Some(missing) = caps.missing() {
             return Err(GpuError::Unsupported(missing));
         }
         let handle = vk::Device::from_raw(borrowed.device);
+        // SAFETY: the caller's promise: a live device of that instance.
+        let found =
+            unsafe { (instance.raw).get_device_proc_addr(handle, c"vkWaitSemaphores".as_ptr()) };
+        if found.is_none() {
+            return Err(too_old());
+        }
         // SAFETY: the caller's promise: a live device of that instance.
         let raw = unsafe { ash::Device::load(instance.raw.fp_v1_0(), handle) };
         let queues = borrowed.queues.iter().take(QUEUES_MAX as usize);
@@ -286,14 +301,15 @@ impl Device {
         if self.is_lost() || !take_one(&self.submissions_left) {
             return self.check(CALL, Err(vk::Result::ERROR_DEVICE_LOST));
         }
-        let queue = self.queues[queue % self.queues.len()].lock();
+        let index = queue % self.queues.len();
+        let queue = self.queues[index].lock();
         if let Some(lock) = &self.lock {
-            lock.lock();
+            lock.lock(index);
         }
         // SAFETY: the caller's promise; the queue is ours alone while both locks are held.
         let result = unsafe { self.raw.queue_submit(*queue, submits, fence) };
         if let Some(lock) = &self.lock {
-            lock.unlock();
+            lock.unlock(index);
         }
         self.check(CALL, result)
     }
@@ -349,11 +365,12 @@ impl Drop for Device {
 /// The device that `wanted` names, or the best one.
 fn choose(instance: &Instance, wanted: &str) -> Result<(vk::PhysicalDevice, Caps), GpuError> {
     let devices = instance.physical_devices()?;
+    let count = devices.len();
     let mut best: Option<(vk::PhysicalDevice, Caps)> = None;
     let mut refused = Vec::new();
     for (number, device) in devices.into_iter().enumerate() {
         let caps = probe::probe(&instance.raw, device);
-        if !wanted.is_empty() && wanted != number.to_string() && !caps.name.contains(wanted) {
+        if !is_wanted(wanted, number, count, &caps.name) {
             refused.push(format!("{} has another name", caps.name));
             continue;
         }
@@ -377,6 +394,15 @@ fn choose(instance: &Instance, wanted: &str) -> Result<(vk::PhysicalDevice, Caps
     })
 }
 
+/// Whether device `number` of `count` is one that `wanted` means: all that are, if it is empty. A number that
+/// some device has is that device's, and no part of another one's name.
+fn is_wanted(wanted: &str, number: usize, count: usize, name: &str) -> bool {
+    match wanted.parse::<usize>() {
+        Ok(wanted) if wanted < count => wanted == number,
+        _ => name.contains(wanted),
+    }
+}
+
 /// What makes a device the better one: its kind, then whether our shader runs on it.
 fn rank(caps: &Caps) -> (DeviceKind, bool) {
     (caps.kind, caps.missing_for_shader().is_none())
@@ -390,7 +416,9 @@ fn create(
     queue_count: u32,
     priority: f32,
 ) -> Result<ash::Device, GpuError> {
-    let priorities = vec![priority.clamp(0.0, 1.0); queue_count as usize];
+    // Not `clamp`, which would let through what is no number.
+    let priority = priority.max(0.0).min(1.0);
+    let priorities = vec![priority; queue_count as usize];
     let queues = [vk::DeviceQueueCreateInfo::default()
         .queue_family_index(caps.queue_family)
         .queue_priorities(&priorities)];
@@ -475,15 +503,24 @@ impl Features {
     }
 }
 
+/// The application asked for less than its GPU has, so functions that we call are not there.
+fn too_old() -> GpuError {
+    GpuError::Unsupported("Vulkan 1.2 in the application's VkApplicationInfo::apiVersion".into())
+}
+
 /// What a borrowed device can do: no more than was enabled.
 fn borrowed_caps(
     instance: &Instance,
     physical: vk::PhysicalDevice,
     borrowed: &BorrowedDevice,
-) -> Caps {
+) -> Result<Caps, GpuError> {
     let mut caps = probe::probe(&instance.raw, physical);
-    caps.queue_family = borrowed.queue_family;
-    caps.queue_count = borrowed.queues.len() as u32;
+    let count = u32::try_from(borrowed.queues.len()).unwrap_or(u32::MAX);
+    probe::use_family(&instance.raw, physical, borrowed.queue_family, &mut caps)?;
+    if count > caps.queue_count {
+        return Err(GpuError::Argument("more queues than their family has"));
+    }
+    caps.queue_count = count;
     caps.timeline_semaphore &= borrowed.timeline_semaphore;
     caps.buffer_device_address &= borrowed.buffer_device_address;
     caps.storage_8bit &= borrowed.storage_8bit;
@@ -496,5 +533,26 @@ fn borrowed_caps(
     caps.decompression_ext &= borrowed.decompression_ext;
     caps.executable_properties = false;
     caps.external_semaphore_fd = false;
-    caps
+    Ok(caps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_wanted;
+
+    #[test]
+    fn a_device_is_meant_by_its_number_or_by_part_of_its_name() {
+        // Every name has a 1, and there is a device 1.
+        let names = ["NVIDIA H100", "NVIDIA H200 (1)", "llvmpipe (LLVM 15)"];
+        let meant = |wanted: &str| -> Vec<usize> {
+            let meant = |(number, name): &(usize, &&str)| is_wanted(wanted, *number, 3, name);
+            let found = names.iter().enumerate().filter(meant);
+            found.map(|(number, _)| number).collect()
+        };
+        assert_eq!(meant("1"), [1]);
+        assert_eq!(meant("200"), [1]);
+        assert_eq!(meant("pipe"), [2]);
+        assert_eq!(meant(""), [0, 1, 2]);
+        assert_eq!(meant("3080"), [0usize; 0]);
+    }
 }

@@ -41,6 +41,8 @@ pub struct Load {
     /// For each tile of the load, which of the given ones it is.
     draw: Vec<u32>,
     list: Vec<TileJob>,
+    /// Our shader found every tile sound, so the driver's decoder may have them.
+    sound: bool,
     commands: Commands,
     device: Arc<Device>,
 }
@@ -74,6 +76,7 @@ impl Load {
             statuses: buffer(Place::Readback, draw.len() * STATUS_BYTES)?,
             draw: draw.to_vec(),
             list: Vec::new(),
+            sound: false,
             commands: Commands::new(device)?,
             device: Arc::clone(device),
         };
@@ -95,6 +98,16 @@ impl Load {
         }
         load.order(false)?;
         Ok(load)
+    }
+
+    /// How many tiles it has.
+    pub fn len(&self) -> usize {
+        self.draw.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.draw.is_empty()
     }
 
     /// Compressed bytes on the device.
@@ -126,6 +139,8 @@ impl Load {
 
     /// Decodes once over poison and compares everything with `expected`, which has the content of
     /// the tiles given to [`Load::new`]. The answer is what is wrong first, if anything is.
+    ///
+    /// The driver's decoder must come after our shader, which says whether it may have the tiles.
     pub fn verify(
         &mut self,
         kernel: &Kernel,
@@ -144,6 +159,7 @@ impl Load {
                 let why = statuses[at].err();
                 return Ok(Some(format!("tile {at} of the table: {why:?}")));
             }
+            self.sound = true;
         }
         let tiles_at_once = CHUNK_BYTES / TILE_BYTES;
         let back = Buffer::new(&self.device, Place::Readback, CHUNK_BYTES as u64)?;
@@ -191,6 +207,13 @@ impl Load {
     }
 
     fn record(&self, recorder: &Recorder<'_>, kernel: &Kernel) -> Result<(), GpuError> {
+        let is_ours = match kernel {
+            Kernel::Shader(decoder) => decoder.is_of(&self.device),
+            Kernel::Vendor(decoder) => decoder.is_of(&self.device),
+        };
+        if !is_ours {
+            return Err(GpuError::Argument("a decoder of another device"));
+        }
         let table = TileTable {
             jobs: self.jobs.address(),
             statuses: self.statuses.address(),
@@ -200,9 +223,12 @@ impl Load {
             // SAFETY: everything the table names lies in buffers of this load, which outlives the
             // commands, since both callers wait for them; each output is a range of its own.
             Kernel::Shader(decoder) => unsafe { decoder.record(recorder, &table) },
+            Kernel::Vendor(_) if !self.sound => Err(GpuError::Argument(
+                "the driver's decoder is given only what our shader has verified",
+            )),
             Kernel::Vendor(decoder) => {
                 let (regions, count) = (self.regions.address(), self.count.address());
-                // SAFETY: as above; callers verify the tiles with our shader first.
+                // SAFETY: as above; our shader has decoded each tile to exactly its destination.
                 let tiles = unsafe { VendorTiles::new(regions, count) };
                 decoder.record(recorder, tiles);
                 Ok(())

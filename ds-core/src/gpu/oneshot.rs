@@ -49,6 +49,9 @@ pub fn decode_tiles_with(
     decoder: &TileDecoder,
     tiles: &[RawTile<'_>],
 ) -> Result<Vec<TileOutput>, GpuError> {
+    if !decoder.is_of(device) {
+        return Err(GpuError::Argument("a decoder of another device"));
+    }
     let plan = Plan::new(tiles);
     let mut staging = Buffer::new(device, Place::Staging, plan.staging_bytes as u64)?;
     let output = Buffer::new(device, Place::Device, plan.output_bytes as u64)?;

@@ -7,6 +7,8 @@ use std::ffi::CStr;
 
 use ash::{ext, khr, nv, vk};
 
+use super::error::GpuError;
+
 /// What sort of device this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DeviceKind {
@@ -37,6 +39,7 @@ impl DeviceKind {
 
 /// What was found out about a device.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Caps {
     /// The device's name, as the driver gives it.
     pub name: String,
@@ -52,7 +55,7 @@ pub struct Caps {
     pub subgroup_lanes_range: [u32; 2],
     /// Compute shaders have votes, ballots, shuffles and arithmetic over subgroups.
     pub subgroup_operations: bool,
-    /// A pipeline may ask for a subgroup size (`VK_EXT_subgroup_size_control`).
+    /// A pipeline may ask for a subgroup size, and for full subgroups (`VK_EXT_subgroup_size_control`).
     pub subgroup_size_control: bool,
     /// Timeline semaphores.
     pub timeline_semaphore: bool,
@@ -80,7 +83,7 @@ pub struct Caps {
     pub external_semaphore_fd: bool,
     /// `VK_NV_memory_decompression` with GDeflate 1.0.
     pub decompression_nv: bool,
-    /// `VK_EXT_memory_decompression` with GDeflate 1.0.
+    /// The driver has `VK_EXT_memory_decompression`. Only shown: nothing uses it.
     pub decompression_ext: bool,
     /// `VK_KHR_pipeline_executable_properties`: registers and the like can be shown.
     pub executable_properties: bool,
@@ -322,12 +325,14 @@ fn features(
     caps.texture_astc = core.texture_compression_astc_ldr == vk::TRUE;
     caps.int16 = core.shader_int16 == vk::TRUE;
     caps.int64 = core.shader_int64 == vk::TRUE;
-    caps.subgroup_size_control = found.size_control.subgroup_size_control == vk::TRUE;
+    caps.subgroup_size_control = found.size_control.subgroup_size_control == vk::TRUE
+        && found.size_control.compute_full_subgroups == vk::TRUE;
     caps.synchronization2 = found.synchronization2.synchronization2 == vk::TRUE;
     caps.decompression_nv = found.decompression_nv.memory_decompression == vk::TRUE
         && caps.buffer_device_address
         && speaks_gdeflate(instance, device);
     caps.executable_properties = found.executable.pipeline_executable_info == vk::TRUE;
+    caps.decompression_ext = extensions.has(c"VK_EXT_memory_decompression");
     caps.external_memory_host = extensions.has(ext::external_memory_host::NAME);
     caps.external_semaphore_fd = extensions.has(khr::external_semaphore_fd::NAME);
 }
@@ -360,15 +365,48 @@ fn queue_family(
     let compute = (0..)
         .zip(&families)
         .filter_map(|(index, family)| Some((of_flags(family)?, index, family)));
-    let Some((graphics, index, family)) =
-        compute.min_by_key(|(graphics, index, _)| (*graphics, *index))
-    else {
-        return;
-    };
+    let best = compute.min_by_key(|(graphics, index, _)| (*graphics, *index));
+    if let Some((graphics, index, family)) = best {
+        set_family(index, graphics, family, properties, caps);
+    }
+}
+
+fn set_family(
+    index: u32,
+    graphics: bool,
+    family: &vk::QueueFamilyProperties,
+    properties: &vk::PhysicalDeviceProperties,
+    caps: &mut Caps,
+) {
     caps.queue_family = index;
     caps.queue_count = family.queue_count;
     caps.compute_only = !graphics;
-    if family.timestamp_valid_bits > 0 {
-        caps.timestamp_ns = f64::from(properties.limits.timestamp_period);
+    caps.timestamp_ns = match family.timestamp_valid_bits {
+        0 => 0.0,
+        _ => f64::from(properties.limits.timestamp_period),
+    };
+}
+
+/// Takes this family instead of the best one.
+///
+/// # Errors
+/// There is no such family, or it cannot compute.
+pub(super) fn use_family(
+    instance: &ash::Instance,
+    device: vk::PhysicalDevice,
+    index: u32,
+    caps: &mut Caps,
+) -> Result<(), GpuError> {
+    // SAFETY: a device of this live instance.
+    let families = unsafe { instance.get_physical_device_queue_family_properties(device) };
+    // SAFETY: as above.
+    let properties = unsafe { instance.get_physical_device_properties(device) };
+    let family = families.get(index as usize);
+    let family = family.ok_or(GpuError::Argument("the device has no such queue family"))?;
+    if !family.queue_flags.contains(vk::QueueFlags::COMPUTE) {
+        return Err(GpuError::Argument("queues of this family cannot compute"));
     }
+    let graphics = family.queue_flags.contains(vk::QueueFlags::GRAPHICS);
+    set_family(index, graphics, family, &properties, caps);
+    Ok(())
 }

@@ -67,6 +67,10 @@ impl VendorDecoder {
         }
     }
 
+    pub(super) fn is_of(&self, device: &Arc<Device>) -> bool {
+        Arc::ptr_eq(&self.device, device)
+    }
+
     /// Records the decoding; to barriers it counts as a compute shader.
     pub(super) fn record(&self, recorder: &Recorder<'_>, tiles: VendorTiles) {
         let nv = self.device.decompression_nv().expect("seen by `new`");

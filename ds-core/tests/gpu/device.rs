@@ -77,6 +77,10 @@ fn arguments_without_meaning_are_refused() {
     assert!(commands.fill(&local, 2, 4, 0).is_err());
     assert!(commands.fill(&local, 64, 4, 0).is_err());
     assert!(commands.copy((&local, 0), (&staging, 4), 64).is_err());
+    let other = rig::device("arguments_without_meaning_are_refused").unwrap();
+    let foreign = Buffer::new(&other, Place::Device, 64).unwrap();
+    assert!(commands.fill(&foreign, 0, 64, 0).is_err());
+    assert!(commands.copy((&foreign, 0), (&staging, 0), 64).is_err());
 }
 
 #[test]

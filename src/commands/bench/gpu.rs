@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -45,15 +45,6 @@ pub(super) struct Arguments {
     /// Leave the compressed tiles in system memory, for the device to read over the bus
     #[arg(long)]
     from_host: bool,
-    /// Another shader to measure beside the committed one, as NAME=FILE.spv
-    #[arg(long, value_name = "V")]
-    variant: Vec<String>,
-    /// Only the variants, not the committed shaders or the driver's decoder
-    #[arg(long, requires = "variant")]
-    only_variants: bool,
-    /// Time what decodes wrongly too, and say so: for variants that leave out a part on purpose
-    #[arg(long, requires = "variant")]
-    time_wrong: bool,
     /// Write everything to FILE
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -80,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         caps.driver,
         corpus.content.len()
     ))?;
-    let kernels = kernels(arguments, &device)?;
+    let kernels = kernels(&device)?;
     let mut rows = Vec::new();
     for (name, kernel) in &kernels {
         rows.push(statistics(name, kernel));
@@ -92,7 +83,6 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         let all = json!({
             "device": caps.name,
             "driver": caps.driver,
-            "commit": option_env!("DS_COMMIT"),
             "rows": rows,
         });
         fs::write(path, format!("{all:#}\n")).map_err(|error| Error::new(WHAT, path, error))?;
@@ -157,30 +147,17 @@ impl Corpus {
     }
 }
 
-/// What to measure: the committed shaders and the driver's decoder, as far as they run here, and variants.
-fn kernels(arguments: &Arguments, device: &Arc<Device>) -> Result<Vec<(String, Kernel)>> {
+/// What to measure: our shader, and the driver's decoder where there is one.
+fn kernels(device: &Arc<Device>) -> Result<Vec<(String, Kernel)>> {
     let mut kernels = Vec::new();
-    if !arguments.only_variants {
-        let best = TilePath::best(device).map_err(failed)?;
-        let decoder = TileDecoder::new(device, best).map_err(failed)?;
-        kernels.push((best.name().to_owned(), Kernel::Shader(decoder)));
-        if let Ok(decoder) = VendorDecoder::new(device) {
-            kernels.push(("nv".to_owned(), Kernel::Vendor(decoder)));
-        }
-    }
-    for text in &arguments.variant {
-        kernels.push(variant(text, device)?);
+    let best = TilePath::best(device).map_err(failed)?;
+    let decoder = TileDecoder::with_statistics(device, best).map_err(failed)?;
+    kernels.push((best.name().to_owned(), Kernel::Shader(decoder)));
+    // Behind the shader, which says whether it may have the tiles.
+    if let Ok(decoder) = VendorDecoder::new(device) {
+        kernels.push(("nv".to_owned(), Kernel::Vendor(decoder)));
     }
     Ok(kernels)
-}
-
-/// One variant, built.
-fn variant(text: &str, device: &Arc<Device>) -> Result<(String, Kernel)> {
-    let wrong = || Error::plain(WHAT, "a variant is NAME=FILE.spv");
-    let (name, file) = text.split_once('=').ok_or_else(wrong)?;
-    let code = fs::read(file).map_err(|error| Error::new(WHAT, Path::new(file), error))?;
-    let decoder = TileDecoder::from_spirv(device, TilePath::Subgroup, &code).map_err(failed)?;
-    Ok((name.to_owned(), Kernel::Shader(decoder)))
 }
 
 /// Registers, shared memory and the like.
@@ -216,32 +193,53 @@ fn measure(
         for (name, kernel) in kernels {
             let wrong = load.verify(kernel, &expected).map_err(failed)?;
             let order = if largest_first { "sorted" } else { "unsorted" };
-            let mark = if wrong.is_some() { " (wrong)" } else { "" };
-            if let Some(wrong) = &wrong {
-                let line = format!("{name:24} {count:6} {order:9} WRONG: {wrong}\n");
-                ui::print(&line)?;
-                if !arguments.time_wrong {
-                    return Err(Error::plain(WHAT, "a decoder that is wrong is not timed"));
-                }
+            if let Some(wrong) = wrong {
+                let why = format!("{name} is wrong, and so not timed: {wrong}");
+                return Err(Error::plain(WHAT, why));
             }
-            // The first ones bring the device to its clock.
-            let warm = if count >= 4096 { 3 } else { 25 };
-            let mut ms = load.time(kernel, arguments.reps + warm).map_err(failed)?;
-            ms.drain(..warm as usize);
-            ms.sort_by(f64::total_cmp);
-            let median = ms[ms.len() / 2];
-            let gb_s = load.output_bytes() as f64 / median / 1e6;
+            let times = Times::take(&mut load, kernel, arguments.reps)?;
+            let gb_s = load.output_bytes() as f64 / times.median / 1e6;
+            let Times {
+                median,
+                fastest,
+                slowest,
+            } = times;
+            let label = format!("{name:24} {count:6} {order:9}");
+            let range = format!("fastest {fastest:.3}, slowest {slowest:.3}");
             ui::print(&format!(
-                "{name:24} {count:6} {order:9}{mark} {median:9.3} ms {gb_s:8.2} GB/s (fastest {:.3}, slowest {:.3})\n",
-                ms[0],
-                ms[ms.len() - 1]
+                "{label} {median:9.3} ms {gb_s:8.2} GB/s ({range})\n"
             ))?;
             rows.push(json!({
                 "kernel": name, "tiles": count, "order": order, "from_host": arguments.from_host,
                 "source_bytes": load.source_bytes(), "output_bytes": load.output_bytes(),
-                "wrong": wrong, "ms": median, "ms_fastest": ms[0], "ms_slowest": ms[ms.len() - 1], "gb_s": gb_s,
+                "ms": median, "ms_fastest": fastest, "ms_slowest": slowest,
+                "gb_s": gb_s,
             }));
         }
     }
     Ok(())
+}
+
+/// Milliseconds of one load.
+struct Times {
+    median: f64,
+    fastest: f64,
+    slowest: f64,
+}
+
+impl Times {
+    fn take(load: &mut Load, kernel: &Kernel, repetitions: u32) -> Result<Times> {
+        // The first ones bring the device to its clock.
+        let warm = if load.len() >= 4096 { 3 } else { 25 };
+        let mut ms = load
+            .time(kernel, repetitions.max(1) + warm)
+            .map_err(failed)?;
+        ms.drain(..warm as usize);
+        ms.sort_by(f64::total_cmp);
+        Ok(Times {
+            median: ms[ms.len() / 2],
+            fastest: ms[0],
+            slowest: ms[ms.len() - 1],
+        })
+    }
 }
