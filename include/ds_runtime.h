@@ -662,9 +662,9 @@ typedef struct ds_gpu_device_options {
     const char *device;
 } ds_gpu_device_options;
 
-// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
-// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
-// work that waits for the lock.
+// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue`
+// the index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may
+// wait for work that waits for the lock.
 typedef void (*ds_gpu_lock)(void *user, uint32_t queue);
 
 // The application's own device.

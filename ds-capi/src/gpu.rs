@@ -102,9 +102,9 @@ pub const DS_GPU_DECOMPRESSION_EXT: u32 = 512;
 /// All of them.
 const FEATURES: u32 = 2 * DS_GPU_DECOMPRESSION_EXT - 1;
 
-/// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue` the
-/// index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may wait for
-/// work that waits for the lock.
+/// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue`
+/// the index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may
+/// wait for work that waits for the lock.
 pub type ds_gpu_lock = Option<unsafe extern "C" fn(user: *mut c_void, queue: u32)>;
 
 /// The application's own device.

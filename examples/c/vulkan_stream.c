@@ -168,10 +168,12 @@ static void create_device(void) {
     vkGetDeviceQueue(vk.device, vk.family, queues - 1, &vk.lent);
 }
 
+// For every queue that is lent; here there is only one.
 static void lock(void *mutex, uint32_t queue) {
     (void)queue;
     pthread_mutex_lock(mutex);
 }
+
 static void unlock(void *mutex, uint32_t queue) {
     (void)queue;
     pthread_mutex_unlock(mutex);
@@ -466,14 +468,14 @@ static void draw(VkImage sheet, VkBuffer back, VkSemaphore semaphore) {
                            .pWaitDstStageMask = &stage,
                            .commandBufferCount = 1,
                            .pCommandBuffers = &commands};
-    lock(&vk.lock);
+    pthread_mutex_lock(&vk.lock);
     check_vk(vkQueueSubmit(vk.ours, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit");
-    unlock(&vk.lock);
+    pthread_mutex_unlock(&vk.lock);
     // A game would go on to the next frame. Waiting for all of the device is waiting for the library, too,
     // which has nothing to do now.
-    lock(&vk.lock);
+    pthread_mutex_lock(&vk.lock);
     check_vk(vkDeviceWaitIdle(vk.device), "vkDeviceWaitIdle");
-    unlock(&vk.lock);
+    pthread_mutex_unlock(&vk.lock);
     vkDestroyCommandPool(vk.device, pool, NULL);
 }
 

@@ -416,11 +416,9 @@ fn create(
     queue_count: u32,
     priority: f32,
 ) -> Result<ash::Device, GpuError> {
-    // Not `clamp`, which would let through what is no number.
-    let priority = if priority.is_nan() {
-        0.0
-    } else {
-        priority.clamp(0.0, 1.0)
+    let priority = match priority.is_nan() {
+        true => 0.0,
+        false => priority.clamp(0.0, 1.0),
     };
     let priorities = vec![priority; queue_count as usize];
     let queues = [vk::DeviceQueueCreateInfo::default()

@@ -59,10 +59,6 @@ const AFTER: Barrier = [
     ),
 ];
 
-/// No sound tile has more compressed bytes: stored, it has 65,536 and a few hundred. More would let a hostile
-/// tile of blocks without output keep the GPU for as long as it likes; such a stream counts as corrupt.
-const TILE_SOURCE_BYTES_MAX: usize = 128 << 10;
-
 /// The most tiles in a batch: 64 MiB of output, a few milliseconds of a GPU.
 pub(super) const TILES_MAX: usize = 1024;
 /// Outputs in scratch begin at multiples of this, which every texel of an image divides.
@@ -141,13 +137,6 @@ impl TileBatch {
                     return Added::Corrupt(corrupt(error.to_string()));
                 }
             };
-            if tile.len() > TILE_SOURCE_BYTES_MAX {
-                self.tiles.truncate(first);
-                let bytes = tile.len();
-                let why =
-                    format!("tile {index} has {bytes} compressed bytes, more than any sound one");
-                return Added::Corrupt(corrupt(why));
-            }
             let inside = (tile.as_ptr().addr() - source.as_ptr().addr()) as u64;
             let output = stream.tile_output(index);
             self.tiles.push(Tile {
