@@ -735,7 +735,9 @@ pub unsafe extern "C" fn ds_fence_import_gpu(
 pub unsafe extern "C" fn ds_fence_gpu_handle(fence: *mut ds_fence) -> u64 {
     // SAFETY: promised by the caller.
     let fence = unsafe { ffi::shared::<Fence>(fence) };
-    fence.and_then(|fence| fence.vulkan_semaphore()).unwrap_or(0)
+    fence
+        .and_then(|fence| fence.vulkan_semaphore())
+        .unwrap_or(0)
 }
 
 /// The GPU destination that a caller means; `None` for a NULL resource or another type. `payload` is the size
@@ -774,16 +776,32 @@ unsafe fn region(
         DS_DESTINATION_TEXTURE_REGION => {
             // SAFETY: the type says that this member was filled; it takes any bytes.
             let to = unsafe { destination.texture };
-            let ds_box { left, top, front, right, bottom, back } = to.region;
+            let ds_box {
+                left,
+                top,
+                front,
+                right,
+                bottom,
+                back,
+            } = to.region;
             ImageRegion::Texture {
                 subresource: to.subresource_index,
-                region: TextureBox { left, top, front, right, bottom, back },
+                region: TextureBox {
+                    left,
+                    top,
+                    front,
+                    right,
+                    bottom,
+                    back,
+                },
             }
         }
         DS_DESTINATION_MULTIPLE_SUBRESOURCES => {
             // SAFETY: as above.
             let to = unsafe { destination.multiple_subresources };
-            ImageRegion::MultipleSubresources { first: to.first_subresource }
+            ImageRegion::MultipleSubresources {
+                first: to.first_subresource,
+            }
         }
         DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE => {
             // SAFETY: as above.
@@ -838,12 +856,29 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
     let mut shown = none;
     let resource = std::ptr::null_mut();
     match region {
-        ImageRegion::Texture { subresource, region } => {
-            let TextureBox { left, top, front, right, bottom, back } = region;
+        ImageRegion::Texture {
+            subresource,
+            region,
+        } => {
+            let TextureBox {
+                left,
+                top,
+                front,
+                right,
+                bottom,
+                back,
+            } = region;
             shown.texture = ds_destination_texture_region {
                 resource,
                 subresource_index: subresource,
-                region: ds_box { left, top, front, right, bottom, back },
+                region: ds_box {
+                    left,
+                    top,
+                    front,
+                    right,
+                    bottom,
+                    back,
+                },
             };
             (DS_DESTINATION_TEXTURE_REGION, shown)
         }
@@ -865,9 +900,11 @@ fn region_of(region: ImageRegion, none: ds_destination) -> (ds_destination_type,
         ImageRegion::Tiles { start, size } => {
             let (num_tiles, [width, height, depth]) = match size {
                 TileRegionSize::Count(tiles) => (tiles, [0; 3]),
-                TileRegionSize::Box { width, height, depth } => {
-                    (width * height * depth, [width, height, depth])
-                }
+                TileRegionSize::Box {
+                    width,
+                    height,
+                    depth,
+                } => (width * height * depth, [width, height, depth]),
             };
             shown.tiles = ds_destination_tiles {
                 resource,
