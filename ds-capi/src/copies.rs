@@ -47,9 +47,10 @@ const _: () = {
 /// not fail, but starts over, comes to memory of the library, and leaves a copy for the host. So do requests
 /// to a DS_DESTINATION_FOREIGN, from the beginning.
 ///
-/// `event` is set when there are copies, and when cookies come back; it may be a foreign one, and the runtime keeps a reference. A second
-/// call replaces it. The staging buffer's memory becomes twice as large, so that what fits on its way in fits
-/// on its way out, too; a request that does not fails with DS_E_REQUEST_TOO_LARGE.
+/// `event` is set when there are copies, and when cookies come back; it may be a foreign one, and the runtime
+/// keeps a reference. A second call replaces it. The staging buffer's memory becomes twice as large, so that
+/// what fits on its way in fits on its way out, too; a request that does not fails with
+/// DS_E_REQUEST_TOO_LARGE.
 ///
 /// Errors: DS_E_STAGING_BUFFER_LOCKED while a queue of the runtime exists; DS_E_INVALIDARG for NULL. Any
 /// thread.

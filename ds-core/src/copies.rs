@@ -11,8 +11,9 @@
 //! copied or decoded there like any others, and the copy names the cookie in the place of an address.
 //!
 //! Owns the requests between the engine's part and that answer. Bounded: one copy for each request in flight,
-//! its bytes in staging, and one returned cookie for each request that ended. A copy that the host has fetched is the host's until it answers: cancelling and
-//! closing wait for it. One that was not fetched is taken back.
+//! its bytes in staging, and one returned cookie for each request that ended. A copy that the host has
+//! fetched is the host's until it answers: cancelling and closing wait for it. One that was not fetched is
+//! taken back.
 
 #![forbid(unsafe_code)]
 
@@ -319,9 +320,9 @@ impl ForeignCopies {
         &self.runtime.shared().copies
     }
 
-    /// From now on the host makes copies: `event` is set when there are any, and when cookies come back. Fetch until there are none, and
-    /// answer each. The staging buffer becomes twice as large, so that whatever fits on its way in fits on
-    /// its way out, too. A second call changes the event.
+    /// From now on the host makes copies: `event` is set when there are any, and when cookies come back.
+    /// Fetch until there are none, and answer each. The staging buffer becomes twice as large, so that
+    /// whatever fits on its way in fits on its way out, too. A second call changes the event.
     ///
     /// # Errors
     /// [`Error::StagingBufferLocked`] while a queue exists.

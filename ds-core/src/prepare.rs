@@ -125,25 +125,29 @@ pub(crate) fn prepare(
             span: source.span(),
         }),
         (Source::Memory(source), Destination::Memory(memory)) => {
-            let (source, destination) = (source.span(), memory.span());
-            let hold = Hold::Nothing;
-            Ok(match request.compression {
-                Compression::NONE => Work::Copy {
-                    source,
-                    hold,
-                    destination,
-                },
-                compression => Work::Decompress {
-                    source,
-                    compression,
-                    hold,
-                    destination,
-                },
-            })
+            Ok(in_memory(request.compression, source.span(), memory.span()))
         }
         (_, Destination::Gpu(destination)) => prepare_upload(request, destination, queue, waiting),
         // Validation has refused these.
         _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
+    }
+}
+
+/// From memory to memory, which needs none of the engine's.
+fn in_memory(compression: Compression, source: Span, destination: Span) -> Work {
+    let hold = Hold::Nothing;
+    match compression {
+        Compression::NONE => Work::Copy {
+            source,
+            hold,
+            destination,
+        },
+        compression => Work::Decompress {
+            source,
+            compression,
+            hold,
+            destination,
+        },
     }
 }
 

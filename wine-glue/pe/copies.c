@@ -28,7 +28,9 @@ static BOOL is_writable(uint64_t destination, uint64_t size) {
 }
 
 HRESULT copies_run(const void *source, void *destination, uint64_t size) {
-    struct unix_copies_run args = {.source = NUMBER(source), .destination = NUMBER(destination), .size = size};
+    struct unix_copies_run args = {.source = NUMBER(source),
+                                   .destination = NUMBER(destination),
+                                   .size = size};
     // Other exceptions than c0000005, a guard page's for one, say the same of the memory.
     return unix_call(UNIX_COPIES_RUN, &args) == S_OK ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
 }

@@ -175,7 +175,8 @@ struct uploader *uploader_acquire(IUnknown *object) {
     ReleaseSRWLockExclusive(&lock);
     if (!uploader && SUCCEEDED(result = make(object, identity, &uploader))) uploader = add(uploader);
     IUnknown_Release(identity);
-    if (!uploader) log_line("CreateQueue: its device cannot copy (%08lx): only memory can be reached", result);
+    if (!uploader)
+        log_line("CreateQueue: its device cannot copy (%08lx): only memory can be reached", result);
     return uploader;
 }
 
