@@ -428,6 +428,22 @@ typedef struct ds_destination_file {
     uint32_t size;
 } ds_destination_file;
 
+// A place that only the host of the library can reach. For hosts that make copies
+// (ds_foreign_copies_begin); elsewhere the request fails with DS_E_INVALID_DESTINATION_TYPE.
+typedef struct ds_destination_foreign {
+    // What the host calls it: the copy names it, and ds_foreign_copies_returned gives it back, once, when
+    // nothing more will come of the request.
+    uint64_t cookie;
+    // How many bytes: the source's size, or at most uncompressed_size if the source is compressed.
+    uint32_t size;
+    // If negative, the host refuses the request: it fails with that when its turn comes.
+    int32_t result;
+    // Copied by the enqueue, and shown in error records in the place of this one. NULL for zeros.
+    const union ds_destination *shown;
+    // The type of destination, 0 to 127, that error records show.
+    uint32_t shown_type;
+} ds_destination_foreign;
+
 // Where bytes go; the member that the destination type names.
 typedef union ds_destination {
     // For DS_DESTINATION_MEMORY.
@@ -444,6 +460,8 @@ typedef union ds_destination {
     struct ds_destination_multiple_subresources_range multiple_subresources_range;
     // For DS_DESTINATION_FILE.
     struct ds_destination_file file;
+    // For DS_DESTINATION_FOREIGN.
+    struct ds_destination_foreign foreign;
 } ds_destination;
 
 // One transfer. Layout of DSTORAGE_REQUEST on x64, 104 bytes; zero it before filling it.
@@ -642,7 +660,14 @@ typedef struct ds_foreign_copy {
     // named, not looked at by the library.
     const void *source;
     // Where they go: the address that the request named. The host may find that it cannot write there.
+    // NULL if `is_cookie`.
     void *destination;
+    // Where they go, for a DS_DESTINATION_FOREIGN: its cookie.
+    uint64_t cookie;
+    // 1 if they go where `cookie` says, else 0.
+    uint32_t is_cookie;
+    // 0.
+    uint32_t reserved;
 } ds_foreign_copy;
 
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
@@ -1017,6 +1042,9 @@ typedef uint8_t ds_destination_type;
 
 // A file opened with ds_file_create: the source must be memory, not compressed. Not in DirectStorage.
 #define DS_DESTINATION_FILE 64
+
+// A place that only the host of the library can reach; see ds_foreign_copies_begin. Not in DirectStorage.
+#define DS_DESTINATION_FOREIGN 65
 
 // None of the others.
 #define DS_SUBSYSTEM_OTHER 0
@@ -1640,11 +1668,13 @@ ds_result ds_custom_set_results(struct ds_runtime *runtime,
                                 const struct ds_custom_result *results);
 
 // Has the host make the last step of requests whose destination the kernel cannot write: such a request does
-// not fail, but starts over, comes to memory of the library, and leaves a copy for the host.
+// not fail, but starts over, comes to memory of the library, and leaves a copy for the host. So do requests
+// to a DS_DESTINATION_FOREIGN, from the beginning.
 //
-// `event` is set when there are copies; it may be a foreign one, and the runtime keeps a reference. A second
-// call replaces it. The staging buffer's memory becomes twice as large, so that what fits on its way in fits
-// on its way out, too; a request that does not fails with DS_E_REQUEST_TOO_LARGE.
+// `event` is set when there are copies, and when cookies come back; it may be a foreign one, and the runtime
+// keeps a reference. A second call replaces it. The staging buffer's memory becomes twice as large, so that
+// what fits on its way in fits on its way out, too; a request that does not fails with
+// DS_E_REQUEST_TOO_LARGE.
 //
 // Errors: DS_E_STAGING_BUFFER_LOCKED while a queue of the runtime exists; DS_E_INVALIDARG for NULL. Any
 // thread.
@@ -1662,6 +1692,18 @@ ds_result ds_foreign_copies_get(struct ds_runtime *runtime,
                                 uint32_t max,
                                 struct ds_foreign_copy *out,
                                 uint32_t *count);
+
+// Fetches at most `max` cookies of DS_DESTINATION_FOREIGN into `out`, oldest first, and their number into
+// `*count`. Never blocks.
+//
+// Each cookie that was enqueued comes back exactly once: when its request has ended, with success, a
+// failure or by being cancelled, and after any copy of it was answered. `out` may be NULL if `max` is 0.
+//
+// Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
+ds_result ds_foreign_copies_returned(struct ds_runtime *runtime,
+                                     uint32_t max,
+                                     uint64_t *out,
+                                     uint32_t *count);
 
 // Answers the copy `id`: it was made, or, if `result` is negative, cannot be, and its request fails with
 // that. DS_E_ACCESS_VIOLATION is what a request says whose destination nobody can write.
@@ -1933,7 +1975,7 @@ DS_STATIC_ASSERT(offsetof(ds_request, uncompressed_size) == 80, "ds_request.unco
 DS_STATIC_ASSERT(offsetof(ds_request, cancellation_tag) == 88, "ds_request.cancellation_tag");
 DS_STATIC_ASSERT(offsetof(ds_request, name) == 96, "ds_request.name");
 DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 40, "ds_runtime_options");
-DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 32, "ds_foreign_copy");
+DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 48, "ds_foreign_copy");
 DS_STATIC_ASSERT(offsetof(ds_runtime_options, config) == 24, "ds_runtime_options.config");
 DS_STATIC_ASSERT(sizeof(ds_option) == 24, "ds_option");
 DS_STATIC_ASSERT(sizeof(ds_notification) == 16, "ds_notification");

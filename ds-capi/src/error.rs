@@ -180,6 +180,6 @@ fn size_of_request(request: &RequestInfo) -> u64 {
     match request.source {
         PlaceInfo::File { bytes, .. } => bytes.into(),
         PlaceInfo::Memory { bytes, .. } => bytes as u64,
-        PlaceInfo::Gpu(_) | PlaceInfo::Other(_) => 0,
+        PlaceInfo::Gpu(_) | PlaceInfo::Foreign(_) | PlaceInfo::Other(_) => 0,
     }
 }

@@ -5,23 +5,25 @@
 
 use std::ffi::{c_char, c_void};
 
-use ds_core::{Compression, Destination, File, Name, Request, Source, Span};
+use ds_core::{
+    Compression, Destination, Error, File, ForeignShown, Name, Request, Runtime, Source, Span,
+};
 
 use crate::ffi;
 use crate::file::ds_file;
 use crate::types::*;
 
-/// The request that a caller means.
+/// The request that a caller means, for a queue of `runtime`.
 ///
 /// # Safety
 /// The pointers in `request` are NULL or valid as the header says, its memory until the request completes.
 /// (An address that is not mapped is found out by the engine where the kernel can tell.)
-pub(crate) unsafe fn from_c(request: &ds_request) -> Request {
+pub(crate) unsafe fn from_c(request: &ds_request, runtime: &Runtime) -> Request {
     let options = request.options;
     // SAFETY: passed on to the caller.
     let source = unsafe { source(options.types & 1, &request.source) };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { destination(options.types >> 1, request) };
+    let destination = unsafe { destination(options.types >> 1, request, runtime) };
     // SAFETY: passed on to the caller.
     let name = unsafe { name(request.name) };
     Request {
@@ -56,7 +58,11 @@ unsafe fn source(source_type: ds_source_type, source: &ds_source) -> Source {
 
 /// # Safety
 /// As for [`from_c`].
-unsafe fn destination(to_type: ds_destination_type, request: &ds_request) -> Destination {
+unsafe fn destination(
+    to_type: ds_destination_type,
+    request: &ds_request,
+    runtime: &Runtime,
+) -> Destination {
     let destination = &request.destination;
     match to_type {
         DS_DESTINATION_MEMORY => {
@@ -75,9 +81,34 @@ unsafe fn destination(to_type: ds_destination_type, request: &ds_request) -> Des
                 bytes: to.size,
             }
         }
+        DS_DESTINATION_FOREIGN => {
+            // SAFETY: the type says that this member was filled; it takes any bytes.
+            let to = unsafe { destination.foreign };
+            // SAFETY: passed on to the caller.
+            unsafe { foreign_destination(&to, runtime) }
+        }
         // SAFETY: passed on to the caller.
         other => unsafe { gpu_destination(other, request) },
     }
+}
+
+/// # Safety
+/// `to.shown` is NULL or valid.
+unsafe fn foreign_destination(to: &ds_destination_foreign, runtime: &Runtime) -> Destination {
+    // SAFETY: passed on to the caller; the union has the size and alignment of the words, and any bytes are
+    // numbers: it was zeroed before it was filled.
+    let words = unsafe { to.shown.cast::<[u64; 5]>().as_ref() };
+    let destination = runtime
+        .foreign_copies()
+        .destination(to.cookie, to.size)
+        .shown(ForeignShown {
+            kind: (to.shown_type & 0x7F) as u8,
+            words: words.copied().unwrap_or_default(),
+        });
+    Destination::Foreign(match to.result {
+        0.. => destination,
+        refused => destination.refused(Error::Application(refused)),
+    })
 }
 
 /// # Safety
@@ -168,8 +199,9 @@ mod tests {
     }
 
     fn info(types: u8) -> RequestInfo {
+        let runtime = ds_core::Runtime::new(ds_core::Config::default()).unwrap();
         // SAFETY: NULL, numbers and a literal.
-        unsafe { from_c(&request(types)) }.info()
+        unsafe { from_c(&request(types), &runtime) }.info()
     }
 
     #[test]

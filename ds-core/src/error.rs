@@ -183,7 +183,7 @@ impl Error {
             Error::PathNotFound => "the path's folder does not exist, or the path is empty",
             Error::NotAFile => "the path is not a regular file (a folder, pipe or device?)",
             Error::Os(_) => "the operating system refused",
-            Error::Application(_) => "the application's decompression failed",
+            Error::Application(_) => "the application's decompression or the host's copy failed",
         }
     }
 }

@@ -48,15 +48,23 @@ pub(crate) struct Upload {
     pub(crate) write: Option<(Arc<OpenFile>, u64)>,
 }
 
-/// Bytes on their way to memory that only the host's own threads can write (`copies.rs`).
+/// Bytes on their way to where only the host's own threads can put them (`copies.rs`).
 #[derive(Debug)]
 pub(crate) struct Bounce {
     /// A range of the runtime's staging, unless the bytes wait in the request's own source.
     pub(crate) range: Option<Range>,
     /// What the host copies.
     pub(crate) payload: Span,
-    /// As many bytes.
-    pub(crate) destination: Span,
+    pub(crate) destination: BounceTo,
+}
+
+/// Where the host puts bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum BounceTo {
+    /// Memory of the payload's size.
+    Memory(Span),
+    /// What the host calls so.
+    Cookie(u64),
 }
 
 impl Hold {
@@ -110,13 +118,14 @@ impl Hold {
     }
 
     /// What the application holds while it decompresses a request, and where it writes: its threads can
-    /// write wherever the host's can, so nothing is left to be copied.
+    /// write to all memory that the host's can, so nothing is left to be copied.
     pub(crate) fn for_application(self, destination: Span) -> (Hold, Span) {
         match self {
-            Hold::Bounce(bounce) => (
-                bounce.range.map_or(Hold::Nothing, Hold::Staging),
-                bounce.destination,
-            ),
+            Hold::Bounce(Bounce {
+                range,
+                destination: BounceTo::Memory(memory),
+                ..
+            }) => (range.map_or(Hold::Nothing, Hold::Staging), memory),
             hold => (hold, destination),
         }
     }

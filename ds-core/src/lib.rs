@@ -68,7 +68,9 @@ mod transfer;
 
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};
-pub use copies::{ForeignCopies, ForeignCopy};
+pub use copies::{
+    ForeignCopies, ForeignCopy, ForeignDestination, ForeignPlaceInfo, ForeignShown, ForeignTo,
+};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{
     E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,

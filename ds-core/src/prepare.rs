@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::error::{Error, Fault, Subsystem};
 use crate::file::File;
 use crate::gpu::GpuDestination;
-use crate::hold::{Bounce, Hold, Upload};
+use crate::hold::{Bounce, BounceTo, Hold, Upload};
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::open_file::OpenFile;
@@ -82,7 +82,10 @@ pub(crate) fn prepare(
     }
     match (&request.source, &request.destination) {
         (_, Destination::Memory(memory)) if foreign => {
-            prepare_bounce(request, memory.span(), queue)
+            prepare_bounce(request, BounceTo::Memory(memory.span()), queue)
+        }
+        (_, Destination::Foreign(destination)) => {
+            prepare_bounce(request, BounceTo::Cookie(destination.cookie()), queue)
         }
         (Source::File { .. }, Destination::Memory(memory)) => {
             prepare_read(request, memory.span(), queue)
@@ -101,21 +104,7 @@ pub(crate) fn prepare(
             span: source.span(),
         }),
         (Source::Memory(source), Destination::Memory(memory)) => {
-            let (source, destination) = (source.span(), memory.span());
-            let hold = Hold::Nothing;
-            Ok(match request.compression {
-                Compression::NONE => Work::Copy {
-                    source,
-                    hold,
-                    destination,
-                },
-                compression => Work::Decompress {
-                    source,
-                    compression,
-                    hold,
-                    destination,
-                },
-            })
+            Ok(in_memory(request.compression, source.span(), memory.span()))
         }
         (
             Source::Gpu(source),
@@ -154,6 +143,24 @@ fn prepare_read(request: &Request, span: Span, queue: &Arc<QueueCore>) -> Prepar
     })
 }
 
+/// From memory to memory, which needs none of the engine's.
+fn in_memory(compression: Compression, source: Span, destination: Span) -> Work {
+    let hold = Hold::Nothing;
+    match compression {
+        Compression::NONE => Work::Copy {
+            source,
+            hold,
+            destination,
+        },
+        compression => Work::Decompress {
+            source,
+            compression,
+            hold,
+            destination,
+        },
+    }
+}
+
 /// The file of a request that reads one, with offset and size.
 fn opened_source(request: &Request) -> Result<(Arc<OpenFile>, u64, usize), NotNow> {
     let Source::File {
@@ -172,14 +179,9 @@ fn opened_source(request: &Request) -> Result<(Arc<OpenFile>, u64, usize), NotNo
 /// A request whose last step is the host's. What must be there at the same time (what is read, what
 /// is decoded from it) has one range of staging: whoever held one and waited for another might wait for
 /// ever.
-fn prepare_bounce(request: &Request, destination: Span, queue: &Arc<QueueCore>) -> Prepared {
+fn prepare_bounce(request: &Request, destination: BounceTo, queue: &Arc<QueueCore>) -> Prepared {
     let compression = request.compression;
-    // What the application decompresses it writes by itself.
-    let decoded = match compression {
-        Compression::NONE => 0,
-        _ if compression.is_custom() => 0,
-        _ => destination.bytes(),
-    };
+    let decoded = bytes_decoded_here(request, destination);
     if let Source::Memory(source) = &request.source {
         let source = source.span();
         if compression == Compression::NONE {
@@ -189,21 +191,21 @@ fn prepare_bounce(request: &Request, destination: Span, queue: &Arc<QueueCore>) 
                 destination,
             })));
         }
-        let (hold, output) = match decoded {
-            0 => (Hold::Nothing, destination),
-            _ => take_bounce(queue, decoded, decoded, 0, destination)?,
+        let (hold, destination) = match destination {
+            BounceTo::Memory(span) if decoded == 0 => (Hold::Nothing, span),
+            _ => take_bounce(request, queue, decoded, decoded, 0, destination)?,
         };
         return Ok(Work::Decompress {
             source,
             compression,
             hold,
-            destination: output,
+            destination,
         });
     }
     let (file, offset, bytes) = opened_source(request)?;
     let slack = file.slack_bytes(queue.shared.file_mode, bytes);
     let before = decoded.next_multiple_of(PAGE_BYTES);
-    let (hold, output) = take_bounce(queue, decoded, before + bytes, slack, destination)?;
+    let (hold, output) = take_bounce(request, queue, decoded, before + bytes, slack, destination)?;
     let room = hold.span().expect("just taken");
     let memory = room.part(before, room.bytes() - before);
     let decompress = (compression != Compression::NONE).then_some((compression, output));
@@ -217,23 +219,34 @@ fn prepare_bounce(request: &Request, destination: Span, queue: &Arc<QueueCore>) 
     })
 }
 
+/// How many bytes are decompressed into staging. The application writes to memory by itself.
+fn bytes_decoded_here(request: &Request, destination: BounceTo) -> usize {
+    match destination {
+        _ if request.compression == Compression::NONE => 0,
+        BounceTo::Memory(_) if request.compression.is_custom() => 0,
+        _ => request.uncompressed_bytes as usize,
+    }
+}
+
 /// Takes `bytes` of staging, of which the first `decoded` are for what is decoded; answers where that goes,
-/// which is the destination itself if there are none.
+/// which is the destination itself if it is memory and there are none.
 fn take_bounce(
+    request: &Request,
     queue: &Arc<QueueCore>,
     decoded: usize,
     bytes: usize,
     slack: usize,
-    destination: Span,
+    destination: BounceTo,
 ) -> Result<(Hold, Span), NotNow> {
     let range = take(queue, PoolKind::Host, bytes, slack)?;
-    let output = match decoded {
-        0 => destination,
+    let output = match destination {
+        BounceTo::Memory(span) if decoded == 0 => span,
         _ => range.span().part(0, decoded),
     };
     let bounce = Bounce {
         range: Some(range),
-        payload: output,
+        // Of what is not decoded the read says later where it is.
+        payload: output.part(0, output.bytes().min(request.destination_bytes())),
         destination,
     };
     Ok((Hold::Bounce(bounce), output))

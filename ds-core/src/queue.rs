@@ -480,6 +480,7 @@ impl QueueCore {
         Limits {
             source_type: self.desc.source_type,
             device: self.placer.as_ref().map(|placer| placer.device()),
+            host_copies: self.shared.copies.has_begun(),
             staging_bytes: self.staging_bytes,
             exact: self.shared.config.has_exact_limits(),
         }

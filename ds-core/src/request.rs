@@ -11,6 +11,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::copies::ForeignDestination;
 use crate::error::Error;
 use crate::file::File;
 use crate::gpu::{GpuDestination, GpuDevice};
@@ -136,6 +137,8 @@ pub enum Destination {
     /// Part of a GPU resource; the queue must have that resource's device
     /// ([`crate::QueueDesc::device`]).
     Gpu(GpuDestination),
+    /// A place that only the host can reach ([`crate::ForeignCopies::destination`]).
+    Foreign(ForeignDestination),
     /// A kind that this queue cannot serve, by DirectStorage's number; fails as
     /// [`Error::InvalidDestinationType`].
     Other(u8),
@@ -254,6 +257,7 @@ impl Request {
             Destination::Memory(memory) => memory.span().bytes(),
             Destination::File { bytes, .. } => *bytes as usize,
             Destination::Gpu(destination) => destination.bytes(),
+            Destination::Foreign(destination) => destination.bytes(),
             Destination::Other(_) => 0,
         }
     }
@@ -278,6 +282,7 @@ impl Request {
                     bytes,
                 } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
                 Destination::Gpu(destination) => PlaceInfo::Gpu(destination.info()),
+                Destination::Foreign(destination) => PlaceInfo::Foreign(destination.info()),
                 Destination::Other(kind) => PlaceInfo::Other(*kind),
             },
             compression: self.compression,
@@ -294,6 +299,8 @@ pub(crate) struct Limits<'a> {
     pub(crate) source_type: SourceType,
     /// The device whose resources the queue can reach.
     pub(crate) device: Option<&'a GpuDevice>,
+    /// Whether there is a host that copies.
+    pub(crate) host_copies: bool,
     pub(crate) staging_bytes: usize,
     /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no
     /// staging.
@@ -315,6 +322,7 @@ pub fn validate(
         Limits {
             source_type,
             device: None,
+            host_copies: false,
             staging_bytes,
             exact,
         },
@@ -323,7 +331,7 @@ pub fn validate(
 
 pub(crate) fn check(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     check_source(request, limits)?;
-    check_destination(request, limits.device)?;
+    check_destination(request, limits)?;
     check_sizes(request)?;
     check_overlap(request)?;
     check_limits(request, limits)
@@ -355,7 +363,7 @@ fn check_source(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     }
 }
 
-fn check_destination(request: &Request, device: Option<&GpuDevice>) -> Result<(), Error> {
+fn check_destination(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     let to_file = matches!(request.destination, Destination::File { .. });
     if matches!(request.source, Source::Gpu(_)) && !to_file {
         return Err(Error::InvalidDestinationType);
@@ -383,10 +391,12 @@ fn check_destination(request: &Request, device: Option<&GpuDevice>) -> Result<()
                 .map(drop)
                 .map_err(|_| Error::InvalidFileOffset)
         }
-        Destination::Gpu(destination) => match device {
+        Destination::Gpu(destination) => match limits.device {
             Some(device) => destination.check(device),
             None => Err(Error::InvalidDestinationType),
         },
+        Destination::Foreign(destination) if limits.host_copies => destination.check(),
+        Destination::Foreign(_) => Err(Error::InvalidDestinationType),
         Destination::Other(_) => Err(Error::InvalidDestinationType),
     }
 }
@@ -421,7 +431,7 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     }
     // For a GPU a stream may hold more than is wanted (since DirectStorage 1.1).
     let fits = match request.destination {
-        Destination::Gpu(_) => uncompressed >= destination,
+        Destination::Gpu(_) | Destination::Foreign(_) => uncompressed >= destination,
         _ => uncompressed == destination,
     };
     if uncompressed == 0 || !fits {
@@ -455,10 +465,12 @@ fn check_limits(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
         .source_bytes()
         .max(request.destination_bytes())
         .max(request.uncompressed_bytes as usize);
-    // Compressed file bytes pass through staging, and everything on its way to a GPU; the rest has no
-    // limit of ours (O-47, O-48, O-58).
+    // Compressed file bytes pass through staging, and everything on its way to or from a GPU, also to one
+    // that only the host can reach; the rest has no limit of ours (O-47, O-48, O-58).
     let staged = match (&request.source, &request.destination) {
-        (Source::Gpu(_), _) | (_, Destination::Gpu(_)) => largest > limits.staging_bytes,
+        (Source::Gpu(_), _) | (_, Destination::Gpu(_) | Destination::Foreign(_)) => {
+            largest > limits.staging_bytes
+        }
         _ => from_file && compressed && request.source_bytes() > limits.staging_bytes,
     };
     let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
@@ -508,6 +520,8 @@ pub enum PlaceInfo {
     },
     /// Part of a GPU resource.
     Gpu(crate::gpu::GpuPlaceInfo),
+    /// A place that only the host can reach.
+    Foreign(crate::copies::ForeignPlaceInfo),
     /// A destination of a kind that was not understood.
     Other(u8),
 }
@@ -587,6 +601,7 @@ impl fmt::Display for PlaceInfo {
                 write!(f, "{bytes} bytes of memory at {address:#x}")
             }
             PlaceInfo::Gpu(place) => place.fmt(f),
+            PlaceInfo::Foreign(place) => place.fmt(f),
             PlaceInfo::Other(kind) => write!(f, "destination type {kind}"),
         }
     }

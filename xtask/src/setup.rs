@@ -72,6 +72,13 @@ const PACKAGES: &[Package] = &[
         false,
     ),
     package("wine64", Present::Found(wine::is_installed), false),
+    // Direct3D 12 for it, on the processor.
+    package("xvfb", Present::Program("Xvfb"), false),
+    package(
+        "mesa-vulkan-drivers",
+        Present::File("/usr/share/vulkan/icd.d"),
+        false,
+    ),
     package("debootstrap", Present::Program("debootstrap"), false),
 ];
 
