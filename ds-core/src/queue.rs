@@ -212,6 +212,10 @@ pub struct FirstFailure {
 
 /// The entry that failed, with its parameters.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each queue's first failure"
+)]
 pub enum FailedCommand {
     /// A request.
     Request(RequestInfo),

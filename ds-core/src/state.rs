@@ -109,6 +109,10 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "slots are made once, and most hold requests; a box would be an allocation a request"
+)]
 enum Kind {
     Request(RequestEntry),
     Marker(Marker),

@@ -3,8 +3,8 @@
 //! Builds both halves of each DLL under `target/wine`, checks that they fit, and runs every program of
 //! `tests/dstorage`, or the one that is named, under each Wine there is: the installed one, and a newer one
 //! in a second Debian, which root can make. Without a display but for Direct3D's, in prefixes of their own,
-//! each program in a folder of its own and under a time limit. Then does what a player does, with setup.sh and
-//! the sample.
+//! each program in a folder of its own and under a time limit. Then does what a player does, with setup.sh
+//! and the sample.
 //!
 //! What is missing is said, and its programs count as skipped.
 #![forbid(unsafe_code)]
