@@ -91,7 +91,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         ..DeviceOptions::default()
     };
     let device = GpuDevice::open(&options).map_err(failed)?;
-    let bytes = u64::from(arguments.count) * u64::from(arguments.request_kib) << 10;
+    let request_bytes = u64::from(arguments.request_kib) << 10;
+    let bytes = u64::from(arguments.count) * request_bytes;
     let buffer = device.create_buffer(bytes).map_err(failed)?;
     ui::print(&format!(
         "{} ({}), {} requests of {} KiB, {} pieces of content\n",
