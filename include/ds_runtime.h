@@ -66,6 +66,18 @@
 // The largest capacity that is accepted.
 #define DS_MAX_QUEUE_CAPACITY_ACCEPTED 32768
 
+// As the runtime is configured (option gpu_decode).
+#define DS_GPU_DECODE_DEFAULT 0
+
+// The GPU where enough tiles wait that it is the faster one; the CPU otherwise.
+#define DS_GPU_DECODE_AUTO 1
+
+// The GPU wherever it can.
+#define DS_GPU_DECODE_GPU 2
+
+// The CPU; the GPU copies.
+#define DS_GPU_DECODE_CPU 3
+
 // Bytes of a file's name in an error record, the terminating NUL included.
 #define DS_ERROR_FILENAME_BYTES 260
 
@@ -81,6 +93,39 @@
 // The level with the best ratio.
 #define DS_CODEC_LEVEL_MAX 12
 
+// Run under the validation layers, where they are installed.
+#define DS_GPU_VALIDATE 1
+
+// `timelineSemaphore` was enabled; needed.
+#define DS_GPU_TIMELINE_SEMAPHORE 1
+
+// `bufferDeviceAddress` was enabled.
+#define DS_GPU_BUFFER_DEVICE_ADDRESS 2
+
+// `storageBuffer8BitAccess` was enabled.
+#define DS_GPU_STORAGE_8BIT 4
+
+// `shaderInt16` was enabled.
+#define DS_GPU_INT16 8
+
+// `shaderInt64` was enabled.
+#define DS_GPU_INT64 16
+
+// `vulkanMemoryModel` was enabled.
+#define DS_GPU_MEMORY_MODEL 32
+
+// `subgroupSizeControl` and `computeFullSubgroups` were enabled.
+#define DS_GPU_SUBGROUP_SIZE_CONTROL 64
+
+// `synchronization2` was enabled.
+#define DS_GPU_SYNCHRONIZATION2 128
+
+// `memoryDecompression` of VK_NV_memory_decompression was enabled.
+#define DS_GPU_DECOMPRESSION_NV 256
+
+// `memoryDecompression` of VK_EXT_memory_decompression was enabled.
+#define DS_GPU_DECOMPRESSION_EXT 512
+
 // Compresses and decompresses streams, with one owner. Opaque.
 typedef struct ds_codec ds_codec;
 
@@ -92,6 +137,15 @@ typedef struct ds_fence ds_fence;
 
 // An open file: a counted reference. Opaque.
 typedef struct ds_file ds_file;
+
+// A buffer of a GPU: a counted reference. Opaque.
+typedef struct ds_gpu_buffer ds_gpu_buffer;
+
+// A GPU that queues can reach: a counted reference. Opaque.
+typedef struct ds_gpu_device ds_gpu_device;
+
+// An image of a GPU: a counted reference. Opaque.
+typedef struct ds_gpu_image ds_gpu_image;
 
 // A queue of requests, with one owner. Opaque.
 typedef struct ds_queue ds_queue;
@@ -227,6 +281,13 @@ typedef struct ds_queue_desc {
     const char *name;
     // Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     struct ds_event *error_event;
+    // The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    // own (ds_runtime_gpu_device), if its backend is Vulkan.
+    struct ds_gpu_device *gpu_device;
+    // Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
+    uint32_t gpu_decode;
+    // Zero.
+    uint32_t reserved;
 } ds_queue_desc;
 
 // How a source is compressed: one of `DS_COMPRESSION_*`, or a custom format from 0x80 to 0xFF.
@@ -281,7 +342,7 @@ typedef struct ds_destination_memory {
 
 // Bytes of a GPU buffer.
 typedef struct ds_destination_buffer {
-    // The buffer.
+    // The ds_gpu_buffer. The request keeps a reference.
     void *resource;
     // Of the first byte.
     uint64_t offset;
@@ -307,7 +368,7 @@ typedef struct ds_box {
 
 // A box of one subresource of a texture.
 typedef struct ds_destination_texture_region {
-    // The texture.
+    // The ds_gpu_image. The request keeps a reference.
     void *resource;
     // Which subresource.
     uint32_t subresource_index;
@@ -317,7 +378,7 @@ typedef struct ds_destination_texture_region {
 
 // All subresources of a texture from one on.
 typedef struct ds_destination_multiple_subresources {
-    // The texture.
+    // The ds_gpu_image. The request keeps a reference.
     void *resource;
     // The first subresource.
     uint32_t first_subresource;
@@ -325,7 +386,7 @@ typedef struct ds_destination_multiple_subresources {
 
 // Tiles of a reserved resource.
 typedef struct ds_destination_tiles {
-    // The resource.
+    // The ds_gpu_image. The request keeps a reference.
     void *resource;
     // First tile: x.
     uint32_t start_x;
@@ -349,7 +410,7 @@ typedef struct ds_destination_tiles {
 
 // Some subresources of a texture.
 typedef struct ds_destination_multiple_subresources_range {
-    // The texture.
+    // The ds_gpu_image. The request keeps a reference.
     void *resource;
     // The first subresource.
     uint32_t first_subresource;
@@ -367,6 +428,22 @@ typedef struct ds_destination_file {
     uint32_t size;
 } ds_destination_file;
 
+// A place that only the host of the library can reach. For hosts that make copies
+// (ds_foreign_copies_begin); elsewhere the request fails with DS_E_INVALID_DESTINATION_TYPE.
+typedef struct ds_destination_foreign {
+    // What the host calls it: the copy names it, and ds_foreign_copies_returned gives it back, once, when
+    // nothing more will come of the request.
+    uint64_t cookie;
+    // How many bytes: the source's size, or at most uncompressed_size if the source is compressed.
+    uint32_t size;
+    // If negative, the host refuses the request: it fails with that when its turn comes.
+    int32_t result;
+    // Copied by the enqueue, and shown in error records in the place of this one. NULL for zeros.
+    const union ds_destination *shown;
+    // The type of destination, 0 to 127, that error records show.
+    uint32_t shown_type;
+} ds_destination_foreign;
+
 // Where bytes go; the member that the destination type names.
 typedef union ds_destination {
     // For DS_DESTINATION_MEMORY.
@@ -383,6 +460,8 @@ typedef union ds_destination {
     struct ds_destination_multiple_subresources_range multiple_subresources_range;
     // For DS_DESTINATION_FILE.
     struct ds_destination_file file;
+    // For DS_DESTINATION_FOREIGN.
+    struct ds_destination_foreign foreign;
 } ds_destination;
 
 // One transfer. Layout of DSTORAGE_REQUEST on x64, 104 bytes; zero it before filling it.
@@ -581,7 +660,14 @@ typedef struct ds_foreign_copy {
     // named, not looked at by the library.
     const void *source;
     // Where they go: the address that the request named. The host may find that it cannot write there.
+    // NULL if `is_cookie`.
     void *destination;
+    // Where they go, for a DS_DESTINATION_FOREIGN: its cookie.
+    uint64_t cookie;
+    // 1 if they go where `cookie` says, else 0.
+    uint32_t is_cookie;
+    // 0.
+    uint32_t reserved;
 } ds_foreign_copy;
 
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
@@ -591,12 +677,133 @@ typedef int32_t ds_compression_level;
 // was given.
 typedef void (*ds_codec_progress)(void *user, uint64_t bytes_done, uint64_t bytes_all);
 
+// How to open a device of the library's own. Zeros are defaults.
+typedef struct ds_gpu_device_options {
+    // sizeof(ds_gpu_device_options).
+    uint32_t struct_size;
+    // DS_GPU_VALIDATE or 0.
+    uint32_t flags;
+    // The device: its number among the machine's, or a part of its name. NULL for the best.
+    const char *device;
+} ds_gpu_device_options;
+
+// Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue`
+// the index in ds_gpu_device_handles.queues. Never hold such a lock while calling the library: a call may
+// wait for work that waits for the lock.
+typedef void (*ds_gpu_lock)(void *user, uint32_t queue);
+
+// The application's own device.
+typedef struct ds_gpu_device_handles {
+    // sizeof(ds_gpu_device_handles).
+    uint32_t struct_size;
+    // What was enabled when the device was made: DS_GPU_* flags from DS_GPU_TIMELINE_SEMAPHORE on.
+    uint32_t features;
+    // vkGetInstanceProcAddr, cast.
+    const void *get_instance_proc_addr;
+    // The VkInstance.
+    void *instance;
+    // The VkPhysicalDevice.
+    void *physical_device;
+    // The VkDevice.
+    void *device;
+    // VkQueues with compute, all of one family; the first 4 are used. Copied.
+    void *const *queues;
+    // How many.
+    uint32_t queue_count;
+    // Their family.
+    uint32_t queue_family;
+    // Called around each submission, on a thread of the library's, if the application submits to these
+    // queues, too. Both or none.
+    ds_gpu_lock lock;
+    // The other half.
+    ds_gpu_lock unlock;
+    // For both.
+    void *lock_user;
+} ds_gpu_device_handles;
+
+// What a device is. Set struct_size before the call.
+typedef struct ds_gpu_device_info {
+    // sizeof(ds_gpu_device_info).
+    uint32_t struct_size;
+    // The family of the queues that the library uses.
+    uint32_t queue_family;
+    // How many queues it uses.
+    uint32_t queue_count;
+    // Vulkan's version as VK_MAKE_API_VERSION(0, major, minor, patch).
+    uint32_t api_version;
+    // 1 for a device in software (the processor itself), 0 for a GPU.
+    uint32_t is_software;
+    // 1 once the device is lost.
+    uint32_t is_lost;
+    // The device's name, cut if it is longer.
+    char name[256];
+} ds_gpu_device_info;
+
+// A buffer of the application's.
+typedef struct ds_gpu_buffer_desc {
+    // sizeof(ds_gpu_buffer_desc).
+    uint32_t struct_size;
+    // The VkBufferUsageFlags it was made with. TRANSFER_DST is needed; with SHADER_DEVICE_ADDRESS tiles are
+    // decoded in place.
+    uint32_t usage;
+    // The VkBuffer.
+    uint64_t buffer;
+    // Its size in bytes.
+    uint64_t size;
+    // DS_GPU_FAMILY(n) of the queue family n that owns it and gets it back after each request; 0 for none.
+    // For a buffer of VK_SHARING_MODE_EXCLUSIVE that another family uses. The application releases the
+    // request's range to our family (ds_gpu_device_info.queue_family) before, and acquires it from there
+    // afterwards.
+    uint32_t queue_family;
+    // Zero.
+    uint32_t reserved;
+} ds_gpu_buffer_desc;
+
+// An image, and how requests find and leave it.
+//
+// The image has VK_IMAGE_TILING_OPTIMAL, one sample, VK_IMAGE_USAGE_TRANSFER_DST_BIT and a colour format
+// with one plane. A request finds what it fills in layout_before and leaves it in layout_after. With
+// VK_IMAGE_LAYOUT_UNDEFINED before it must fill whole subresources. A payload is laid out as Direct3D 12's
+// copyable footprints: rows at multiples of 256 bytes, subresources at multiples of 512, the last row not
+// padded; tiles are 65536 bytes each.
+typedef struct ds_gpu_image_desc {
+    // sizeof(ds_gpu_image_desc).
+    uint32_t struct_size;
+    // The VkImageType: 0, 1 or 2 for 1D, 2D or 3D.
+    uint32_t image_type;
+    // The VkImage; ignored by ds_gpu_image_create.
+    uint64_t image;
+    // The VkFormat.
+    int32_t format;
+    // Width in texels.
+    uint32_t width;
+    // Height in texels; 1 for a 1D image.
+    uint32_t height;
+    // Depth in texels; 1 unless the image is 3D.
+    uint32_t depth;
+    // Mip levels.
+    uint32_t mip_levels;
+    // Array layers.
+    uint32_t array_layers;
+    // The VkImageLayout that a request finds.
+    int32_t layout_before;
+    // The VkImageLayout that it leaves.
+    int32_t layout_after;
+    // DS_GPU_FAMILY(n) of the family n that has released what is filled to ours, 0 for none: from
+    // layout_before to VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL.
+    uint32_t family_before;
+    // DS_GPU_FAMILY(n) of the family n that it is released to, 0 for none: from
+    // VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL to layout_after.
+    uint32_t family_after;
+} ds_gpu_image_desc;
+
 // What a queue reads, and where a request's bytes come from: `DS_SOURCE_*`.
 typedef uint8_t ds_source_type;
 
 // Where a request's bytes go: `DS_DESTINATION_*`.
 //
-// GPU resources are not reachable yet: such a request fails with DS_E_INVALID_DESTINATION_TYPE.
+// GPU resources need a queue with their device: see ds_queue_desc.gpu_device. In a library that was built
+// without Vulkan, such a request fails with DS_E_INVALID_DESTINATION_TYPE.
 typedef uint8_t ds_destination_type;
 
 // Success.
@@ -652,6 +859,9 @@ typedef uint8_t ds_destination_type;
 
 // 0x8007045D. The device failed, or the system refused for another reason.
 #define DS_E_IO_DEVICE -2147023779
+
+// 0x887A0005. The GPU was reset or went away: DXGI_ERROR_DEVICE_REMOVED.
+#define DS_E_DEVICE_LOST -2005270523
 
 // 0x89240001. Reserved: this library never answers it.
 #define DS_E_ALREADY_RUNNING -1994129407
@@ -833,6 +1043,9 @@ typedef uint8_t ds_destination_type;
 // A file opened with ds_file_create: the source must be memory, not compressed. Not in DirectStorage.
 #define DS_DESTINATION_FILE 64
 
+// A place that only the host of the library can reach; see ds_foreign_copies_begin. Not in DirectStorage.
+#define DS_DESTINATION_FOREIGN 65
+
 // None of the others.
 #define DS_SUBSYSTEM_OTHER 0
 
@@ -850,6 +1063,9 @@ typedef uint8_t ds_destination_type;
 
 // Decompression.
 #define DS_SUBSYSTEM_DECODE 5
+
+// Work on a GPU.
+#define DS_SUBSYSTEM_GPU 6
 
 // The best that is available.
 #define DS_BACKEND_AUTO 0
@@ -1258,8 +1474,9 @@ void ds_event_release(struct ds_event *event);
 // On success `*out` is a queue that ds_queue_destroy gives back; else NULL. The queue may outlive the
 // runtime's handle.
 //
-// Errors: DS_E_INVALID_QUEUE_CAPACITY; DS_E_INVALIDARG for NULL, a wrong struct_size or an unknown source
-// type; DS_E_TOO_MANY_OPEN_FILES. Any thread.
+// Errors: DS_E_INVALID_QUEUE_CAPACITY; DS_E_INVALIDARG for NULL, a wrong struct_size, an unknown source
+// type or an unknown gpu_decode; DS_E_TOO_MANY_OPEN_FILES; DS_E_OUTOFMEMORY or DS_E_DEVICE_LOST if the
+// GPU cannot be used. Any thread.
 ds_result ds_queue_create(struct ds_runtime *runtime,
                           const struct ds_queue_desc *desc,
                           struct ds_queue **out);
@@ -1451,11 +1668,13 @@ ds_result ds_custom_set_results(struct ds_runtime *runtime,
                                 const struct ds_custom_result *results);
 
 // Has the host make the last step of requests whose destination the kernel cannot write: such a request does
-// not fail, but starts over, comes to memory of the library, and leaves a copy for the host.
+// not fail, but starts over, comes to memory of the library, and leaves a copy for the host. So do requests
+// to a DS_DESTINATION_FOREIGN, from the beginning.
 //
-// `event` is set when there are copies; it may be a foreign one, and the runtime keeps a reference. A second
-// call replaces it. The staging buffer's memory becomes twice as large, so that what fits on its way in fits
-// on its way out, too; a request that does not fails with DS_E_REQUEST_TOO_LARGE.
+// `event` is set when there are copies, and when cookies come back; it may be a foreign one, and the runtime
+// keeps a reference. A second call replaces it. The staging buffer's memory becomes twice as large, so that
+// what fits on its way in fits on its way out, too; a request that does not fails with
+// DS_E_REQUEST_TOO_LARGE.
 //
 // Errors: DS_E_STAGING_BUFFER_LOCKED while a queue of the runtime exists; DS_E_INVALIDARG for NULL. Any
 // thread.
@@ -1473,6 +1692,18 @@ ds_result ds_foreign_copies_get(struct ds_runtime *runtime,
                                 uint32_t max,
                                 struct ds_foreign_copy *out,
                                 uint32_t *count);
+
+// Fetches at most `max` cookies of DS_DESTINATION_FOREIGN into `out`, oldest first, and their number into
+// `*count`. Never blocks.
+//
+// Each cookie that was enqueued comes back exactly once: when its request has ended, with success, a
+// failure or by being cancelled, and after any copy of it was answered. `out` may be NULL if `max` is 0.
+//
+// Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
+ds_result ds_foreign_copies_returned(struct ds_runtime *runtime,
+                                     uint32_t max,
+                                     uint64_t *out,
+                                     uint32_t *count);
 
 // Answers the copy `id`: it was made, or, if `result` is negative, cannot be, and its request fails with
 // that. DS_E_ACCESS_VIOLATION is what a request says whose destination nobody can write.
@@ -1560,6 +1791,140 @@ ds_result ds_codec_decompress(const struct ds_codec *codec,
                               size_t destination_size,
                               size_t *written);
 
+// Opens a device of the library's own. `options` may be NULL.
+//
+// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors:
+// DS_E_INVALIDARG for a NULL `out` or a wrong struct_size; DS_E_INVALID_DESTINATION_TYPE where there is no
+// Vulkan loader, no driver, or no such device; the log says which. Any thread.
+ds_result ds_gpu_device_open(const struct ds_gpu_device_options *options,
+                             struct ds_gpu_device **out);
+
+// Uses the application's device.
+//
+// The handles must belong together and stay valid until the device, every queue with it and every resource
+// of it were given back. Without a lock nobody else may submit to these queues.
+//
+// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors:
+// DS_E_INVALIDARG for NULL where there must be something, a wrong struct_size, or half a lock;
+// DS_E_INVALID_DESTINATION_TYPE if the device lacks something, timeline semaphores for one. Any thread.
+ds_result ds_gpu_device_borrow(const struct ds_gpu_device_handles *handles,
+                               struct ds_gpu_device **out);
+
+// The device of a runtime whose backend is Vulkan: that of queues that name none.
+//
+// On success `*out` is a new reference that ds_gpu_device_release gives back; else NULL. Errors:
+// DS_E_INVALIDARG for NULL; DS_E_INVALID_DESTINATION_TYPE if the runtime has none. Any thread.
+ds_result ds_runtime_gpu_device(struct ds_runtime *runtime, struct ds_gpu_device **out);
+
+// What a device is. Set out->struct_size before.
+//
+// Errors: DS_E_INVALIDARG for NULL or a wrong struct_size. Any thread.
+ds_result ds_gpu_device_query(struct ds_gpu_device *device, struct ds_gpu_device_info *out);
+
+// Gives a reference back; NULL does nothing. Queues and resources keep the device for themselves. Any
+// thread, but no other call with this reference may be running.
+void ds_gpu_device_release(struct ds_gpu_device *device);
+
+// Makes a buffer of `size` bytes in the device's memory.
+//
+// On success `*out` is a reference that ds_gpu_buffer_release gives back; else NULL. Errors:
+// DS_E_INVALIDARG for NULL or a size of 0; DS_E_OUTOFMEMORY. Any thread.
+ds_result ds_gpu_buffer_create(struct ds_gpu_device *device,
+                               uint64_t size,
+                               struct ds_gpu_buffer **out);
+
+// Names a buffer of the application's, which must be of this device and bound to memory, and stay so until
+// the last reference is given back and every request with it has completed.
+//
+// Ownership as for ds_gpu_buffer_create. Errors: DS_E_INVALIDARG for NULL, a wrong struct_size, a size of 0.
+// Any thread.
+ds_result ds_gpu_buffer_import(struct ds_gpu_device *device,
+                               const struct ds_gpu_buffer_desc *desc,
+                               struct ds_gpu_buffer **out);
+
+// The VkBuffer; 0 for NULL. Any thread.
+uint64_t ds_gpu_buffer_handle(struct ds_gpu_buffer *buffer);
+
+// Reads back `size` bytes from `offset`, and waits for them: for tests and tools, with buffers that
+// ds_gpu_buffer_create made and no request in flight to that range.
+//
+// Errors: DS_E_INVALIDARG for NULL, a range outside the buffer, or an imported one; DS_E_OUTOFMEMORY;
+// DS_E_DEVICE_LOST. Any thread.
+ds_result ds_gpu_buffer_read(struct ds_gpu_buffer *buffer,
+                             uint64_t offset,
+                             void *destination,
+                             size_t size);
+
+// Gives a reference back; NULL does nothing. Requests keep the buffer for themselves. Any thread, but no
+// other call with this reference may be running.
+void ds_gpu_buffer_release(struct ds_gpu_buffer *buffer);
+
+// Makes an image in the device's memory. It is in layout_after from the start; layout_before is that or
+// VK_IMAGE_LAYOUT_UNDEFINED, and both families are 0.
+//
+// On success `*out` is a reference that ds_gpu_image_release gives back; else NULL. Errors:
+// DS_E_INVALIDARG for NULL, a wrong struct_size or a description without meaning;
+// DS_E_INVALID_DESTINATION_TYPE if the device has no such images; DS_E_OUTOFMEMORY. Any thread.
+ds_result ds_gpu_image_create(struct ds_gpu_device *device,
+                              const struct ds_gpu_image_desc *desc,
+                              struct ds_gpu_image **out);
+
+// Names an image of the application's, which must be of this device and bound to memory, and stay so until
+// the last reference is given back and every request with it has completed. Whenever a request runs, what it
+// fills is in the layout, and belongs to the family, that `desc` says.
+//
+// Ownership and errors as for ds_gpu_image_create. Any thread.
+ds_result ds_gpu_image_import(struct ds_gpu_device *device,
+                              const struct ds_gpu_image_desc *desc,
+                              struct ds_gpu_image **out);
+
+// The VkImage; 0 for NULL. Any thread.
+uint64_t ds_gpu_image_handle(struct ds_gpu_image *image);
+
+// How many bytes fill `num_subresources` subresources from `first_subresource`.
+//
+// Errors: DS_E_INVALIDARG for NULL, and for subresources that the image does not have; `*out` is 0 then. Any
+// thread.
+ds_result ds_gpu_image_payload_size(struct ds_gpu_image *image,
+                                    uint32_t first_subresource,
+                                    uint32_t num_subresources,
+                                    uint64_t *out);
+
+// Reads back a subresource, and waits for it: for tests and tools, with images that ds_gpu_image_create made
+// and no request in flight. `size` is ds_gpu_image_payload_size of that subresource.
+//
+// Errors: DS_E_INVALIDARG for NULL, another size, or an imported image; DS_E_OUTOFMEMORY; DS_E_DEVICE_LOST.
+// Any thread.
+ds_result ds_gpu_image_read(struct ds_gpu_image *image,
+                            uint32_t subresource,
+                            void *destination,
+                            size_t size);
+
+// Gives a reference back; NULL does nothing. Requests keep the image for themselves. Any thread, but no
+// other call with this reference may be running.
+void ds_gpu_image_release(struct ds_gpu_image *image);
+
+// Makes a fence with a timeline semaphore of its own on a device, of the value `initial`.
+//
+// Everything about fences holds for it; its value never goes back. Ownership as for ds_fence_create. Errors:
+// DS_E_INVALIDARG for NULL; DS_E_OUTOFMEMORY; DS_E_DEVICE_LOST. Any thread.
+ds_result ds_fence_create_gpu(struct ds_gpu_device *device,
+                              uint64_t initial,
+                              struct ds_fence **out);
+
+// Makes a fence of a timeline semaphore of the application's, a VkSemaphore of that device: a queue's signal
+// sets it, and waits for the fence end when anybody signals it, the application's own queues too.
+//
+// The semaphore must stay valid until the last reference is given back and every entry with it is done.
+// Whoever else signals it uses values that grow along with the queue's, as Vulkan demands. Ownership as for
+// ds_fence_create. Errors: DS_E_INVALIDARG for NULL; DS_E_OUTOFMEMORY; DS_E_DEVICE_LOST. Any thread.
+ds_result ds_fence_import_gpu(struct ds_gpu_device *device,
+                              uint64_t semaphore,
+                              struct ds_fence **out);
+
+// The VkSemaphore of a fence that was made on a device; 0 for others and for NULL. Any thread.
+uint64_t ds_fence_gpu_handle(struct ds_fence *fence);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
@@ -1610,7 +1975,7 @@ DS_STATIC_ASSERT(offsetof(ds_request, uncompressed_size) == 80, "ds_request.unco
 DS_STATIC_ASSERT(offsetof(ds_request, cancellation_tag) == 88, "ds_request.cancellation_tag");
 DS_STATIC_ASSERT(offsetof(ds_request, name) == 96, "ds_request.name");
 DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 40, "ds_runtime_options");
-DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 32, "ds_foreign_copy");
+DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 48, "ds_foreign_copy");
 DS_STATIC_ASSERT(offsetof(ds_runtime_options, config) == 24, "ds_runtime_options.config");
 DS_STATIC_ASSERT(sizeof(ds_option) == 24, "ds_option");
 DS_STATIC_ASSERT(sizeof(ds_notification) == 16, "ds_notification");
@@ -1618,10 +1983,17 @@ DS_STATIC_ASSERT(offsetof(ds_notification, value) == 8, "ds_notification.value")
 DS_STATIC_ASSERT(sizeof(ds_file_info) == 48, "ds_file_info");
 DS_STATIC_ASSERT(offsetof(ds_file_info, size) == 8, "ds_file_info.size");
 DS_STATIC_ASSERT(offsetof(ds_file_info, modified_ns) == 40, "ds_file_info.modified_ns");
-DS_STATIC_ASSERT(sizeof(ds_queue_desc) == 32, "ds_queue_desc");
+DS_STATIC_ASSERT(sizeof(ds_queue_desc) == 48, "ds_queue_desc");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, name) == 16, "ds_queue_desc.name");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, error_event) == 24, "ds_queue_desc.error_event");
+DS_STATIC_ASSERT(offsetof(ds_queue_desc, gpu_device) == 32, "ds_queue_desc.gpu_device");
 DS_STATIC_ASSERT(sizeof(ds_queue_info) == 24, "ds_queue_info");
+DS_STATIC_ASSERT(sizeof(ds_gpu_device_options) == 16, "ds_gpu_device_options");
+DS_STATIC_ASSERT(sizeof(ds_gpu_device_handles) == 80, "ds_gpu_device_handles");
+DS_STATIC_ASSERT(offsetof(ds_gpu_device_handles, queue_count) == 48, "ds_gpu_device_handles.queue_count");
+DS_STATIC_ASSERT(sizeof(ds_gpu_device_info) == 280, "ds_gpu_device_info");
+DS_STATIC_ASSERT(sizeof(ds_gpu_buffer_desc) == 32, "ds_gpu_buffer_desc");
+DS_STATIC_ASSERT(sizeof(ds_gpu_image_desc) == 56, "ds_gpu_image_desc");
 DS_STATIC_ASSERT(sizeof(ds_queue_stats) == 400, "ds_queue_stats");
 DS_STATIC_ASSERT(offsetof(ds_queue_stats, requests_enqueued) == 16, "ds_queue_stats.requests_enqueued");
 DS_STATIC_ASSERT(offsetof(ds_queue_stats, latency_buckets) == 80, "ds_queue_stats.latency_buckets");
@@ -1659,6 +2031,9 @@ DS_STATIC_ASSERT(offsetof(ds_custom_result, result) == 8, "ds_custom_result.resu
 #else
 #define DS_REQUEST_TYPES(source, destination) ((uint8_t)((source) | ((destination) << 1)))
 #endif
+
+// A queue family, in a member where zero means none.
+#define DS_GPU_FAMILY(index) ((uint32_t)(index) + 1)
 
 // The functions below only fill structs; they call nothing.
 
@@ -1703,6 +2078,28 @@ static inline ds_request ds_request_write(const void *source, ds_file *file, uin
     request.destination.file.destination = file;
     request.destination.file.offset = offset;
     request.destination.file.size = size;
+    return request;
+}
+
+// The same request, with `size` bytes of a GPU buffer from `offset` on as its destination.
+static inline ds_request ds_request_to_gpu_buffer(ds_request request, ds_gpu_buffer *buffer,
+                                                  uint64_t offset, uint32_t size) {
+    request.options.types = DS_REQUEST_TYPES(request.options.types & 1, DS_DESTINATION_BUFFER);
+    request.destination.buffer.resource = buffer;
+    request.destination.buffer.offset = offset;
+    request.destination.buffer.size = size;
+    return request;
+}
+
+// The same request, with some subresources of a GPU image as its destination.
+static inline ds_request ds_request_to_gpu_image(ds_request request, ds_gpu_image *image,
+                                                 uint32_t first_subresource,
+                                                 uint32_t num_subresources) {
+    request.options.types = DS_REQUEST_TYPES(request.options.types & 1,
+                                             DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE);
+    request.destination.multiple_subresources_range.resource = image;
+    request.destination.multiple_subresources_range.first_subresource = first_subresource;
+    request.destination.multiple_subresources_range.num_subresources = num_subresources;
     return request;
 }
 

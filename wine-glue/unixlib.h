@@ -13,7 +13,7 @@
 
 // Raised by every change in this file: halves of two versions refuse each other. (Their test makes another.)
 #ifndef UNIXLIB_VERSION
-#define UNIXLIB_VERSION 2
+#define UNIXLIB_VERSION 3
 #endif
 
 enum unix_code {
@@ -28,6 +28,7 @@ enum unix_code {
     UNIX_COPIES_GET,
     UNIX_COPIES_RUN,
     UNIX_COPIES_FINISH,
+    UNIX_COPIES_RETURNED,
     UNIX_FILE_CREATE,
     UNIX_FILE_CLOSE,
     UNIX_FILE_RELEASE,
@@ -118,7 +119,10 @@ struct unix_copy {
     uint64_t id;
     uint64_t size;
     uint64_t source;
-    uint64_t destination;
+    uint64_t destination; // or 0, if the cookie says where
+    uint64_t cookie;
+    uint32_t is_cookie;
+    uint32_t reserved;
 };
 
 #define UNIX_COPIES_MAX 16
@@ -142,6 +146,16 @@ struct unix_copies_finish {
     uint64_t id;
     int32_t result;
     uint32_t reserved;
+};
+
+#define UNIX_RETURNED_MAX 64
+
+// Cookies of requests that have ended.
+struct unix_copies_returned {
+    uint64_t runtime;
+    uint32_t count; // out
+    uint32_t reserved;
+    uint64_t found[UNIX_RETURNED_MAX]; // out
 };
 
 // Takes the descriptor over, whatever the answer.
@@ -185,6 +199,19 @@ struct unix_queue_requests {
     uint64_t value;
     uint32_t count;
     uint32_t flags;
+};
+
+// In such a request a destination of this type is one that only the Windows half can reach: this stands in
+// the place of DSTORAGE_DESTINATION.
+#define UNIX_DESTINATION_FOREIGN 65
+
+struct unix_foreign {
+    uint64_t cookie;
+    uint32_t size;
+    int32_t result;      // negative: the request fails with it
+    uint64_t shown;      // the DSTORAGE_DESTINATION for error records
+    uint32_t shown_type; // and its type
+    uint32_t reserved;
 };
 
 struct unix_queue_status {

@@ -24,6 +24,8 @@ pub const DS_SUBSYSTEM_QUEUE: ds_subsystem = 3;
 pub const DS_SUBSYSTEM_IO: ds_subsystem = 4;
 /// Decompression.
 pub const DS_SUBSYSTEM_DECODE: ds_subsystem = 5;
+/// Work on a GPU.
+pub const DS_SUBSYSTEM_GPU: ds_subsystem = 6;
 
 /// One failure. All texts are valid for the time of the call only, and never NULL unless it says so.
 #[repr(C)]
@@ -162,6 +164,7 @@ fn number_of(subsystem: Subsystem) -> ds_subsystem {
         Subsystem::Queue => DS_SUBSYSTEM_QUEUE,
         Subsystem::Io => DS_SUBSYSTEM_IO,
         Subsystem::Decode => DS_SUBSYSTEM_DECODE,
+        Subsystem::Gpu => DS_SUBSYSTEM_GPU,
         _ => DS_SUBSYSTEM_OTHER,
     }
 }
@@ -177,6 +180,6 @@ fn size_of_request(request: &RequestInfo) -> u64 {
     match request.source {
         PlaceInfo::File { bytes, .. } => bytes.into(),
         PlaceInfo::Memory { bytes, .. } => bytes as u64,
-        PlaceInfo::Other(_) => 0,
+        PlaceInfo::Gpu(_) | PlaceInfo::Foreign(_) | PlaceInfo::Other(_) => 0,
     }
 }

@@ -5,8 +5,8 @@
 //! speaks to C.
 //!
 //! Handles come in two kinds. A runtime, a queue and a codec are boxes with one owner, made and destroyed.
-//! Files, status arrays, fences and events are shared with whatever is enqueued: their handle is a counted
-//! reference, and its address is the one that the engine's error records carry.
+//! Files, status arrays, fences, events and what a GPU has are shared with whatever is enqueued: their handle
+//! is a counted reference, and its address is the one that the engine's error records carry.
 
 #![allow(non_camel_case_types)] // Types are named as they are in C.
 #![allow(clippy::missing_safety_doc)] // One contract for all: the top of `ffi.rs`, and the header's.
@@ -45,3 +45,6 @@ pub mod custom;
 pub mod copies;
 
 pub mod codec;
+
+#[cfg(feature = "vulkan")]
+pub mod gpu;

@@ -3,8 +3,10 @@
 use std::ffi::c_char;
 use std::mem::offset_of;
 
+use ds_core::gpu::GpuDevice;
 use ds_core::{
-    Compression, Event, Fence, FenceWait, Priority, Queue, QueueDesc, SourceType, StatusArray,
+    Compression, Event, Fence, FenceWait, GpuDecode, Priority, Queue, QueueDesc, SourceType,
+    StatusArray,
 };
 
 use crate::event::ds_event;
@@ -62,7 +64,23 @@ pub struct ds_queue_desc {
     pub name: *const c_char,
     /// Set at each failure; the queue keeps a reference. NULL makes one: see ds_queue_error_event.
     pub error_event: *mut ds_event,
+    /// The GPU whose resources its requests can reach; the queue keeps a reference. NULL for the runtime's
+    /// own (ds_runtime_gpu_device), if its backend is Vulkan.
+    pub gpu_device: *mut ds_gpu_device,
+    /// Who decompresses GDeflate for that GPU: DS_GPU_DECODE_*.
+    pub gpu_decode: u32,
+    /// Zero.
+    pub reserved: u32,
 }
+
+/// As the runtime is configured (option gpu_decode).
+pub const DS_GPU_DECODE_DEFAULT: u32 = 0;
+/// The GPU where enough tiles wait that it is the faster one; the CPU otherwise.
+pub const DS_GPU_DECODE_AUTO: u32 = 1;
+/// The GPU wherever it can.
+pub const DS_GPU_DECODE_GPU: u32 = 2;
+/// The CPU; the GPU copies.
+pub const DS_GPU_DECODE_CPU: u32 = 3;
 
 impl Default for ds_queue_desc {
     fn default() -> ds_queue_desc {
@@ -73,15 +91,18 @@ impl Default for ds_queue_desc {
             priority: DS_PRIORITY_NORMAL,
             name: std::ptr::null(),
             error_event: std::ptr::null_mut(),
+            gpu_device: std::ptr::null_mut(),
+            gpu_decode: DS_GPU_DECODE_DEFAULT,
+            reserved: 0,
         }
     }
 }
 
-const _: () = assert!(offset_of!(ds_queue_desc, name) == 16 && size_of::<ds_queue_desc>() == 32);
+const _: () = assert!(offset_of!(ds_queue_desc, name) == 16 && size_of::<ds_queue_desc>() == 48);
 
 // SAFETY: begins with a `u32`; the sizes above leave no padding; integers and raw pointers take any bytes.
 unsafe impl Growing for ds_queue_desc {
-    const VERSIONS_BYTES: &'static [usize] = &[32];
+    const VERSIONS_BYTES: &'static [usize] = &[32, 48];
 }
 
 /// The answer of ds_queue_query. Set struct_size before the call.
@@ -135,6 +156,9 @@ pub const DS_COMPRESSION_SUPPORT_USES_COPY_QUEUE: ds_compression_support = 16;
 
 impl ds_queue_desc {
     fn to_core(self) -> Result<QueueDesc, Failure> {
+        if self.reserved != 0 {
+            return Err(Failure::INVALID);
+        }
         let source_type = match u8::try_from(self.source_type) {
             Ok(DS_SOURCE_FILE) => SourceType::File,
             Ok(DS_SOURCE_MEMORY) => SourceType::Memory,
@@ -151,7 +175,34 @@ impl ds_queue_desc {
             priority: Priority::from_number(priority as i8),
             name: name.map(|name| name.to_string_lossy().into_owned()),
             error_event: error_event.map(|event| Event::clone(&event)),
+            device: self.device()?,
+            gpu_decode: match self.gpu_decode {
+                DS_GPU_DECODE_DEFAULT => None,
+                DS_GPU_DECODE_AUTO => Some(GpuDecode::Auto),
+                DS_GPU_DECODE_GPU => Some(GpuDecode::Gpu),
+                DS_GPU_DECODE_CPU => Some(GpuDecode::Cpu),
+                _ => return Err(Failure::INVALID),
+            },
         })
+    }
+}
+
+#[cfg(feature = "vulkan")]
+impl ds_queue_desc {
+    fn device(&self) -> Result<Option<GpuDevice>, Failure> {
+        // SAFETY: NULL or a device, as promised by the caller for the member.
+        let device = unsafe { ffi::shared::<GpuDevice>(self.gpu_device) };
+        Ok(device.map(|device| GpuDevice::clone(&device)))
+    }
+}
+
+#[cfg(not(feature = "vulkan"))]
+impl ds_queue_desc {
+    fn device(&self) -> Result<Option<GpuDevice>, Failure> {
+        match self.gpu_device.is_null() {
+            true => Ok(None),
+            false => Err(Failure::INVALID),
+        }
     }
 }
 
@@ -160,8 +211,9 @@ impl ds_queue_desc {
 /// On success `*out` is a queue that ds_queue_destroy gives back; else NULL. The queue may outlive the
 /// runtime's handle.
 ///
-/// Errors: DS_E_INVALID_QUEUE_CAPACITY; DS_E_INVALIDARG for NULL, a wrong struct_size or an unknown source
-/// type; DS_E_TOO_MANY_OPEN_FILES. Any thread.
+/// Errors: DS_E_INVALID_QUEUE_CAPACITY; DS_E_INVALIDARG for NULL, a wrong struct_size, an unknown source
+/// type or an unknown gpu_decode; DS_E_TOO_MANY_OPEN_FILES; DS_E_OUTOFMEMORY or DS_E_DEVICE_LOST if the
+/// GPU cannot be used. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_queue_create(
     runtime: *mut ds_runtime,
@@ -213,7 +265,7 @@ pub unsafe extern "C" fn ds_queue_enqueue_request(
     ffi::result(|| {
         let (queue, request) = (queue?, request?);
         // SAFETY: promised by the caller for what the request points to.
-        let request = unsafe { request::from_c(request) };
+        let request = unsafe { request::from_c(request, queue.queue.runtime()) };
         queue.queue.enqueue_request(request);
         Ok(())
     })
@@ -251,10 +303,11 @@ pub unsafe extern "C" fn ds_queue_enqueue_requests(
             _ => return Err(Failure::INVALID),
         };
         let (queue, requests) = (queue?, requests?);
+        let runtime = queue.queue.runtime();
         // SAFETY: promised by the caller for what the requests point to.
         let requests = requests
             .iter()
-            .map(|request| unsafe { request::from_c(request) });
+            .map(|request| unsafe { request::from_c(request, runtime) });
         let fence = fence.as_deref().map(|fence| (fence, value));
         queue.queue.enqueue_requests(requests, fence, wait);
         Ok(())

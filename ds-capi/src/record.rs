@@ -131,7 +131,7 @@ const SOURCE_NONE: ds_source = ds_source {
 };
 
 /// The texture's member is as large as the union, so that it zeroes all of it.
-const DESTINATION_NONE: ds_destination = ds_destination {
+pub(crate) const DESTINATION_NONE: ds_destination = ds_destination {
     texture: ds_destination_texture_region {
         resource: ptr::null_mut(),
         subresource_index: 0,
@@ -253,6 +253,7 @@ fn source_of(place: &PlaceInfo) -> (ds_source_type, ds_source) {
             };
             (DS_SOURCE_MEMORY, source)
         }
+        PlaceInfo::Gpu(_) | PlaceInfo::Foreign(_) => (DS_SOURCE_MEMORY, source),
         PlaceInfo::Other(kind) => (kind & 1, source),
     }
 }
@@ -279,8 +280,19 @@ fn destination_of(place: &PlaceInfo) -> (ds_destination_type, ds_destination) {
             };
             (DS_DESTINATION_MEMORY, destination)
         }
+        #[cfg(feature = "vulkan")]
+        PlaceInfo::Gpu(ref place) => crate::gpu::destination_of(place),
+        #[cfg(not(feature = "vulkan"))]
+        PlaceInfo::Gpu(ref place) => match *place {},
+        PlaceInfo::Foreign(ref place) => (place.shown.kind, shown(place.shown.words)),
         PlaceInfo::Other(kind) => (kind, destination),
     }
+}
+
+/// The bytes that the host has given, as it gave them.
+fn shown(words: [u64; 5]) -> ds_destination {
+    // SAFETY: the union has this size, takes any bytes, and is not looked at here.
+    unsafe { std::mem::transmute(words) }
 }
 
 fn raw_file(file: &Option<FileInfo>) -> *mut ds_file {

@@ -5,23 +5,25 @@
 
 use std::ffi::{c_char, c_void};
 
-use ds_core::{Compression, Destination, File, Name, Request, Source, Span};
+use ds_core::{
+    Compression, Destination, Error, File, ForeignShown, Name, Request, Runtime, Source, Span,
+};
 
 use crate::ffi;
 use crate::file::ds_file;
 use crate::types::*;
 
-/// The request that a caller means.
+/// The request that a caller means, for a queue of `runtime`.
 ///
 /// # Safety
 /// The pointers in `request` are NULL or valid as the header says, its memory until the request completes.
 /// (An address that is not mapped is found out by the engine where the kernel can tell.)
-pub(crate) unsafe fn from_c(request: &ds_request) -> Request {
+pub(crate) unsafe fn from_c(request: &ds_request, runtime: &Runtime) -> Request {
     let options = request.options;
     // SAFETY: passed on to the caller.
     let source = unsafe { source(options.types & 1, &request.source) };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { destination(options.types >> 1, &request.destination) };
+    let destination = unsafe { destination(options.types >> 1, request, runtime) };
     // SAFETY: passed on to the caller.
     let name = unsafe { name(request.name) };
     Request {
@@ -56,7 +58,12 @@ unsafe fn source(source_type: ds_source_type, source: &ds_source) -> Source {
 
 /// # Safety
 /// As for [`from_c`].
-unsafe fn destination(to_type: ds_destination_type, destination: &ds_destination) -> Destination {
+unsafe fn destination(
+    to_type: ds_destination_type,
+    request: &ds_request,
+    runtime: &Runtime,
+) -> Destination {
+    let destination = &request.destination;
     match to_type {
         DS_DESTINATION_MEMORY => {
             // SAFETY: the type says that this member was filled; it takes any bytes.
@@ -74,8 +81,60 @@ unsafe fn destination(to_type: ds_destination_type, destination: &ds_destination
                 bytes: to.size,
             }
         }
-        other => Destination::Other(other),
+        DS_DESTINATION_FOREIGN => {
+            // SAFETY: the type says that this member was filled; it takes any bytes.
+            let to = unsafe { destination.foreign };
+            // SAFETY: passed on to the caller.
+            unsafe { foreign_destination(&to, runtime) }
+        }
+        // SAFETY: passed on to the caller.
+        other => unsafe { gpu_destination(other, request) },
     }
+}
+
+/// # Safety
+/// `to.shown` is NULL or valid.
+unsafe fn foreign_destination(to: &ds_destination_foreign, runtime: &Runtime) -> Destination {
+    // SAFETY: passed on to the caller; the union has the size and alignment of the words, and any bytes are
+    // numbers: it was zeroed before it was filled.
+    let words = unsafe { to.shown.cast::<[u64; 5]>().as_ref() };
+    let destination = runtime
+        .foreign_copies()
+        .destination(to.cookie, to.size)
+        .shown(ForeignShown {
+            kind: (to.shown_type & 0x7F) as u8,
+            words: words.copied().unwrap_or_default(),
+        });
+    Destination::Foreign(match to.result {
+        0.. => destination,
+        refused => destination.refused(Error::Application(refused)),
+    })
+}
+
+/// # Safety
+/// As for [`from_c`].
+#[cfg(feature = "vulkan")]
+unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) -> Destination {
+    let payload = match (
+        request.options.compression_format,
+        request.options.types & 1,
+    ) {
+        // SAFETY: the type says that this member was filled; it takes any bytes.
+        (DS_COMPRESSION_NONE, DS_SOURCE_FILE) => unsafe { request.source.file }.size,
+        // SAFETY: as above.
+        (DS_COMPRESSION_NONE, _) => unsafe { request.source.memory }.size,
+        _ => request.uncompressed_size,
+    };
+    // SAFETY: passed on to the caller.
+    let destination = unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
+    destination.map_or(Destination::Other(to_type), Destination::Gpu)
+}
+
+/// # Safety
+/// None: there are no resources.
+#[cfg(not(feature = "vulkan"))]
+unsafe fn gpu_destination(to_type: ds_destination_type, _request: &ds_request) -> Destination {
+    Destination::Other(to_type)
 }
 
 /// # Safety
@@ -140,8 +199,9 @@ mod tests {
     }
 
     fn info(types: u8) -> RequestInfo {
+        let runtime = ds_core::Runtime::new(ds_core::Config::default()).unwrap();
         // SAFETY: NULL, numbers and a literal.
-        unsafe { from_c(&request(types)) }.info()
+        unsafe { from_c(&request(types), &runtime) }.info()
     }
 
     #[test]
@@ -161,7 +221,7 @@ mod tests {
             memory,
             "the same bytes, read as the other member"
         );
-        assert_eq!(info(2 << 1).destination, PlaceInfo::Other(2));
+        assert_eq!(info(6 << 1).destination, PlaceInfo::Other(6));
         assert_eq!(info(7 << 1).destination, PlaceInfo::Other(7), "O-51");
         let memory = PlaceInfo::Memory {
             address: 8,

@@ -65,6 +65,9 @@ pub const DS_E_CANCELLED: ds_result = -2_147_023_901;
 /// 0x8007045D. The device failed, or the system refused for another reason.
 pub const DS_E_IO_DEVICE: ds_result = -2_147_023_779;
 
+/// 0x887A0005. The GPU was reset or went away: DXGI_ERROR_DEVICE_REMOVED.
+pub const DS_E_DEVICE_LOST: ds_result = -2_005_270_523;
+
 /// 0x89240001. Reserved: this library never answers it.
 pub const DS_E_ALREADY_RUNNING: ds_result = -1_994_129_407;
 
@@ -296,6 +299,11 @@ const RESULTS: &[(ds_result, u32, &CStr)] = &[
         DS_E_IO_DEVICE,
         0x8007_045D,
         c"DS_E_IO_DEVICE: the device failed, or the system refused for another reason",
+    ),
+    (
+        DS_E_DEVICE_LOST,
+        0x887A_0005,
+        c"DS_E_DEVICE_LOST: the GPU was reset or went away; make a new device and new queues on it",
     ),
     (
         DS_E_ALREADY_RUNNING,

@@ -30,9 +30,15 @@ pub const DS_SOURCE_FILE: ds_source_type = 0;
 /// Memory.
 pub const DS_SOURCE_MEMORY: ds_source_type = 1;
 
+/// A GPU that queues can reach: a counted reference. Opaque.
+pub struct ds_gpu_device {
+    _opaque: (),
+}
+
 /// Where a request's bytes go: `DS_DESTINATION_*`.
 ///
-/// GPU resources are not reachable yet: such a request fails with DS_E_INVALID_DESTINATION_TYPE.
+/// GPU resources need a queue with their device: see ds_queue_desc.gpu_device. In a library that was built
+/// without Vulkan, such a request fails with DS_E_INVALID_DESTINATION_TYPE.
 pub type ds_destination_type = u8;
 /// Memory.
 pub const DS_DESTINATION_MEMORY: ds_destination_type = 0;
@@ -48,6 +54,8 @@ pub const DS_DESTINATION_TILES: ds_destination_type = 4;
 pub const DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE: ds_destination_type = 5;
 /// A file opened with ds_file_create: the source must be memory, not compressed. Not in DirectStorage.
 pub const DS_DESTINATION_FILE: ds_destination_type = 64;
+/// A place that only the host of the library can reach; see ds_foreign_copies_begin. Not in DirectStorage.
+pub const DS_DESTINATION_FOREIGN: ds_destination_type = 65;
 
 /// How a request is to be understood. Layout of DSTORAGE_REQUEST_OPTIONS.
 #[repr(C)]
@@ -110,7 +118,7 @@ pub struct ds_destination_memory {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_buffer {
-    /// The buffer.
+    /// The ds_gpu_buffer. The request keeps a reference.
     pub resource: *mut c_void,
     /// Of the first byte.
     pub offset: u64,
@@ -140,7 +148,7 @@ pub struct ds_box {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_texture_region {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// Which subresource.
     pub subresource_index: u32,
@@ -152,7 +160,7 @@ pub struct ds_destination_texture_region {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_multiple_subresources {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// The first subresource.
     pub first_subresource: u32,
@@ -162,7 +170,7 @@ pub struct ds_destination_multiple_subresources {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_multiple_subresources_range {
-    /// The texture.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// The first subresource.
     pub first_subresource: u32,
@@ -174,7 +182,7 @@ pub struct ds_destination_multiple_subresources_range {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ds_destination_tiles {
-    /// The resource.
+    /// The ds_gpu_image. The request keeps a reference.
     pub resource: *mut c_void,
     /// First tile: x.
     pub start_x: u32,
@@ -208,6 +216,24 @@ pub struct ds_destination_file {
     pub size: u32,
 }
 
+/// A place that only the host of the library can reach. For hosts that make copies
+/// (ds_foreign_copies_begin); elsewhere the request fails with DS_E_INVALID_DESTINATION_TYPE.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ds_destination_foreign {
+    /// What the host calls it: the copy names it, and ds_foreign_copies_returned gives it back, once, when
+    /// nothing more will come of the request.
+    pub cookie: u64,
+    /// How many bytes: the source's size, or at most uncompressed_size if the source is compressed.
+    pub size: u32,
+    /// If negative, the host refuses the request: it fails with that when its turn comes.
+    pub result: i32,
+    /// Copied by the enqueue, and shown in error records in the place of this one. NULL for zeros.
+    pub shown: *const ds_destination,
+    /// The type of destination, 0 to 127, that error records show.
+    pub shown_type: u32,
+}
+
 /// Where bytes go; the member that the destination type names.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -226,6 +252,8 @@ pub union ds_destination {
     pub multiple_subresources_range: ds_destination_multiple_subresources_range,
     /// For DS_DESTINATION_FILE.
     pub file: ds_destination_file,
+    /// For DS_DESTINATION_FOREIGN.
+    pub foreign: ds_destination_foreign,
 }
 
 /// One transfer. Layout of DSTORAGE_REQUEST on x64, 104 bytes; zero it before filling it.
@@ -264,6 +292,8 @@ const _: () = {
     assert!(offset_of!(ds_destination_tiles, num_tiles) == 24);
     assert!(offset_of!(ds_destination_tiles, depth) == 38);
     assert!(size_of::<ds_destination_file>() == 24 && offset_of!(ds_destination_file, size) == 16);
+    assert!(size_of::<ds_destination_foreign>() == 32);
+    assert!(offset_of!(ds_destination_foreign, shown) == 16);
     assert!(size_of::<ds_destination>() == 40);
     assert!(size_of::<ds_request>() == 104 && align_of::<ds_request>() == 8);
     assert!(offset_of!(ds_request, source) == 16);

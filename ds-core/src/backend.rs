@@ -10,6 +10,7 @@
 use std::fmt;
 use std::sync::Once;
 
+use crate::gpu;
 use crate::io;
 
 /// How requests are carried out.
@@ -62,7 +63,7 @@ impl Backend {
         match self {
             Backend::Auto | Backend::Cpu | Backend::Sim => None,
             Backend::IoUring => io::uring::probe().err(),
-            Backend::Vulkan => Some("this version has no Vulkan backend"),
+            Backend::Vulkan => gpu::unavailable(),
         }
     }
 }
@@ -80,11 +81,47 @@ pub enum Decoder {
     Host,
 }
 
+/// Who decompresses GDeflate whose destination is a GPU's; per runtime and per queue.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum GpuDecode {
+    /// The GPU where enough tiles wait that it is the faster one; workers on the CPU otherwise.
+    #[default]
+    Auto,
+    /// The GPU wherever it can.
+    Gpu,
+    /// Workers on the CPU; the GPU copies.
+    Cpu,
+}
+
+impl GpuDecode {
+    /// Every choice, in the order of the documentation.
+    pub const ALL: [GpuDecode; 3] = [GpuDecode::Auto, GpuDecode::Gpu, GpuDecode::Cpu];
+
+    /// The word for options and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            GpuDecode::Auto => "auto",
+            GpuDecode::Gpu => "gpu",
+            GpuDecode::Cpu => "cpu",
+        }
+    }
+
+    /// The choice of that name.
+    pub fn from_name(name: &str) -> Option<GpuDecode> {
+        GpuDecode::ALL
+            .into_iter()
+            .find(|choice| choice.name() == name)
+    }
+}
+
 /// A backend that was chosen, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Choice {
     /// Never [`Backend::Auto`].
     pub backend: Backend,
+    /// Whether files are read through io_uring: always under [`Backend::IoUring`], where it works under
+    /// [`Backend::Vulkan`].
+    pub ring: bool,
     /// Who decompresses for memory destinations.
     pub decoder: Decoder,
     /// For logs and `ds info`.
@@ -106,6 +143,14 @@ pub fn choose(asked: Backend) -> Choice {
             ),
         },
         (asked, None) => (asked, "asked for".to_owned()),
+        // Host destinations lose nothing by it.
+        (Backend::Vulkan, Some(why)) => {
+            let without = choose(Backend::Auto);
+            return Choice {
+                reason: format!("vulkan was asked for, but {why}; {}", without.reason),
+                ..without
+            };
+        }
         (asked, Some(why)) => (
             Backend::Cpu,
             format!("{asked} was asked for, but {why}; pread threads instead"),
@@ -116,8 +161,14 @@ pub fn choose(asked: Backend) -> Choice {
     if matches!(asked, Backend::Auto | Backend::IoUring) && backend == Backend::Cpu {
         TOLD.call_once(|| log::warn!(target: "ds", "no io_uring: {reason}"));
     }
+    let no_ring = || under_valgrind().or_else(|| Backend::IoUring.unavailable());
     Choice {
         backend,
+        ring: match backend {
+            Backend::IoUring => true,
+            Backend::Vulkan => no_ring().is_none(),
+            _ => false,
+        },
         decoder: Decoder::Host,
         reason,
     }

@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, GpuDecode};
 use crate::gdeflate;
 use crate::open_file::FileMode;
 use crate::staging::STAGING_BYTES_DEFAULT;
@@ -29,6 +29,11 @@ pub struct Config {
     pub decoder: Option<gdeflate::Path>,
     /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
     pub staging_bytes: u32,
+    /// Who decompresses GDeflate whose destination is a GPU's.
+    pub gpu_decode: GpuDecode,
+    /// The GPU of [`Backend::Vulkan`]: its number among the machine's, or a part of its name; empty for
+    /// the best.
+    pub gpu_device: String,
     /// How files are read.
     pub file_mode: FileMode,
     /// Never past the page cache, whatever `file_mode` says; `ForceFileBuffering`.
@@ -79,6 +84,8 @@ pub struct SimConfig {
     pub eagain_per_mille: u32,
     /// EIO.
     pub eio_per_mille: u32,
+    /// EFAULT for reads past the page cache, as of memory that the kernel cannot hold for a disk.
+    pub direct_efault_per_mille: u32,
     /// Operations that take many turns.
     pub delay_per_mille: u32,
 }
@@ -91,6 +98,7 @@ impl Default for SimConfig {
             eintr_per_mille: 50,
             eagain_per_mille: 50,
             eio_per_mille: 0,
+            direct_efault_per_mille: 0,
             delay_per_mille: 200,
         }
     }
@@ -107,6 +115,8 @@ impl Default for Config {
             decode_threads: 0,
             decoder: None,
             staging_bytes: STAGING_BYTES_DEFAULT,
+            gpu_decode: GpuDecode::Auto,
+            gpu_device: String::new(),
             file_mode: FileMode::Auto,
             force_file_buffering: false,
             exact_limits: false,
@@ -189,6 +199,23 @@ pub const OPTIONS: &[OptionSpec] = &[
         set: |config, value| {
             let mib: u32 = value.parse().ok().filter(|&mib| mib < 4096)?;
             config.staging_bytes = mib << 20;
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "gpu_decode",
+        values: "auto, gpu, cpu",
+        help: "who decompresses GDeflate for GPU destinations; auto is the GPU for many tiles at once",
+        get: |config| config.gpu_decode.name().to_owned(),
+        set: |config, value| GpuDecode::from_name(value).map(|who| config.gpu_decode = who),
+    },
+    OptionSpec {
+        key: "gpu_device",
+        values: "a number, or part of a name; empty for the best",
+        help: "the GPU of backend=vulkan; `ds info` lists them",
+        get: |config| config.gpu_device.clone(),
+        set: |config, value| {
+            config.gpu_device = value.to_owned();
             Some(())
         },
     },
@@ -392,6 +419,8 @@ impl Config {
             // One ring is deep enough for any disk; more let cached files be copied on several cores, and
             // sleep when there is little to do.
             (0, Backend::IoUring) => cores().min(4),
+            // The same where there is a ring under it.
+            (0, Backend::Vulkan) if Backend::IoUring.unavailable().is_none() => cores().min(4),
             // Reads of cold files wait more than they work, so there are more threads than cores.
             (0, _) => (2 * cores()).clamp(4, 16),
             (threads, _) => threads.min(THREADS_MAX) as usize,

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::error::{E_PENDING, Error, Fault, Subsystem};
+use crate::hold::Hold;
 use crate::memory::{RawBytes, Span};
 use crate::notify::Event;
 use crate::queue::QueueCore;
 use crate::request::Compression;
 use crate::runtime::Runtime;
 use crate::slots::{Slots, Token};
-use crate::staging::Range;
 
 /// Which requests to fetch; `DSTORAGE_GET_REQUEST_FLAGS`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -70,7 +70,7 @@ struct Job {
     entry: Token,
     compression: Compression,
     source: Span,
-    staging: Option<Range>,
+    hold: Hold,
     destination: Span,
     fetched: bool,
 }
@@ -107,7 +107,7 @@ impl Custom {
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
+        hold: Hold,
         compression: Compression,
         destination: Span,
     ) {
@@ -117,7 +117,7 @@ impl Custom {
             entry,
             compression,
             source,
-            staging,
+            hold,
             destination,
             fetched: false,
         };
@@ -149,9 +149,7 @@ impl Custom {
                 return true;
             }
             let job = jobs.remove(token).expect("just seen");
-            if let Some(staging) = job.staging {
-                let _ = queue.shared.staging.free(staging);
-            }
+            job.hold.free_quietly(&queue.shared.staging);
             revoked.push(job.entry);
             false
         });
@@ -251,7 +249,6 @@ impl CustomDecompressionQueue {
                 unknown = true;
                 continue;
             };
-            job.queue.shared.free_staging(job.staging);
             let fault = || {
                 Fault::new(
                     application_error(result.hresult),
@@ -264,7 +261,9 @@ impl CustomDecompressionQueue {
             } else {
                 Ok(())
             };
-            job.queue.complete([(job.entry, outcome)]);
+            job.queue.take_back(job.entry);
+            let shared = &job.queue.shared;
+            shared.land(&job.queue, job.entry, job.hold, outcome);
         }
         if unknown {
             Err(Error::InvalidArgument)

@@ -391,20 +391,18 @@ impl Driver {
             Ok(transfer) => self.push_new(shared, transfer),
             Err(Work::Decompress {
                 source,
-                staging,
                 compression,
-                target,
-            }) => shared.decompress(queue, entry, source, staging, compression, target),
+                hold,
+                destination,
+            }) => shared.decompress(queue, entry, source, hold, compression, destination),
             Err(Work::Copy {
                 source,
+                hold,
                 destination,
             }) => shared
                 .host
-                .copy(shared, queue, entry, source, None, destination),
-            Err(Work::HostCopy {
-                source,
-                destination,
-            }) => shared.copies.hand(queue, entry, source, None, destination),
+                .copy(shared, queue, entry, source, hold, destination),
+            Err(Work::HandOver(hold)) => shared.land(queue, entry, hold, Ok(())),
             Err(Work::Transfer { .. } | Work::ReadStaged { .. }) => {
                 unreachable!("these are transfers")
             }

@@ -70,6 +70,9 @@ pub enum Error {
     UnsupportedFormat,
     /// An argument without meaning.
     InvalidArgument,
+    /// The GPU was reset or went away: `DXGI_ERROR_DEVICE_REMOVED`. Nothing on that device
+    /// completes any more.
+    DeviceLost,
     /// Cancelled by tag, or by closing its queue.
     Cancelled,
     /// A path whose folder does not exist, or an empty path.
@@ -104,6 +107,7 @@ impl Error {
             Error::Corrupt => hresult(0x8000_4005),
             Error::UnsupportedFormat => hresult(0x8000_4001),
             Error::InvalidArgument => hresult(0x8007_0057),
+            Error::DeviceLost => hresult(0x887A_0005),
             Error::Cancelled => hresult(0x8007_03E3),
             Error::PathNotFound => hresult(0x8007_0003),
             Error::NotAFile => hresult(0x8007_0005),
@@ -172,11 +176,14 @@ impl Error {
                  decompression queue"
             }
             Error::InvalidArgument => "an argument has no meaning here",
+            Error::DeviceLost => {
+                "the GPU was reset or went away; create a new device and new queues on it"
+            }
             Error::Cancelled => "cancelled",
             Error::PathNotFound => "the path's folder does not exist, or the path is empty",
             Error::NotAFile => "the path is not a regular file (a folder, pipe or device?)",
             Error::Os(_) => "the operating system refused",
-            Error::Application(_) => "the application's decompression failed",
+            Error::Application(_) => "the application's decompression or the host's copy failed",
         }
     }
 }
@@ -233,6 +240,8 @@ pub enum Subsystem {
     Io,
     /// Decompression.
     Decode,
+    /// Work on a GPU.
+    Gpu,
 }
 
 impl Subsystem {
@@ -244,6 +253,7 @@ impl Subsystem {
             Subsystem::Queue => "queue",
             Subsystem::Io => "io",
             Subsystem::Decode => "decode",
+            Subsystem::Gpu => "gpu",
         }
     }
 }

@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::copies::Target;
 use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
+use crate::hold::Hold;
 use crate::memory::Span;
+use crate::open_file::{OpenFile, Way};
 use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::slots::{Slots, Token};
-use crate::staging::Range;
+use crate::sys;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
@@ -29,9 +30,58 @@ const CLAIM_MAX: u32 = 4;
 const JOBS_INITIAL: usize = 1024;
 
 #[derive(Clone, Copy, Debug)]
-enum Task {
-    Copy { source: Span, destination: Span },
-    Decode { source: Span, destination: Span },
+enum Verb {
+    Copy,
+    Decode,
+    /// Into the job's file.
+    Write,
+}
+
+/// How a job writes to its destination.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Access {
+    /// As it is: the engine's memory.
+    Ours,
+    /// After a question to the kernel.
+    Asked,
+    /// Through the kernel alone: the memory may be taken away from the engine's threads at any time.
+    Watched,
+}
+
+/// What a job is about. Memory that is not the engine's is asked for before it is touched.
+#[derive(Clone, Copy, Debug)]
+struct Task {
+    verb: Verb,
+    source: Span,
+    source_is_ours: bool,
+    destination: Span,
+    access: Access,
+}
+
+impl Task {
+    fn new(verb: Verb, source: Span, hold: &Hold, destination: Span) -> Task {
+        Task {
+            verb,
+            source,
+            source_is_ours: hold.owns(source),
+            destination,
+            access: match hold.owns(destination) {
+                true => Access::Ours,
+                false => Access::Asked,
+            },
+        }
+    }
+
+    /// The same, where the host may watch the application's memory (`copies.rs`).
+    fn watched(self, shared: &Shared) -> Task {
+        match self.access {
+            Access::Asked if shared.copies.has_begun() => Task {
+                access: Access::Watched,
+                ..self
+            },
+            _ => self,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -39,9 +89,9 @@ struct Job {
     queue: Arc<QueueCore>,
     entry: Token,
     task: Task,
-    staging: Option<Range>,
-    /// Where the host copies the result, if it is not there yet.
-    host: Option<Span>,
+    /// For [`Verb::Write`], with the offset of the first byte.
+    file: Option<(Arc<OpenFile>, u64)>,
+    hold: Hold,
     pieces: u32,
     /// The next piece that nobody has claimed.
     next: u32,
@@ -71,11 +121,14 @@ pub(crate) struct Host {
 #[derive(Default)]
 pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
+    /// For a tile on its way to watched memory.
+    scratch: Vec<u8>,
 }
 
 struct Claim {
     job: Token,
     task: Task,
+    file: Option<(Arc<OpenFile>, u64)>,
     pieces: std::ops::Range<u32>,
 }
 
@@ -94,28 +147,36 @@ impl Host {
         }
     }
 
-    /// Adds a copy; source and destination have the same size. `staging` holds the source, if the engine
-    /// does.
+    /// Adds a copy; source and destination have the same size.
     pub(crate) fn copy(
         &self,
         shared: &Shared,
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
+        hold: Hold,
         destination: Span,
     ) {
         let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
-        let job = Job::new(
-            queue,
-            entry,
-            Task::Copy {
-                source,
-                destination,
-            },
-            staging,
-            pieces,
-        );
+        let task = Task::new(Verb::Copy, source, &hold, destination).watched(shared);
+        self.add(shared, Job::new(queue, entry, task, hold, pieces));
+    }
+
+    /// Adds a write of what is held, through the page cache: where the bytes were got by other means than
+    /// an `Io`.
+    pub(crate) fn write(
+        &self,
+        shared: &Shared,
+        queue: &Arc<QueueCore>,
+        entry: Token,
+        source: Span,
+        hold: Hold,
+        file: (Arc<OpenFile>, u64),
+    ) {
+        let pieces = source.bytes().div_ceil(COPY_PIECE_BYTES) as u32;
+        let task = Task::new(Verb::Write, source, &hold, source);
+        let mut job = Job::new(queue, entry, task, hold, pieces);
+        job.file = Some(file);
         self.add(shared, job);
     }
 
@@ -126,25 +187,17 @@ impl Host {
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
-        target: Target,
+        hold: Hold,
+        destination: Span,
     ) {
-        let task = Task::Decode {
-            source,
-            destination: target.memory,
-        };
-        let staged = staging.as_ref().is_some_and(|range| range.holds(source));
-        let mut job = Job {
-            host: target.host,
-            ..Job::new(queue, entry, task, staging, 0)
-        };
-        if !queue.is_cancelled(entry) {
-            match open_stream(source, staged, target.memory) {
-                Ok(pieces) => job.pieces = pieces,
-                Err(fault) => job.failed = Some(fault),
-            }
+        if queue.is_cancelled(entry) {
+            return shared.land(queue, entry, hold, Err(cancelled()));
         }
-        self.add(shared, job);
+        let task = Task::new(Verb::Decode, source, &hold, destination).watched(shared);
+        match open_stream(&task) {
+            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
+            Err(fault) => shared.land(queue, entry, hold, Err(fault)),
+        }
     }
 
     fn add(&self, shared: &Shared, job: Job) {
@@ -215,6 +268,7 @@ impl Host {
         let claim = Claim {
             job: token,
             task: job.task,
+            file: job.file.clone(),
             pieces,
         };
         if job.next == job.pieces {
@@ -286,19 +340,13 @@ impl Jobs {
 }
 
 impl Job {
-    fn new(
-        queue: &Arc<QueueCore>,
-        entry: Token,
-        task: Task,
-        staging: Option<Range>,
-        pieces: u32,
-    ) -> Job {
+    fn new(queue: &Arc<QueueCore>, entry: Token, task: Task, hold: Hold, pieces: u32) -> Job {
         Job {
             queue: Arc::clone(queue),
             entry,
             task,
-            staging,
-            host: None,
+            file: None,
+            hold,
             pieces,
             next: 0,
             active: 0,
@@ -307,24 +355,15 @@ impl Job {
     }
 }
 
-/// Completes a job's request, or leaves the last step to the host.
+/// Passes a job's request on.
 fn finish(shared: &Shared, job: Job) {
-    if let (
-        Some(destination),
-        Task::Decode {
-            destination: bounce,
-            ..
-        },
-        None,
-    ) = (job.host, job.task, &job.failed)
-    {
-        return shared
-            .copies
-            .hand(&job.queue, job.entry, bounce, job.staging, destination);
-    }
-    shared.free_staging(job.staging);
     let outcome = job.failed.map_or(Ok(()), Err);
-    job.queue.complete([(job.entry, outcome)]);
+    shared.land(&job.queue, job.entry, job.hold, outcome);
+}
+
+#[track_caller]
+fn cancelled() -> Fault {
+    Fault::new(Error::Cancelled, Subsystem::Queue, "cancel")
 }
 
 #[track_caller]
@@ -333,14 +372,14 @@ fn decode_fault(error: Error) -> Fault {
 }
 
 /// Checks a stream's header against the request; answers the number of tiles.
-fn open_stream(source: Span, staged: bool, destination: Span) -> Result<u32, Fault> {
-    if !staged {
-        source.check_readable().map_err(decode_fault)?;
+fn open_stream(task: &Task) -> Result<u32, Fault> {
+    if !task.source_is_ours {
+        task.source.check_readable().map_err(decode_fault)?;
     }
     // SAFETY: staging, or checked just now; the request is in flight.
-    let bytes = unsafe { source.as_slice() };
+    let bytes = unsafe { task.source.as_slice() };
     let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
-    let (holds, wanted) = (stream.uncompressed_bytes(), destination.bytes() as u64);
+    let (holds, wanted) = (stream.uncompressed_bytes(), task.destination.bytes() as u64);
     if holds != wanted {
         // O-56: never success for a stream of another size.
         let detail = format!("the stream holds {holds} bytes, the request says {wanted}");
@@ -355,50 +394,128 @@ fn corrupt(error: gdeflate::DecodeError) -> Fault {
 
 impl Worker {
     fn work(&mut self, claim: &Claim) -> Outcome {
-        claim.pieces.clone().try_for_each(|piece| match claim.task {
-            Task::Copy {
-                source,
-                destination,
-            } => copy_piece(piece as usize, source, destination),
-            Task::Decode {
-                source,
-                destination,
-            } => self.decode_piece(piece as usize, source, destination),
+        let task = &claim.task;
+        claim.pieces.clone().try_for_each(|piece| match task.verb {
+            Verb::Copy => copy_piece(piece as usize, task),
+            Verb::Decode => self.decode_piece(piece as usize, task),
+            Verb::Write => write_piece(piece as usize, task.source, &claim.file),
         })
     }
 
-    fn decode_piece(&mut self, piece: usize, source: Span, destination: Span) -> Outcome {
+    fn decode_piece(&mut self, piece: usize, task: &Task) -> Outcome {
         // SAFETY: `open_stream` has checked it; the request is in flight.
-        let bytes = unsafe { source.as_slice() };
-        // Parsing is a look at eight bytes. The source is hostile memory that may have changed
-        // since the last look.
-        let stream = TileStream::parse(bytes, HeaderPolicy::AnyId).map_err(corrupt)?;
-        let tile = stream.tile(piece).map_err(corrupt)?;
-        let output = stream.tile_output(piece);
+        let bytes = unsafe { task.source.as_slice() };
+        let tile = Tile::of(bytes, piece, task.destination)?;
+        // Where the kernel does not copy, a look has to do.
+        if task.access == Access::Watched
+            && let Some(outcome) = self.decode_watched(&tile)
+        {
+            return outcome;
+        }
+        if task.access != Access::Ours {
+            tile.part.check_writable().map_err(decode_fault)?;
+        }
+        // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
+        tile.decode(&mut self.decoder, unsafe { tile.part.as_slice_mut() })
+    }
+
+    /// Decodes in memory of the worker's, and has the kernel put the bytes in their place; `None` if it does
+    /// not do such things here.
+    fn decode_watched(&mut self, tile: &Tile<'_>) -> Option<Outcome> {
+        self.scratch.resize(gdeflate::TILE_BYTES, 0);
+        let output = &mut self.scratch[..tile.part.bytes()];
+        if let Err(fault) = tile.decode(&mut self.decoder, output) {
+            return Some(Err(fault));
+        }
+        // SAFETY: the worker's own memory, which outlives the call below.
+        let decoded = unsafe { Span::new(output.as_mut_ptr(), output.len()) };
+        let filled = tile.part.fill_from(decoded)?;
+        Some(filled.map_err(decode_fault))
+    }
+}
+
+/// One tile of a stream, and where it goes.
+struct Tile<'a> {
+    compressed: &'a [u8],
+    part: Span,
+    number: usize,
+    count: usize,
+}
+
+impl Tile<'_> {
+    /// Parsing is a look at eight bytes. The source is hostile memory that may have changed since the last
+    /// look.
+    fn of(source: &[u8], number: usize, destination: Span) -> Result<Tile<'_>, Fault> {
+        let stream = TileStream::parse(source, HeaderPolicy::AnyId).map_err(corrupt)?;
+        let compressed = stream.tile(number).map_err(corrupt)?;
+        let output = stream.tile_output(number);
         let (start, end) = (output.start as usize, output.end as usize);
         if end > destination.bytes() {
             return Err(decode_fault(Error::Corrupt)
                 .with_detail("the stream's header changed while it was read".into()));
         }
-        let part = destination.part(start, end - start);
-        part.check_writable().map_err(decode_fault)?;
-        // SAFETY: checked just now; pieces do not overlap, and each is claimed once.
-        let output = unsafe { part.as_slice_mut() };
-        self.decoder.decode_tile(tile, output).map_err(|error| {
-            decode_fault(Error::Corrupt)
-                .with_detail(format!("tile {piece} of {}: {error}", stream.tile_count()))
+        Ok(Tile {
+            compressed,
+            part: destination.part(start, end - start),
+            number,
+            count: stream.tile_count(),
         })
+    }
+
+    fn decode(&self, decoder: &mut gdeflate::Decoder, output: &mut [u8]) -> Outcome {
+        decoder
+            .decode_tile(self.compressed, output)
+            .map_err(|error| {
+                decode_fault(Error::Corrupt)
+                    .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
+            })
     }
 }
 
-fn copy_piece(piece: usize, source: Span, destination: Span) -> Outcome {
+fn write_piece(piece: usize, source: Span, file: &Option<(Arc<OpenFile>, u64)>) -> Outcome {
+    let fault = |error| Fault::new(error, Subsystem::Io, "write");
+    let Some((file, offset)) = file else {
+        return Err(fault(Error::InvalidFileHandle));
+    };
     let start = piece * COPY_PIECE_BYTES;
-    let bytes = COPY_PIECE_BYTES.min(source.bytes() - start);
-    let (source, destination) = (source.part(start, bytes), destination.part(start, bytes));
+    let mut rest = source.part(start, COPY_PIECE_BYTES.min(source.bytes() - start));
+    let mut offset = offset + start as u64;
+    while rest.bytes() > 0 {
+        match sys::pwrite(file.fd(Way::Buffered), rest, offset) {
+            Ok(0) => return Err(fault(Error::Os(libc::ENOSPC))),
+            Ok(bytes) => {
+                rest = rest.part(bytes, rest.bytes() - bytes);
+                offset += bytes as u64;
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                let errno = error.raw_os_error().unwrap_or(libc::EIO);
+                return Err(fault(Error::from_io_errno(errno)));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_piece(piece: usize, task: &Task) -> Outcome {
+    let start = piece * COPY_PIECE_BYTES;
+    let bytes = COPY_PIECE_BYTES.min(task.source.bytes() - start);
+    let source = task.source.part(start, bytes);
+    let destination = task.destination.part(start, bytes);
     let fault = |error| Fault::new(error, Subsystem::Io, "copy");
-    source.check_readable().map_err(fault)?;
-    destination.check_writable().map_err(fault)?;
-    // SAFETY: both were checked just now; the request is in flight.
+    // Where the kernel does not copy, a look has to do.
+    if task.access == Access::Watched
+        && let Some(filled) = destination.fill_from(source)
+    {
+        return filled.map_err(fault);
+    }
+    if !task.source_is_ours {
+        source.check_readable().map_err(fault)?;
+    }
+    if task.access != Access::Ours {
+        destination.check_writable().map_err(fault)?;
+    }
+    // SAFETY: both are staging, or were checked just now; the request is in flight.
     unsafe { destination.copy_from(source) };
     Ok(())
 }

@@ -25,6 +25,12 @@
 //! What things are called and how they behave follows Microsoft's DirectStorage API; where this
 //! library differs on purpose, the item says so.
 
+// Without Vulkan there are no devices, and the compiler notices that what is done with one is never done.
+#![cfg_attr(
+    not(feature = "vulkan"),
+    allow(dead_code, unreachable_code, unused_variables)
+)]
+
 mod backend;
 mod config;
 mod copies;
@@ -33,7 +39,14 @@ mod driver;
 mod error;
 mod file;
 pub mod gdeflate;
+#[cfg(feature = "vulkan")]
+pub mod gpu;
+// There are no devices in a build without Vulkan; everything else is the same.
+#[cfg(not(feature = "vulkan"))]
+#[path = "gpu/absent.rs"]
+pub mod gpu;
 mod handle;
+mod hold;
 mod host;
 mod io;
 pub mod logger;
@@ -41,6 +54,7 @@ mod memory;
 mod notify;
 mod open_file;
 mod order;
+mod prepare;
 mod queue;
 mod request;
 mod runtime;
@@ -52,9 +66,11 @@ mod stats;
 mod sys;
 mod transfer;
 
-pub use backend::{Backend, Choice, Decoder, choose};
+pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};
-pub use copies::{ForeignCopies, ForeignCopy};
+pub use copies::{
+    ForeignCopies, ForeignCopy, ForeignDestination, ForeignPlaceInfo, ForeignShown, ForeignTo,
+};
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{
     E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,

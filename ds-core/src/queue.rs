@@ -16,13 +16,16 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::backend::GpuDecode;
 use crate::error::{Error, Fault, report};
+use crate::gpu::{GpuDevice, Placer, PlacerThread};
 use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
 use crate::scheduler::Wake;
 use crate::slots::Token;
-use crate::state::{Budget, Command, Entry, Marker, Started, State};
+use crate::staging::Staging;
+use crate::state::{Budget, Command, Entry, Marker, PoolKind, Started, State};
 use crate::stats::QueueStats;
 
 /// The smallest capacity of a queue.
@@ -80,6 +83,12 @@ pub struct QueueDesc {
     pub name: Option<String>,
     /// Set at each failure, cleared by [`Queue::retrieve_error_record`]. `None` makes one.
     pub error_event: Option<Event>,
+    /// The GPU whose resources its requests can reach; `None` for the runtime's own, if it has one
+    /// ([`Runtime::gpu_device`]).
+    pub device: Option<GpuDevice>,
+    /// Who decompresses GDeflate for a GPU; `None` for what the runtime is configured to
+    /// ([`crate::Config::gpu_decode`]).
+    pub gpu_decode: Option<GpuDecode>,
 }
 
 impl QueueDesc {
@@ -91,6 +100,8 @@ impl QueueDesc {
             priority: Priority::Normal,
             name: None,
             error_event: None,
+            device: None,
+            gpu_decode: None,
         }
     }
 
@@ -107,6 +118,15 @@ impl QueueDesc {
     #[must_use]
     pub fn priority(self, priority: Priority) -> QueueDesc {
         QueueDesc { priority, ..self }
+    }
+
+    /// The same for resources of a GPU.
+    #[must_use]
+    pub fn device(self, device: &GpuDevice) -> QueueDesc {
+        QueueDesc {
+            device: Some(device.clone()),
+            ..self
+        }
     }
 
     /// The same with a name.
@@ -156,8 +176,20 @@ pub struct CompressionSupport(pub u32);
 impl CompressionSupport {
     /// None of ours.
     pub const NONE: CompressionSupport = CompressionSupport(0);
+    /// The driver's own decoder.
+    pub const GPU_OPTIMIZED: CompressionSupport = CompressionSupport(1);
+    /// Our shader.
+    pub const GPU_FALLBACK: CompressionSupport = CompressionSupport(2);
     /// Workers on the CPU.
     pub const CPU_FALLBACK: CompressionSupport = CompressionSupport(4);
+    /// Decompression and copies run on compute queues.
+    pub const USES_COMPUTE_QUEUE: CompressionSupport = CompressionSupport(8);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: CompressionSupport) -> CompressionSupport {
+        CompressionSupport(self.0 | other.0)
+    }
 }
 
 /// What went wrong on a queue since it was last asked.
@@ -180,6 +212,10 @@ pub struct FirstFailure {
 
 /// The entry that failed, with its parameters.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each queue's first failure"
+)]
 pub enum FailedCommand {
     /// A request.
     Request(RequestInfo),
@@ -200,6 +236,8 @@ pub struct Queue {
     core: Arc<QueueCore>,
     /// Keeps the threads alive for as long as the queue needs them; dropped after `core` is closed.
     runtime: Runtime,
+    /// The same for its device's thread.
+    _placer: Option<Arc<PlacerThread>>,
 }
 
 /// The shared part of a [`Queue`].
@@ -208,7 +246,9 @@ pub(crate) struct QueueCore {
     pub(crate) shared: Arc<Shared>,
     desc: QueueDesc,
     error_event: Event,
-    limits: Limits,
+    staging_bytes: usize,
+    /// Where bytes for a GPU go.
+    placer: Option<Arc<Placer>>,
     state: Mutex<State>,
     /// There is room again, or the queue closed.
     room: Condvar,
@@ -226,12 +266,17 @@ pub(crate) struct Deferred {
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
     pub(crate) list: Option<Wake>,
-    /// Somebody else may get staging now.
-    pub(crate) next_for_staging: Option<usize>,
+    /// Somebody else may get staging now: of the runtime, of the device.
+    next_for_staging: [Option<usize>; 2],
     now: Option<Instant>,
 }
 
 impl Deferred {
+    /// The queue of that id may try for staging when the lock is gone.
+    pub(crate) fn next_for(&mut self, pool: PoolKind, id: Option<usize>) {
+        self.next_for_staging[pool as usize] = id;
+    }
+
     /// One time for everything that is done under one lock.
     pub(crate) fn now(&mut self) -> Instant {
         *self.now.get_or_insert_with(Instant::now)
@@ -248,20 +293,25 @@ impl Queue {
             None => Event::new()?,
         };
         let shared = runtime.shared();
+        let placer = match (&desc.device, runtime.gpu_device()) {
+            (Some(device), _) => Some(shared.placer_of(device)?),
+            // Nobody named it, and host destinations work without.
+            (None, Some(device)) => shared.placer_of(device).ok(),
+            (None, None) => None,
+        };
+        if let Some(thread) = &placer {
+            let asked = desc.gpu_decode.unwrap_or(shared.config.gpu_decode);
+            thread.placer().make_decoder(asked);
+        }
         let core = shared.register(|staging_bytes| {
-            let exact = shared.config.has_exact_limits();
-            let limits = Limits {
-                source_type: desc.source_type,
-                staging_bytes,
-                exact,
-            };
             let copies = shared.copies.has_begun();
             let state = Mutex::new(State::new(desc.capacity, error_event.clone(), copies));
             Arc::new(QueueCore {
                 shared: Arc::clone(shared),
                 desc,
                 error_event,
-                limits,
+                staging_bytes,
+                placer: placer.as_ref().map(|thread| Arc::clone(thread.placer())),
                 state,
                 room: Condvar::new(),
                 quiet: Condvar::new(),
@@ -270,6 +320,7 @@ impl Queue {
         Ok(Queue {
             core,
             runtime: runtime.clone(),
+            _placer: placer,
         })
     }
 
@@ -395,10 +446,10 @@ impl Queue {
 
     /// Which decompression path requests of a format take (O-68 to O-71).
     pub fn compression_support(&self, compression: Compression) -> CompressionSupport {
-        if compression == Compression::GDEFLATE {
-            CompressionSupport::CPU_FALLBACK
-        } else {
-            CompressionSupport::NONE
+        match &self.core.placer {
+            _ if compression != Compression::GDEFLATE => CompressionSupport::NONE,
+            Some(placer) => placer.compression_support(self.core.gpu_decode()),
+            None => CompressionSupport::CPU_FALLBACK,
         }
     }
 
@@ -429,8 +480,34 @@ impl QueueCore {
         self.desc.priority
     }
 
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
+    pub(crate) fn limits(&self) -> Limits<'_> {
+        Limits {
+            source_type: self.desc.source_type,
+            device: self.placer.as_ref().map(|placer| placer.device()),
+            host_copies: self.shared.copies.has_begun(),
+            staging_bytes: self.staging_bytes,
+            exact: self.shared.config.has_exact_limits(),
+        }
+    }
+
+    /// Where bytes for a GPU go, if the queue has one.
+    pub(crate) fn placer(&self) -> Option<&Arc<Placer>> {
+        self.placer.as_ref()
+    }
+
+    /// Who decompresses for a GPU.
+    pub(crate) fn gpu_decode(&self) -> GpuDecode {
+        self.desc
+            .gpu_decode
+            .unwrap_or(self.shared.config.gpu_decode)
+    }
+
+    /// A pool that the queue's requests take memory from.
+    pub(crate) fn staging(&self, pool: PoolKind) -> Option<&Staging> {
+        match pool {
+            PoolKind::Host => Some(&self.shared.staging),
+            PoolKind::Device => self.placer.as_ref().map(|placer| placer.staging()),
+        }
     }
 
     /// The number that names this queue to the staging pool.
@@ -445,7 +522,12 @@ impl QueueCore {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
-        self.shared.try_staging_again(deferred.next_for_staging);
+        for pool in [PoolKind::Host, PoolKind::Device] {
+            if let Some(staging) = self.staging(pool) {
+                let next = deferred.next_for_staging[pool as usize];
+                self.shared.try_staging_again(staging, next);
+            }
+        }
         for (fault, request) in deferred.reports {
             report(fault, request);
         }
@@ -486,7 +568,7 @@ impl QueueCore {
     }
 
     fn enqueue_request(self: &Arc<Self>, request: Request, fence: Option<(Fence, u64)>) {
-        let invalid = check(&request, self.limits).err();
+        let invalid = check(&request, self.limits()).err();
         let mut deferred = Deferred::default();
         let state = match self.lock_with_room() {
             Ok(mut state) => {
@@ -583,6 +665,11 @@ impl QueueCore {
         }
         self.wake_waiting(&state);
         handed
+    }
+
+    /// The application has answered a request; whatever follows is the engine's.
+    pub(crate) fn take_back(&self, token: Token) {
+        self.state.lock().take_back(token);
     }
 
     /// The fence that a request waited for has reached its value.

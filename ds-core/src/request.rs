@@ -11,8 +11,10 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::copies::ForeignDestination;
 use crate::error::Error;
 use crate::file::File;
+use crate::gpu::{GpuDestination, GpuDevice};
 use crate::handle::Handle;
 use crate::memory::{MemoryDestination, MemorySource};
 
@@ -113,6 +115,9 @@ pub enum Source {
     },
     /// Memory.
     Memory(MemorySource),
+    /// Bytes of a GPU buffer, on a queue of memory sources with that buffer's device; the destination must
+    /// be a file.
+    Gpu(GpuDestination),
 }
 
 /// Where a request's bytes go.
@@ -120,7 +125,7 @@ pub enum Source {
 pub enum Destination {
     /// Memory.
     Memory(MemoryDestination),
-    /// A file opened for writing; the source must be memory, not compressed.
+    /// A file opened for writing; the source must be memory or a GPU buffer, not compressed.
     File {
         /// The file; `None` fails as [`Error::InvalidFileHandle`].
         file: Option<File>,
@@ -129,6 +134,11 @@ pub enum Destination {
         /// How many bytes.
         bytes: u32,
     },
+    /// Part of a GPU resource; the queue must have that resource's device
+    /// ([`crate::QueueDesc::device`]).
+    Gpu(GpuDestination),
+    /// A place that only the host can reach ([`crate::ForeignCopies::destination`]).
+    Foreign(ForeignDestination),
     /// A kind that this queue cannot serve, by DirectStorage's number; fails as
     /// [`Error::InvalidDestinationType`].
     Other(u8),
@@ -237,6 +247,7 @@ impl Request {
         match &self.source {
             Source::File { bytes, .. } => *bytes as usize,
             Source::Memory(memory) => memory.span().bytes(),
+            Source::Gpu(source) => source.bytes(),
         }
     }
 
@@ -245,6 +256,8 @@ impl Request {
         match &self.destination {
             Destination::Memory(memory) => memory.span().bytes(),
             Destination::File { bytes, .. } => *bytes as usize,
+            Destination::Gpu(destination) => destination.bytes(),
+            Destination::Foreign(destination) => destination.bytes(),
             Destination::Other(_) => 0,
         }
     }
@@ -259,6 +272,7 @@ impl Request {
                     bytes,
                 } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
                 Source::Memory(memory) => PlaceInfo::memory(memory.span()),
+                Source::Gpu(source) => PlaceInfo::Gpu(source.info()),
             },
             destination: match &self.destination {
                 Destination::Memory(memory) => PlaceInfo::memory(memory.span()),
@@ -267,6 +281,8 @@ impl Request {
                     offset,
                     bytes,
                 } => PlaceInfo::file(file.as_ref(), *offset, *bytes),
+                Destination::Gpu(destination) => PlaceInfo::Gpu(destination.info()),
+                Destination::Foreign(destination) => PlaceInfo::Foreign(destination.info()),
                 Destination::Other(kind) => PlaceInfo::Other(*kind),
             },
             compression: self.compression,
@@ -279,15 +295,20 @@ impl Request {
 
 /// What validation needs to know of the queue and the runtime.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub(crate) struct Limits<'a> {
     pub(crate) source_type: SourceType,
+    /// The device whose resources the queue can reach.
+    pub(crate) device: Option<&'a GpuDevice>,
+    /// Whether there is a host that copies.
+    pub(crate) host_copies: bool,
     pub(crate) staging_bytes: usize,
     /// Refuse everything above the staging size, as Microsoft's runtime does, even what needs no
     /// staging.
     pub(crate) exact: bool,
 }
 
-/// The reason why `request` cannot be carried out on a queue with these `limits`, if there is one.
+/// The reason why `request` cannot be carried out on a queue with these limits and no device, if there is
+/// one.
 ///
 /// Codes: `spec/directstorage-observed.md`, O-40 to O-59.
 pub fn validate(
@@ -300,22 +321,24 @@ pub fn validate(
         request,
         Limits {
             source_type,
+            device: None,
+            host_copies: false,
             staging_bytes,
             exact,
         },
     )
 }
 
-pub(crate) fn check(request: &Request, limits: Limits) -> Result<(), Error> {
-    check_source(request, limits.source_type)?;
-    check_destination(request)?;
+pub(crate) fn check(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
+    check_source(request, limits)?;
+    check_destination(request, limits)?;
     check_sizes(request)?;
     check_overlap(request)?;
     check_limits(request, limits)
 }
 
-fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error> {
-    match (&request.source, source_type) {
+fn check_source(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
+    match (&request.source, limits.source_type) {
         (Source::File { file: None, .. }, SourceType::File) => Err(Error::InvalidFileHandle),
         (
             Source::File {
@@ -332,11 +355,19 @@ fn check_source(request: &Request, source_type: SourceType) -> Result<(), Error>
                 .ok_or(Error::EndOfFile)
         }
         (Source::Memory(memory), SourceType::Memory) => check_span(memory.span()),
+        (Source::Gpu(source), SourceType::Memory) => match limits.device {
+            Some(device) => source.check_source(device),
+            None => Err(Error::InvalidSourceType),
+        },
         _ => Err(Error::InvalidSourceType),
     }
 }
 
-fn check_destination(request: &Request) -> Result<(), Error> {
+fn check_destination(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
+    let to_file = matches!(request.destination, Destination::File { .. });
+    if matches!(request.source, Source::Gpu(_)) && !to_file {
+        return Err(Error::InvalidDestinationType);
+    }
     match &request.destination {
         Destination::Memory(memory) => check_span(memory.span()),
         Destination::File { file: None, .. } => Err(Error::InvalidFileHandle),
@@ -345,7 +376,7 @@ fn check_destination(request: &Request) -> Result<(), Error> {
             offset,
             bytes,
         } => {
-            if !matches!(request.source, Source::Memory(_))
+            if matches!(request.source, Source::File { .. })
                 || request.compression != Compression::NONE
             {
                 return Err(Error::InvalidDestinationType);
@@ -360,6 +391,12 @@ fn check_destination(request: &Request) -> Result<(), Error> {
                 .map(drop)
                 .map_err(|_| Error::InvalidFileOffset)
         }
+        Destination::Gpu(destination) => match limits.device {
+            Some(device) => destination.check(device),
+            None => Err(Error::InvalidDestinationType),
+        },
+        Destination::Foreign(destination) if limits.host_copies => destination.check(),
+        Destination::Foreign(_) => Err(Error::InvalidDestinationType),
         Destination::Other(_) => Err(Error::InvalidDestinationType),
     }
 }
@@ -392,7 +429,12 @@ fn check_sizes(request: &Request) -> Result<(), Error> {
     if source == 0 {
         return Err(Error::InvalidArgument);
     }
-    if uncompressed == 0 || uncompressed != destination {
+    // For a GPU a stream may hold more than is wanted (since DirectStorage 1.1).
+    let fits = match request.destination {
+        Destination::Gpu(_) | Destination::Foreign(_) => uncompressed >= destination,
+        _ => uncompressed == destination,
+    };
+    if uncompressed == 0 || !fits {
         Err(Error::InvalidDestinationSize)
     } else {
         Ok(())
@@ -416,13 +458,21 @@ fn check_overlap(request: &Request) -> Result<(), Error> {
     }
 }
 
-fn check_limits(request: &Request, limits: Limits) -> Result<(), Error> {
+fn check_limits(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
     let from_file = matches!(request.source, Source::File { .. });
     let compressed = request.compression != Compression::NONE;
-    // Only compressed file bytes pass through staging; everything else has no limit of ours (O-47,
-    // O-48, O-58).
-    let staged = from_file && compressed && request.source_bytes() > limits.staging_bytes;
-    let largest = request.source_bytes().max(request.destination_bytes());
+    let largest = request
+        .source_bytes()
+        .max(request.destination_bytes())
+        .max(request.uncompressed_bytes as usize);
+    // Compressed file bytes pass through staging, and everything on its way to or from a GPU, also to one
+    // that only the host can reach; the rest has no limit of ours (O-47, O-48, O-58).
+    let staged = match (&request.source, &request.destination) {
+        (Source::Gpu(_), _) | (_, Destination::Gpu(_) | Destination::Foreign(_)) => {
+            largest > limits.staging_bytes
+        }
+        _ => from_file && compressed && request.source_bytes() > limits.staging_bytes,
+    };
     let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
     if staged || exact {
         Err(Error::RequestTooLarge)
@@ -468,6 +518,10 @@ pub enum PlaceInfo {
         /// Size in bytes.
         bytes: usize,
     },
+    /// Part of a GPU resource.
+    Gpu(crate::gpu::GpuPlaceInfo),
+    /// A place that only the host can reach.
+    Foreign(crate::copies::ForeignPlaceInfo),
     /// A destination of a kind that was not understood.
     Other(u8),
 }
@@ -546,6 +600,8 @@ impl fmt::Display for PlaceInfo {
             PlaceInfo::Memory { address, bytes } => {
                 write!(f, "{bytes} bytes of memory at {address:#x}")
             }
+            PlaceInfo::Gpu(place) => place.fmt(f),
+            PlaceInfo::Foreign(place) => place.fmt(f),
             PlaceInfo::Other(kind) => write!(f, "destination type {kind}"),
         }
     }
@@ -569,7 +625,7 @@ impl fmt::Display for RequestInfo {
 }
 
 /// The sizes that a refused request named, where they are what is wrong with it.
-pub(crate) fn explain(request: &Request, error: Error, limits: Limits) -> Option<String> {
+pub(crate) fn explain(request: &Request, error: Error, limits: Limits<'_>) -> Option<String> {
     let sizes = format!(
         "source {} bytes, destination {}, uncompressed {}",
         request.source_bytes(),
@@ -581,7 +637,12 @@ pub(crate) fn explain(request: &Request, error: Error, limits: Limits) -> Option
         Error::InvalidArgument if check_overlap(request).is_err() => {
             Some("source and destination overlap".to_owned())
         }
-        Error::InvalidArgument => Some(sizes),
+        Error::InvalidArgument => Some(match (&request.destination, limits.device) {
+            (Destination::Gpu(destination), Some(device)) => {
+                destination.complaint(device).unwrap_or(sizes)
+            }
+            _ => sizes,
+        }),
         Error::RequestTooLarge => Some(format!(
             "{sizes}, staging {} bytes (option staging_mib)",
             limits.staging_bytes

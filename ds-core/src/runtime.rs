@@ -16,12 +16,14 @@ use parking_lot::Mutex;
 
 use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
-use crate::copies::{Copies, ForeignCopies, Target};
+use crate::copies::{Copies, ForeignCopies};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
 use crate::gdeflate;
+use crate::gpu::{GpuDevice, PlacerThread};
+use crate::hold::Hold;
 use crate::host::{Host, Worker};
 use crate::io::{Faulty, Io, sim, threads, uring};
 use crate::memory::Span;
@@ -61,6 +63,10 @@ pub(crate) struct Shared {
     /// Grows with each cancel, so that I/O threads look for cancelled requests.
     pub(crate) cancel_epoch: AtomicU64,
     queues: Mutex<Vec<Weak<QueueCore>>>,
+    /// The GPU of queues that name none, under [`Backend::Vulkan`].
+    gpu: Option<GpuDevice>,
+    /// One for each device that a queue of this runtime has.
+    placers: Mutex<Vec<Weak<PlacerThread>>>,
     io_stats: Mutex<IoStats>,
     /// The simulation's driver and worker, which nobody's thread runs.
     turned: Option<Mutex<Turned>>,
@@ -92,7 +98,8 @@ impl Runtime {
     /// # Errors
     /// As [`Runtime::new`].
     pub fn exactly(config: Config) -> Result<Runtime, Error> {
-        let choice = choose(config.backend);
+        let mut choice = choose(config.backend);
+        let gpu = open_gpu(&config, &mut choice);
         let simulated = choice.backend == Backend::Sim;
         let turned = simulated.then(|| {
             let driver = Driver::new(Io::Sim(sim::Sim::new(config.sim)), 1);
@@ -101,9 +108,10 @@ impl Runtime {
                 worker: Worker::default(),
             })
         });
-        let scheduler = match choice.backend {
-            Backend::IoUring => Scheduler::for_rings(ring_events(&config)?),
-            backend => Scheduler::new(config.io_thread_count(backend)),
+        let io_threads = config.io_thread_count(choice.backend);
+        let scheduler = match choice.ring {
+            true => Scheduler::for_rings(ring_events(io_threads)?),
+            false => Scheduler::new(io_threads),
         };
         gdeflate::Path::prefer(config.decoder);
         let shared = Arc::new(Shared {
@@ -117,6 +125,8 @@ impl Runtime {
             notifier: Notifier::new(),
             cancel_epoch: AtomicU64::new(0),
             queues: Mutex::default(),
+            gpu,
+            placers: Mutex::default(),
             io_stats: Mutex::default(),
             turned,
             config,
@@ -191,6 +201,11 @@ impl Runtime {
         self.shared().staging.stats()
     }
 
+    /// The GPU of queues that name none: that of [`Backend::Vulkan`].
+    pub fn gpu_device(&self) -> Option<&GpuDevice> {
+        self.shared().gpu.as_ref()
+    }
+
     /// How many threads read and write.
     pub fn io_thread_count(&self) -> usize {
         self.config().io_thread_count(self.backend().backend)
@@ -235,7 +250,7 @@ impl Runtime {
 impl Handle {
     fn start_threads(&mut self) -> Result<(), Error> {
         let config = &self.shared.config;
-        let ring = self.shared.choice.backend == Backend::IoUring;
+        let ring = self.shared.choice.ring;
         let io_threads = config.io_thread_count(self.shared.choice.backend);
         for index in 0..io_threads {
             self.spawn("ds-io", move |shared| {
@@ -262,35 +277,63 @@ impl Handle {
         body: impl FnOnce(&Shared) + Send + 'static,
     ) -> Result<(), Error> {
         let shared = Arc::clone(&self.shared);
-        let builder = std::thread::Builder::new().name(name.to_owned());
-        let spawn = || {
-            builder.spawn(move || {
-                let _abort = AbortOnPanic;
-                body(&shared);
-            })
-        };
-        // Signals are the host's business, and its handlers run on the host's threads.
-        let thread = sys::with_signals_blocked(spawn).map_err(|error| {
-            let error = Error::from(error);
-            let cure =
-                "raise the limit on threads (ulimit -u), or lower io_threads or decode_threads";
-            report(
-                Fault::new(error, Subsystem::Runtime, "start a thread").with_detail(cure.into()),
-                None,
-            );
-            error
-        })?;
+        let thread = spawn_thread(name, move || body(&shared))?;
         self.threads.push(thread);
         Ok(())
     }
 }
 
+/// Starts a thread of the engine's.
+pub(crate) fn spawn_thread(
+    name: &str,
+    body: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, Error> {
+    let builder = std::thread::Builder::new().name(name.to_owned());
+    let spawn = || {
+        builder.spawn(move || {
+            let _abort = AbortOnPanic;
+            body();
+        })
+    };
+    // Signals are the host's business, and its handlers run on the host's threads.
+    sys::with_signals_blocked(spawn).map_err(|error| {
+        let error = Error::from(error);
+        let cure = "raise the limit on threads (ulimit -u), or lower io_threads or decode_threads";
+        report(
+            Fault::new(error, Subsystem::Runtime, "start a thread").with_detail(cure.into()),
+            None,
+        );
+        error
+    })
+}
+
 /// One event for each ring.
-fn ring_events(config: &Config) -> Result<Vec<Arc<OwnedFd>>, Error> {
+fn ring_events(threads: usize) -> Result<Vec<Arc<OwnedFd>>, Error> {
     let event = |_| Ok(Arc::new(sys::eventfd()?));
-    (0..config.io_thread_count(Backend::IoUring))
-        .map(event)
-        .collect()
+    (0..threads).map(event).collect()
+}
+
+/// The GPU of a Vulkan backend. If it cannot be had, the choice becomes another.
+fn open_gpu(config: &Config, choice: &mut Choice) -> Option<GpuDevice> {
+    if choice.backend != Backend::Vulkan {
+        return None;
+    }
+    match GpuDevice::open_for(&config.gpu_device) {
+        Ok(device) => {
+            choice.reason = format!("{}: {}", choice.reason, device.name());
+            Some(device)
+        }
+        Err((error, why)) => {
+            let fault = Fault::new(error, Subsystem::Runtime, "open the GPU");
+            report(fault.with_detail(why.clone()), None);
+            let without = choose(Backend::Auto);
+            *choice = Choice {
+                reason: format!("vulkan was asked for, but {why}; {}", without.reason),
+                ..without
+            };
+            None
+        }
+    }
 }
 
 /// A ring for this thread. It worked when the backend was chosen; if it does not any more (memory ran
@@ -380,6 +423,21 @@ impl Shared {
         queues.is_empty().then(|| change(&self.staging))
     }
 
+    /// What puts bytes into a device's resources, for queues of this runtime: made for the first queue,
+    /// gone with the last.
+    pub(crate) fn placer_of(&self, device: &GpuDevice) -> Result<Arc<PlacerThread>, Error> {
+        let mut placers = self.placers.lock();
+        placers.retain(|placer| placer.strong_count() > 0);
+        let known = placers.iter().filter_map(Weak::upgrade);
+        let mut known = known.filter(|thread| thread.placer().device().is_same(device));
+        if let Some(thread) = known.next() {
+            return Ok(thread);
+        }
+        let thread = Arc::new(PlacerThread::start(device, self.staging.bytes_max())?);
+        placers.push(Arc::downgrade(&thread));
+        Ok(thread)
+    }
+
     pub(crate) fn unregister(&self, queue: &Arc<QueueCore>) {
         self.queues
             .lock()
@@ -392,42 +450,38 @@ impl Shared {
         queue: &Arc<QueueCore>,
         entry: Token,
         source: Span,
-        staging: Option<Range>,
+        hold: Hold,
         compression: Compression,
-        target: Target,
+        destination: Span,
     ) {
         if !compression.is_custom() && !self.config.application_decodes() {
             return self
                 .host
-                .decode(self, queue, entry, source, staging, target);
+                .decode(self, queue, entry, source, hold, destination);
         }
-        let mut staging = staging;
+        let mut hold = Some(hold);
         let handed = queue.hand_to_application(entry, || {
-            self.custom.add(
-                queue,
-                entry,
-                source,
-                staging.take(),
-                compression,
-                target.host.unwrap_or(target.memory),
-            );
+            let (hold, destination) = hold
+                .take()
+                .expect("handed over once")
+                .for_application(destination);
+            self.custom
+                .add(queue, entry, source, hold, compression, destination);
         });
         if !handed {
-            self.free_staging(staging);
+            self.give_back(hold.expect("not handed over"));
             queue.complete([(entry, Ok(()))]);
         }
     }
 
-    /// Gives staging back and lets the next in line try. No queue's lock is held.
-    pub(crate) fn free_staging(&self, staging: Option<Range>) {
-        if let Some(range) = staging {
-            let next = self.staging.free(range);
-            self.try_staging_again(next);
-        }
+    /// Gives a range back to its pool and lets the next in line try. No queue's lock is held.
+    pub(crate) fn free_staging(&self, staging: &Staging, range: Range) {
+        let next = staging.free(range);
+        self.try_staging_again(staging, next);
     }
 
     /// Lets the queue of that id try for staging again. No queue's lock is held.
-    pub(crate) fn try_staging_again(&self, id: Option<usize>) {
+    pub(crate) fn try_staging_again(&self, staging: &Staging, id: Option<usize>) {
         let Some(id) = id else { return };
         let queue = self
             .queues
@@ -438,7 +492,7 @@ impl Shared {
         match queue {
             Some(queue) => queue.try_again(),
             // It went away; whoever stands behind it is next.
-            None => self.try_staging_again(self.staging.leave(id)),
+            None => self.try_staging_again(staging, staging.leave(id)),
         }
     }
 }

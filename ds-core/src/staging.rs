@@ -1,19 +1,24 @@
 //! Staging: page-aligned ranges from one capped pool, for bytes that cannot land where they end.
 //!
 //! Owns the pool of a runtime. Invariants:
-//! - Ranges handed out are disjoint, and all of them lie in one mapping of exactly the configured
-//!   size, or of twice that where bytes may also wait there on their way out (`copies.rs`).
-//! - Memory is taken from the kernel page by page as it is touched, and given back when the pool
-//!   has been idle.
+//! - Ranges handed out are disjoint, and all of them lie in one block of memory of exactly the
+//!   configured size, or of twice that where bytes may also wait there on their way out (`copies.rs`).
+//! - The block of the runtime's pool is taken from the kernel page by page as it is touched; that of a
+//!   device's pool is memory which the device sees too. Either is given back when the pool has been
+//!   idle.
 //! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small
 //!   ones.
 
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::error::Error;
+use crate::gpu::{GpuDevice, SharedMemory};
 use crate::memory::Span;
 use crate::sys::{Mapping, PAGE_BYTES};
 
@@ -30,12 +35,6 @@ pub(crate) struct Range {
 }
 
 impl Range {
-    /// Whether the memory has all of `part`.
-    pub(crate) fn holds(&self, part: Span) -> bool {
-        let offset = part.address().wrapping_sub(self.span.address());
-        offset <= self.span.bytes() && part.bytes() <= self.span.bytes() - offset
-    }
-
     /// The memory.
     pub(crate) fn span(&self) -> Span {
         self.span
@@ -70,9 +69,43 @@ pub struct StagingStats {
     pub bytes_peak: usize,
 }
 
+/// Where a pool's memory comes from.
+#[derive(Debug, Default)]
+enum Origin {
+    /// The kernel.
+    #[default]
+    Host,
+    /// A device.
+    Device(GpuDevice),
+}
+
+/// A pool's memory.
+#[derive(Debug)]
+enum Block {
+    Host(Mapping),
+    Device(Arc<SharedMemory>),
+}
+
+impl Block {
+    fn new(origin: &Origin, bytes: usize) -> Result<Block, Error> {
+        Ok(match origin {
+            Origin::Host => Block::Host(Mapping::new(bytes)?),
+            Origin::Device(device) => Block::Device(Arc::new(SharedMemory::new(device, bytes)?)),
+        })
+    }
+
+    fn span(&self, offset: usize, bytes: usize) -> Span {
+        match self {
+            Block::Host(mapping) => mapping.span(offset, bytes),
+            Block::Device(memory) => memory.span(offset, bytes),
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Pool {
-    mapping: Option<Mapping>,
+    origin: Origin,
+    block: Option<Block>,
     /// Free parts as (offset, bytes), by offset, never touching each other.
     free: Vec<(usize, usize)>,
     /// Counts the changes of its size.
@@ -95,6 +128,8 @@ struct Pool {
 #[derive(Debug, Default)]
 pub(crate) struct Staging {
     pool: Mutex<Pool>,
+    /// Whether the kernel has refused to hold its pages for a disk.
+    refuses_direct_reads: AtomicBool,
 }
 
 /// The answer to a request for staging.
@@ -111,6 +146,38 @@ pub(crate) enum Answer {
 }
 
 impl Staging {
+    /// The same of memory that a device sees too.
+    pub(crate) fn of_device(device: &GpuDevice, bytes_max: usize) -> Staging {
+        let staging = Staging::default();
+        staging.pool.lock().origin = Origin::Device(device.clone());
+        staging.set_bytes_max(bytes_max);
+        staging
+    }
+
+    /// Whether reads past the page cache may end in the pool's memory.
+    pub(crate) fn takes_direct_reads(&self) -> bool {
+        !self.refuses_direct_reads.load(Ordering::Relaxed)
+    }
+
+    /// They end in EFAULT there.
+    pub(crate) fn refuse_direct_reads(&self) {
+        if !self.refuses_direct_reads.swap(true, Ordering::Relaxed) {
+            log::info!(
+                target: "ds",
+                "files are read through the page cache on their way to the GPU: its driver's memory takes no \
+                 direct reads"
+            );
+        }
+    }
+
+    /// The memory of a device's pool, while it has any.
+    pub(crate) fn shared_memory(&self) -> Option<Arc<SharedMemory>> {
+        match &self.pool.lock().block {
+            Some(Block::Device(memory)) => Some(Arc::clone(memory)),
+            Some(Block::Host(_)) | None => None,
+        }
+    }
+
     /// A pool of at most `bytes_max` bytes; nothing is allocated yet.
     pub(crate) fn new(bytes_max: usize) -> Staging {
         let staging = Staging::default();
@@ -195,7 +262,7 @@ impl Staging {
             return None;
         }
         let bytes = bytes_max.min(pool.bytes_max.next_multiple_of(PAGE_BYTES));
-        let span = pool.mapping.as_ref()?.span(0, bytes);
+        let span = pool.block.as_ref()?.span(0, bytes);
         pool.pins += 1;
         Some(span)
     }
@@ -244,8 +311,11 @@ impl Staging {
         let mut pool = self.pool.lock();
         if pool.bytes_in_use == 0 && pool.touched && pool.pins == 0 {
             pool.touched = false;
-            if let Some(mapping) = &pool.mapping {
-                mapping.release();
+            match &pool.block {
+                Some(Block::Host(mapping)) => mapping.release(),
+                // Nobody has a range, so the GPU is done with it.
+                Some(Block::Device(_)) => pool.block = None,
+                None => {}
             }
         }
     }
@@ -265,7 +335,7 @@ impl Pool {
     /// Memory of another size, none of it in use.
     fn start_anew(&mut self, bytes_max: usize) -> bool {
         // Rings that have it registered keep their pages until they look; nobody uses those any more.
-        self.mapping = None;
+        self.block = None;
         self.number += 1;
         self.pins = 0;
         self.bytes_max = bytes_max;
@@ -287,10 +357,10 @@ impl Pool {
         }
     }
 
-    /// Reserves the address space on first use.
-    fn map(&mut self) -> std::io::Result<()> {
-        if self.mapping.is_none() {
-            self.mapping = Some(Mapping::new(self.bytes_room)?);
+    /// Reserves the address space, or the device's memory, on first use.
+    fn map(&mut self) -> Result<(), Error> {
+        if self.block.is_none() {
+            self.block = Some(Block::new(&self.origin, self.bytes_room)?);
         }
         Ok(())
     }
@@ -298,9 +368,9 @@ impl Pool {
     /// First fit; `bytes` is a multiple of the page size.
     fn take(&mut self, bytes: usize) -> Option<Range> {
         let index = self.free.iter().position(|&(_, free)| free >= bytes)?;
-        let mapping = self.mapping.as_ref()?;
+        let block = self.block.as_ref()?;
         let (offset, free) = self.free[index];
-        let span = mapping.span(offset, bytes);
+        let span = block.span(offset, bytes);
         if free == bytes {
             self.free.remove(index);
         } else {

@@ -16,22 +16,21 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::copies::Target;
 use crate::error::{Error, Fault, S_OK, Subsystem};
-use crate::file::File;
 use crate::handle::Handle;
+use crate::hold::Hold;
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::notify::{Event, Fence, StatusArray};
 use crate::open_file::OpenFile;
 use crate::order::{Failure, GroupId, Order};
+use crate::prepare::{NotNow, prepare};
 use crate::queue::{Deferred, ErrorRecord, FailedCommand, FirstFailure, Outcome, QueueCore};
-use crate::request::{Compression, Destination, Request, Source, explain};
+use crate::request::{Compression, Destination, Request, explain};
 use crate::scheduler::Wake;
 use crate::slots::{Slots, Token};
-use crate::staging::{Answer, Range};
+use crate::staging::Staging;
 use crate::stats::QueueStats;
-use crate::sys::PAGE_BYTES;
 
 /// An entry that fires in order.
 #[derive(Debug)]
@@ -110,6 +109,10 @@ pub(crate) struct Entry {
 }
 
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "slots are made once, and most hold requests; a box would be an allocation a request"
+)]
 enum Kind {
     Request(RequestEntry),
     Marker(Marker),
@@ -157,47 +160,39 @@ pub(crate) enum Work {
         offset: u64,
         span: Span,
     },
-    /// Read into the first `room_bytes` of `staging`, and go on from there.
+    /// Read into staging, `memory`; then decompress if anything is to be, and pass on what is held.
     ReadStaged {
         file: Arc<OpenFile>,
         offset: u64,
         bytes: usize,
-        staging: Range,
-        room_bytes: usize,
-        then: Then,
+        hold: Hold,
+        memory: Span,
+        decompress: Option<(Compression, Span)>,
     },
-    /// Decompress memory into memory. `staging` holds the target, if the engine does.
+    /// Decompress memory into memory.
     Decompress {
         source: Span,
-        staging: Option<Range>,
         compression: Compression,
-        target: Target,
+        hold: Hold,
+        destination: Span,
     },
     /// Copy memory to memory.
-    Copy { source: Span, destination: Span },
-    /// Have the host copy memory to memory.
-    HostCopy { source: Span, destination: Span },
-}
-
-impl Work {
-    fn holds_staging(&self) -> bool {
-        match self {
-            Work::ReadStaged { .. } => true,
-            Work::Decompress { staging, .. } => staging.is_some(),
-            Work::Transfer { .. } | Work::Copy { .. } | Work::HostCopy { .. } => false,
-        }
-    }
-}
-
-/// What follows a read into staging.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Then {
-    Decompress {
-        compression: Compression,
-        target: Target,
+    Copy {
+        source: Span,
+        hold: Hold,
+        destination: Span,
     },
-    /// The host copies the bytes there.
-    HostCopy(Span),
+    /// Nothing: the bytes are where the next one takes them.
+    HandOver(Hold),
+}
+
+/// The pools that a request may wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PoolKind {
+    /// The runtime's.
+    Host,
+    /// That of the queue's device.
+    Device,
 }
 
 /// What came of looking at the next request.
@@ -205,7 +200,7 @@ enum Next {
     Start(Work),
     Finish(Outcome),
     Parked,
-    NoStaging,
+    NoStaging(PoolKind),
 }
 
 /// The state.
@@ -225,8 +220,8 @@ pub(crate) struct State {
     released: VecDeque<Token>,
     /// The request that waits for staging; nothing of this queue overtakes it.
     held: Option<Token>,
-    /// Whether the queue stands in line for staging.
-    in_line: bool,
+    /// The pool for which the queue stands in line.
+    in_line: Option<PoolKind>,
     /// Ends of submits that still have pending requests: (`submitted`, when).
     submits: VecDeque<(u64, Instant)>,
     /// Whether the scheduler has the queue, or an I/O thread looks at it.
@@ -263,7 +258,7 @@ impl State {
             pending_submitted: 0,
             released: VecDeque::new(),
             held: None,
-            in_line: false,
+            in_line: None,
             submits: VecDeque::with_capacity(16),
             listed: false,
             order: Order::new(slots),
@@ -465,9 +460,13 @@ impl State {
                 }
                 Next::Finish(outcome) => self.finish(token, outcome, deferred),
                 Next::Parked => {}
-                Next::NoStaging => {
+                Next::NoStaging(pool) => {
                     self.held = Some(token);
-                    self.in_line = true;
+                    // The request held before may have waited for the other.
+                    if self.in_line != Some(pool) {
+                        self.leave_line(queue, deferred);
+                    }
+                    self.in_line = Some(pool);
                     waits_for_staging = true;
                     break;
                 }
@@ -488,9 +487,11 @@ impl State {
 
     /// Whoever needs no staging any more must not stand in the way of others.
     pub(crate) fn leave_line(&mut self, queue: &QueueCore, deferred: &mut Deferred) {
-        if std::mem::take(&mut self.in_line) {
-            let staging = &queue.shared.staging;
-            deferred.next_for_staging = staging.leave(queue.id()).or(staging.next_in_line());
+        if let Some(pool) = self.in_line.take()
+            && let Some(staging) = queue.staging(pool)
+        {
+            let next = staging.leave(queue.id()).or(staging.next_in_line());
+            deferred.next_for(pool, next);
         }
     }
 
@@ -551,15 +552,18 @@ impl State {
             entry.stage = Stage::Parked;
             return Next::Parked;
         }
-        match prepare(&entry.request, entry.foreign, queue) {
-            Ok(Some(work)) => {
-                if work.holds_staging() {
-                    deferred.next_for_staging = queue.shared.staging.next_in_line();
+        let waiting = self.pending_submitted + self.released.len();
+        match prepare(&entry.request, entry.foreign, queue, waiting) {
+            Ok(work) => {
+                if let Some(pool) = work.pool()
+                    && let Some(staging) = queue.staging(pool)
+                {
+                    deferred.next_for(pool, staging.next_in_line());
                 }
                 Next::Start(work)
             }
-            Ok(None) => Next::NoStaging,
-            Err(outcome) => Next::Finish(outcome),
+            Err(NotNow::NoStaging(pool)) => Next::NoStaging(pool),
+            Err(NotNow::Finish(outcome)) => Next::Finish(outcome),
         }
     }
 
@@ -768,6 +772,19 @@ impl State {
         true
     }
 
+    /// The application has answered; the request is the engine's again.
+    pub(crate) fn take_back(&mut self, token: Token) {
+        let Some(entry) = self.request_mut(token) else {
+            return;
+        };
+        if entry.stage == Stage::Application {
+            entry.stage = Stage::InFlight;
+            let cancelled = u32::from(entry.cancelled);
+            self.in_flight += 1;
+            self.cancelled_in_flight += cancelled;
+        }
+    }
+
     /// Cancels what `matches`; what is in flight is only marked.
     pub(crate) fn cancel(
         &mut self,
@@ -814,7 +831,10 @@ impl State {
             self.finish(token, Ok(()), deferred);
         }
         // Revoked requests gave their staging back.
-        deferred.next_for_staging = queue.shared.staging.next_in_line();
+        for pool in [PoolKind::Host, PoolKind::Device] {
+            let next = queue.staging(pool).and_then(Staging::next_in_line);
+            deferred.next_for(pool, next);
+        }
         if self.held.is_none() {
             self.leave_line(queue, deferred);
         }
@@ -849,177 +869,5 @@ impl State {
         self.closed_at = self.submitted;
         self.submitted = self.next_sequence;
         self.unsubmitted = 0;
-    }
-}
-
-/// What must be done first for a valid request; `None` if there is no staging for it now. `Err` is
-/// how the request ends here.
-type Prepared = Result<Option<Work>, Outcome>;
-
-fn fail(error: Error, operation: &'static str) -> Outcome {
-    Err(Fault::new(error, Subsystem::Io, operation))
-}
-
-/// The end of the file says where that is.
-fn fail_read(error: Error, file: &File) -> Outcome {
-    let fault = Fault::new(error, Subsystem::Io, "read");
-    Err(match file.bytes() {
-        Ok(bytes) if error == Error::EndOfFile => {
-            fault.with_detail(format!("the file has {bytes} bytes"))
-        }
-        _ => fault,
-    })
-}
-
-fn prepare(request: &Request, foreign: bool, queue: &Arc<QueueCore>) -> Prepared {
-    if request.source_bytes() == 0 {
-        return Err(Ok(())); // O-43
-    }
-    match (&request.source, &request.destination) {
-        (
-            Source::File {
-                file: Some(file),
-                offset,
-                bytes,
-            },
-            Destination::Memory(memory),
-        ) => {
-            let file = file
-                .opened_for_read(*offset, *bytes)
-                .map_err(|error| fail_read(error, file))?;
-            let (offset, span) = (*offset, memory.span());
-            if request.compression == Compression::NONE && !foreign {
-                return Ok(Some(Work::Transfer {
-                    direction: Direction::Read,
-                    file,
-                    offset,
-                    span,
-                }));
-            }
-            prepare_staged(
-                queue,
-                file,
-                offset,
-                *bytes,
-                request.compression,
-                foreign,
-                span,
-            )
-        }
-        (
-            Source::Memory(source),
-            Destination::File {
-                file: Some(file),
-                offset,
-                ..
-            },
-        ) => {
-            let file = file.opened().map_err(|error| fail(error, "write"))?;
-            let (offset, span) = (*offset, source.span());
-            Ok(Some(Work::Transfer {
-                direction: Direction::Write,
-                file,
-                offset,
-                span,
-            }))
-        }
-        (Source::Memory(source), Destination::Memory(memory)) => {
-            let (source, destination) = (source.span(), memory.span());
-            match request.compression {
-                Compression::NONE if foreign => Ok(Some(Work::HostCopy {
-                    source,
-                    destination,
-                })),
-                Compression::NONE => Ok(Some(Work::Copy {
-                    source,
-                    destination,
-                })),
-                compression => prepare_decompress(queue, source, compression, foreign, destination),
-            }
-        }
-        // Validation has refused these.
-        _ => Err(fail(Error::InvalidDestinationType, "enqueue")),
-    }
-}
-
-fn prepare_staged(
-    queue: &Arc<QueueCore>,
-    file: Arc<OpenFile>,
-    offset: u64,
-    bytes: u32,
-    compression: Compression,
-    foreign: bool,
-    destination: Span,
-) -> Prepared {
-    let (bytes, pool) = (bytes as usize, &queue.shared.staging);
-    // Room to read past the page cache, from aligned to aligned, unless only the bytes themselves fit.
-    let source_bytes = match file.slack_bytes(queue.shared.file_mode, bytes) {
-        slack if slack > 0 && bytes + slack <= pool.bytes_max() => bytes + slack,
-        _ => bytes,
-    };
-    let decodes = compression != Compression::NONE && !compression.is_custom();
-    // In one piece with the source: whoever held one and waited for the other might wait for ever.
-    let bounce_bytes = if foreign && decodes {
-        destination.bytes()
-    } else {
-        0
-    };
-    let bounce_at = source_bytes.next_multiple_of(PAGE_BYTES);
-    let wanted = match bounce_bytes {
-        0 => source_bytes,
-        _ => bounce_at + bounce_bytes,
-    };
-    grant(queue, wanted, |staging| {
-        let then = match compression {
-            Compression::NONE => Then::HostCopy(destination),
-            _ => Then::Decompress {
-                compression,
-                target: match bounce_bytes {
-                    0 => Target::direct(destination),
-                    _ => Target::bounced(staging.span().part(bounce_at, bounce_bytes), destination),
-                },
-            },
-        };
-        Work::ReadStaged {
-            file,
-            offset,
-            bytes,
-            staging,
-            room_bytes: source_bytes,
-            then,
-        }
-    })
-}
-
-fn prepare_decompress(
-    queue: &Arc<QueueCore>,
-    source: Span,
-    compression: Compression,
-    foreign: bool,
-    destination: Span,
-) -> Prepared {
-    if !foreign {
-        return Ok(Some(Work::Decompress {
-            source,
-            staging: None,
-            compression,
-            target: Target::direct(destination),
-        }));
-    }
-    grant(queue, destination.bytes(), |staging| Work::Decompress {
-        source,
-        compression,
-        target: Target::bounced(staging.span(), destination),
-        staging: Some(staging),
-    })
-}
-
-/// What `work` makes of so many bytes of staging.
-fn grant(queue: &QueueCore, wanted: usize, work: impl FnOnce(Range) -> Work) -> Prepared {
-    match queue.shared.staging.alloc(queue.id(), wanted) {
-        Answer::Granted(staging) => Ok(Some(work(staging))),
-        Answer::Wait => Ok(None),
-        Answer::TooLarge => Err(fail(Error::RequestTooLarge, "staging")),
-        Answer::NoMemory => Err(fail(Error::Os(libc::ENOMEM), "staging")),
     }
 }

@@ -374,6 +374,33 @@ pub(crate) fn occupy(number: RawFd) -> bool {
         }
 }
 
+/// Copies memory as the kernel does: what cannot be read or written is EFAULT at the moment of the copy, and
+/// not a fault. Both have the same size and do not overlap. EPERM or ENOSYS where a filter forbids it.
+pub(crate) fn copy_by_kernel(from: Span, to: Span) -> io::Result<()> {
+    // SAFETY: no arguments, and nothing that can fail.
+    let this_process = unsafe { libc::getpid() };
+    let mut done = 0;
+    while done < to.bytes() {
+        let rest = |span: Span| {
+            let part = span.part(done, span.bytes() - done);
+            libc::iovec {
+                iov_base: part.as_ptr().cast(),
+                iov_len: part.bytes(),
+            }
+        };
+        let (local, remote) = (rest(to), rest(from));
+        let (local, remote) = (&raw const local, &raw const remote);
+        // SAFETY: two ranges, alive during the call; the kernel checks both of them, and `Span`'s
+        // constructor promises that nobody else uses what is written.
+        let moved = unsafe { libc::process_vm_readv(this_process, local, 1, remote, 1, 0) };
+        match check_bytes(moved)? {
+            0 => return Err(io::Error::from_raw_os_error(libc::EFAULT)),
+            moved => done += moved,
+        }
+    }
+    Ok(())
+}
+
 /// Asks the kernel to make `span` present for writing (`true`) or reading.
 ///
 /// This is how a wild pointer becomes an error: unmapped memory answers ENOMEM, memory that cannot

@@ -13,14 +13,16 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Fault, Subsystem};
+use crate::hold::Hold;
 use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
 use crate::queue::{Outcome, Priority, QueueCore};
+use crate::request::Compression;
 use crate::runtime::Shared;
 use crate::slots::Token;
 use crate::staging::{Range, Staging};
-use crate::state::{Then, Work};
+use crate::state::Work;
 
 /// How often an operation is repeated after EINTR or EAGAIN before that counts as its failure.
 const RETRIES_MAX: u32 = 1000;
@@ -34,8 +36,14 @@ const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
 enum Next {
     /// They are where they belong.
     Finish,
-    /// They are in staging.
-    GoOn { staging: Range, then: Then },
+    /// They are in staging; whoever is next takes them from there.
+    PassOn(Hold),
+    /// They are compressed, in staging.
+    Decompress {
+        hold: Hold,
+        compression: Compression,
+        destination: Span,
+    },
 }
 
 /// See the file's head.
@@ -44,8 +52,8 @@ pub(crate) struct Transfer {
     pub(crate) queue: Arc<QueueCore>,
     pub(crate) entry: Token,
     op: Op,
-    /// What the request wants: these bytes of the file, in this memory (for those that go on from staging,
-    /// the part of it for the read).
+    /// What the request wants: these bytes of the file, in this memory (in staging it may be larger, to
+    /// have room for a window).
     offset: u64,
     bytes: usize,
     memory: Span,
@@ -71,6 +79,10 @@ pub(crate) enum Progress {
 
 impl Transfer {
     /// The transfer of `work`, or the work back if there is nothing to transfer.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the work goes on from here either way; a box would be an allocation a request"
+    )]
     pub(crate) fn new(
         shared: &Shared,
         queue: &Arc<QueueCore>,
@@ -88,12 +100,18 @@ impl Transfer {
                 file,
                 offset,
                 bytes,
-                staging,
-                room_bytes,
-                then,
+                hold,
+                memory,
+                decompress,
             } => {
-                let memory = staging.span().part(0, room_bytes);
-                let next = Next::GoOn { staging, then };
+                let next = match decompress {
+                    None => Next::PassOn(hold),
+                    Some((compression, destination)) => Next::Decompress {
+                        hold,
+                        compression,
+                        destination,
+                    },
+                };
                 (Direction::Read, file, offset, bytes, memory, next)
             }
             other => return Err(other),
@@ -141,14 +159,14 @@ impl Transfer {
 
     /// Starts (again) in the given way, or through the page cache if that cannot be.
     fn plan(&mut self, shared: &Shared, way: Way) {
-        shared.free_staging(self.bounce.take());
+        self.free_bounce(shared);
         self.moved = 0;
         let placed = match way {
             Way::Direct => self.place_window(&shared.staging),
             _ => false,
         };
         if !placed {
-            shared.free_staging(self.bounce.take());
+            self.free_bounce(shared);
             self.lead = 0;
             self.window_offset = self.offset;
             self.window = self.memory.part(0, self.bytes);
@@ -160,6 +178,12 @@ impl Transfer {
         self.aim();
     }
 
+    fn free_bounce(&mut self, shared: &Shared) {
+        if let Some(bounce) = self.bounce.take() {
+            shared.free_staging(&shared.staging, bounce);
+        }
+    }
+
     /// Finds a place for an aligned window; `false` if there is none.
     fn place_window(&mut self, staging: &Staging) -> bool {
         let Some(alignment) = self.op.file.alignment() else {
@@ -169,7 +193,9 @@ impl Transfer {
             return false;
         };
         let place = match &self.next {
-            Next::GoOn { .. } => Some(self.memory),
+            Next::Decompress { hold, .. } | Next::PassOn(hold) => {
+                hold.may_read_direct().then_some(self.memory)
+            }
             Next::Finish if window.is_exact(self.memory, alignment) => Some(self.memory),
             Next::Finish => {
                 self.bounce = staging.alloc_now(window.bytes);
@@ -196,11 +222,11 @@ impl Transfer {
         };
         self.op.offset = self.window_offset + self.moved as u64;
         self.op.span = self.window.part(self.moved, rest.min(most));
-        let staging = match (&self.next, &self.bounce) {
-            (Next::GoOn { staging, .. }, _) | (_, Some(staging)) => Some(staging),
+        self.op.staged = match (&self.next, &self.bounce) {
+            (Next::Decompress { hold, .. }, _) => hold.place(self.moved),
+            (_, Some(bounce)) => Some(bounce.place(self.moved)),
             _ => None,
         };
-        self.op.staged = staging.map(|range| range.place(self.moved));
     }
 
     /// What the operation's completion means.
@@ -211,6 +237,15 @@ impl Transfer {
             Err(libc::EAGAIN) if self.op.way == Way::CachedOnly => self.try_next_way(shared),
             Err(libc::EINTR | libc::EAGAIN) if self.retries < RETRIES_MAX => {
                 self.retries += 1;
+                Progress::Again
+            }
+            // The engine's own memory is there; the kernel cannot hold its pages for a disk to write. So it
+            // is with GPU memory that drivers map (those on TTM, amdgpu among them).
+            Err(libc::EFAULT) if self.op.way == Way::Direct && self.is_window_ours() => {
+                if let Next::Decompress { hold, .. } | Next::PassOn(hold) = &self.next {
+                    hold.never_read_direct();
+                }
+                self.plan(shared, Way::Buffered);
                 Progress::Again
             }
             Err(libc::ECANCELED) => fail(self, Error::Cancelled),
@@ -253,6 +288,13 @@ impl Transfer {
         Progress::Again
     }
 
+    fn is_window_ours(&self) -> bool {
+        match &self.next {
+            Next::Decompress { hold, .. } | Next::PassOn(hold) => hold.owns(self.window),
+            Next::Finish => self.bounce.is_some(),
+        }
+    }
+
     /// Whether a direct read may go on behind the first `moved` bytes of the window.
     fn is_aligned_at(&self, moved: usize) -> bool {
         self.op.file.alignment().is_some_and(|alignment| {
@@ -277,33 +319,36 @@ impl Transfer {
                 None => Some(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
+                    let hold = Hold::Staging(bounce);
                     shared
                         .host
-                        .copy(shared, queue, entry, source, Some(bounce), self.memory);
+                        .copy(shared, queue, entry, source, hold, self.memory);
                     None
                 }
             },
             (Next::Finish, Err(fault)) => {
-                shared.free_staging(self.bounce.take());
+                self.free_bounce(shared);
                 Some(Err(fault))
             }
-            (Next::GoOn { staging, then }, Ok(())) => {
-                let (source, staging) = (self.memory.part(self.lead, self.bytes), Some(staging));
-                match then {
-                    Then::Decompress {
-                        compression,
-                        target,
-                    } => shared.decompress(queue, entry, source, staging, compression, target),
-                    Then::HostCopy(destination) => {
-                        shared
-                            .copies
-                            .hand(queue, entry, source, staging, destination)
-                    }
-                }
+            (Next::PassOn(mut hold), Ok(())) => {
+                hold.set_payload(self.memory.part(self.lead, self.bytes));
+                shared.land(queue, entry, hold, Ok(()));
                 None
             }
-            (Next::GoOn { staging, .. }, Err(fault)) => {
-                shared.free_staging(Some(staging));
+            (
+                Next::Decompress {
+                    hold,
+                    compression,
+                    destination,
+                },
+                Ok(()),
+            ) => {
+                let source = self.memory.part(self.lead, self.bytes);
+                shared.decompress(queue, entry, source, hold, compression, destination);
+                None
+            }
+            (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
+                shared.give_back(hold);
                 Some(Err(fault))
             }
         }

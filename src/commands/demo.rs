@@ -76,6 +76,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             let row = measure(&runtime, source)?;
             table.line(row.cells(backend.name(), source));
         }
+        for (source, row) in gpu_rows(&runtime, &sources)? {
+            table.line(row.cells("vulkan to GPU", source));
+        }
     }
     ui::print(&format!("\n{}\n", table.text()))?;
     let mut paths = Table::new(&[1]);
@@ -83,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         .into_iter()
         .for_each(|(name, note)| paths.line([name.to_owned(), note]));
     ui::print(&format!(
-        "{}\nEach row is the median of {PASSES} passes from the page cache into memory; \
+        "{}\nEach row is the median of {PASSES} passes from the page cache into memory, or into the GPU's; \
          every byte of each was compared.\n\
          p50 and p99 are upper bounds of the time from submit to completion, \
          with everything submitted at once.\n",
@@ -180,6 +183,31 @@ fn packed<'a>(samples: &'a [SampleFile], archive: &Archive) -> Result<Source<'a>
         pieces: archive.pieces().collect(),
         expected,
     })
+}
+
+/// The same sources into the memory of the runtime's GPU, if it has one.
+#[cfg(feature = "vulkan")]
+fn gpu_rows<'a>(
+    runtime: &Runtime,
+    sources: &'a [Source<'a>],
+) -> Result<Vec<(&'a Source<'a>, Row)>> {
+    let Some(device) = runtime.gpu_device() else {
+        return Ok(Vec::new());
+    };
+    let rows = sources.iter().map(|source| {
+        let (pieces, expected) = (&source.pieces, &source.expected);
+        let (time, stats) =
+            super::demo_gpu::measure(WHAT, runtime, device, pieces, expected, PASSES)?;
+        let seconds = time.as_secs_f64();
+        Ok((source, Row { seconds, stats }))
+    });
+    rows.collect()
+}
+
+/// No GPU in this build.
+#[cfg(not(feature = "vulkan"))]
+fn gpu_rows<'a>(_: &Runtime, _: &'a [Source<'a>]) -> Result<Vec<(&'a Source<'a>, Row)>> {
+    Ok(Vec::new())
 }
 
 struct Row {

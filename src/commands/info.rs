@@ -96,6 +96,7 @@ fn as_text(config: &Config, file: Option<Facts>) -> String {
     let mut sections = vec![
         (format!("ds {}", ds_core::VERSION), machine_table()),
         ("backends".to_owned(), backend_table(config)),
+        ("GPUs".to_owned(), gpu_table()),
         ("limits".to_owned(), limit_table(config)),
         ("options".to_owned(), option_table(config)),
         (
@@ -138,6 +139,14 @@ fn backend_table(config: &Config) -> Table {
     let choice = choose(config.backend);
     let in_use = format!("{}: {}", choice.backend, choice.reason);
     table.line(["in use".to_owned(), in_use]);
+    table
+}
+
+fn gpu_table() -> Table {
+    let mut table = Table::new(&[1]);
+    for (name, value) in super::info_gpu::facts() {
+        table.line([name, value]);
+    }
     table
 }
 
@@ -227,6 +236,7 @@ fn as_json(config: &Config, file: Option<Facts>) -> Value {
         "cores": ui::cores(),
         "cpu_features": Map::from_iter(features),
         "backends": Map::from_iter(backends),
+        "gpus": super::info_gpu::as_json(),
         "backend": choice.backend.name(),
         "backend_reason": choice.reason,
         "limits": {

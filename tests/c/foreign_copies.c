@@ -1,5 +1,6 @@
 // A host that watches memory, as Wine does: the kernel sees it as read-only until the host's thread writes
-// there. Requests that go there leave their last step to that thread.
+// there. Requests that go there leave their last step to that thread. Places that only the host knows have a
+// cookie, which comes back when the request has ended.
 
 #include "test.h"
 
@@ -92,11 +93,38 @@ static void wrong_arguments(ds_event *event) {
     CHECK_RESULT(ds_foreign_copies_get(runtime, 1, NULL, &count), DS_E_INVALIDARG);
     CHECK_RESULT(ds_foreign_copies_get(runtime, 1, found, NULL), DS_E_INVALIDARG);
     CHECK_OK(ds_foreign_copies_get(runtime, 0, NULL, &count));
+    uint64_t cookie;
+    CHECK_RESULT(ds_foreign_copies_returned(NULL, 1, &cookie, &count), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_returned(runtime, 1, NULL, &count), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_copies_returned(runtime, 1, &cookie, NULL), DS_E_INVALIDARG);
     CHECK_RESULT(ds_foreign_copies_finish(NULL, 0, DS_OK), DS_E_INVALIDARG);
     CHECK_RESULT(ds_foreign_copies_finish(runtime, 0, DS_OK), DS_E_INVALIDARG);
     ds_queue *queue = make_queue(runtime, DS_SOURCE_FILE, 128);
     CHECK_RESULT(ds_foreign_copies_begin(runtime, event), DS_E_STAGING_BUFFER_LOCKED);
     CHECK_RESULT(run(queue, ds_request_read(file, 0, watched, SIZE)), DS_E_ACCESS_VIOLATION);
+    ds_queue_destroy(queue);
+}
+
+// What the host refuses fails as it says, is shown as it says, and its cookie comes back.
+static void a_refused_place_comes_back(void) {
+    ds_queue *queue = make_queue(runtime, DS_SOURCE_FILE, 128);
+    ds_destination shown = {.buffer = {.offset = 5, .size = 6}};
+    ds_request request = ds_request_read(file, 0, NULL, SIZE);
+    request.options.types = DS_REQUEST_TYPES(DS_SOURCE_FILE, DS_DESTINATION_FOREIGN);
+    request.destination.foreign = (ds_destination_foreign){.cookie = 77,
+                                                           .size = SIZE,
+                                                           .result = DS_E_INVALIDARG,
+                                                           .shown = &shown,
+                                                           .shown_type = DS_DESTINATION_BUFFER};
+    CHECK_RESULT(run(queue, request), DS_E_INVALIDARG);
+    ds_error_record record = record_of(queue);
+    const ds_request *told = &record.parameters.request.request;
+    CHECK(told->options.types == DS_REQUEST_TYPES(DS_SOURCE_FILE, DS_DESTINATION_BUFFER));
+    CHECK(told->destination.buffer.offset == 5 && told->destination.buffer.size == 6);
+    uint64_t cookie = 0;
+    uint32_t count;
+    CHECK_OK(ds_foreign_copies_returned(runtime, 1, &cookie, &count));
+    CHECK(count == 1 && cookie == 77);
     ds_queue_destroy(queue);
 }
 
@@ -127,6 +155,7 @@ int main(void) {
     pthread_t thread;
     CHECK(pthread_create(&thread, NULL, pump, NULL) == 0);
     bytes_arrive();
+    a_refused_place_comes_back();
     pthread_mutex_lock(&lock);
     stopping = 1;
     pthread_mutex_unlock(&lock);

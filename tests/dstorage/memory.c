@@ -166,14 +166,19 @@ static LONG stop;
 
 // What a collector of garbage does.
 static DWORD WINAPI reset_for_ever(void *to) {
-    while (!InterlockedCompareExchange(&stop, 0, 0)) ResetWriteWatch(to, BYTES);
+    for (unsigned round = 0; !InterlockedCompareExchange(&stop, 0, 0); round++) {
+        ResetWriteWatch(to, BYTES);
+        // So that it comes at every moment of a request.
+        for (unsigned i = 0; i < round * 37 % 4000; i++) YieldProcessor();
+    }
     return 0;
 }
 
 static void watched_and_reset_meanwhile(void) {
     char *to = watched_memory();
     HANDLE thread = CreateThread(NULL, 0, reset_for_ever, to, 0, NULL);
-    for (unsigned round = 0; round < 100; round++) {
+    for (unsigned round = 0; round < 400; round++) {
+        memset(to, 0xA5, BYTES); // pages that the kernel may write, for a moment
         HRESULT result = bring(round % WAYS, to);
         ok(result == S_OK, "round %u: %08lx", round, (long)result);
         ok(has_pattern((uint8_t *)to, 0, BYTES), "round %u: the bytes", round);

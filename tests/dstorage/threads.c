@@ -108,9 +108,23 @@ static void short_lives(void) {
     }
 }
 
+// At the very end of a process, when its other threads are gone: the pump, too, which has copies to make and
+// will not make them. Destructors of programs do this.
+static storage_queue *left_behind;
+
+static void CALLBACK at_the_end(void *unused) {
+    (void)unused;
+    left_behind->methods->CancelRequestsWithTag(left_behind, 0, 0);
+    left_behind->methods->Close(left_behind);
+    left_behind->methods->Release(left_behind);
+    factory->methods->Release(factory);
+    TerminateProcess(GetCurrentProcess(), 42);
+}
+
 // What another process of the same program does: it ends in the middle of everything.
 static int end_with_work_in_flight(const char *how) {
-    static uint8_t to[CAPACITY * 4096];
+    const DWORD watched = *how == 'w' || *how == 'd' ? MEM_WRITE_WATCH : 0;
+    uint8_t *to = VirtualAlloc(NULL, CAPACITY * 4096, MEM_RESERVE | MEM_COMMIT | watched, PAGE_READWRITE);
     make_file(PATH, FILE_BYTES);
     factory = factory_or_exit();
     file = open_file(factory, PATH);
@@ -122,14 +136,19 @@ static int end_with_work_in_flight(const char *how) {
         queue->methods->EnqueueSetEvent(queue, event);
         if (i == CAPACITY / 4) queue->methods->Submit(queue);
     }
-    if (*how == 'e') ExitProcess(42);
+    if (*how == 'e' || *how == 'w') ExitProcess(42);
+    if (*how == 'd') {
+        left_behind = queue;
+        FlsSetValue(FlsAlloc(at_the_end), queue);
+        ExitProcess(41);
+    }
     if (*how == 't') TerminateProcess(GetCurrentProcess(), 42);
     if (*how == 'f') FreeLibrary(dll);
     return 42;
 }
 
 static void process_ends(void) {
-    static const char *const ways[] = {"exit", "terminate", "free", "return"};
+    static const char *const ways[] = {"exit", "terminate", "free", "return", "watched", "destructor"};
     for (unsigned i = 0; i < ARRAYSIZE(ways); i++) {
         char self[MAX_PATH], line[2 * MAX_PATH];
         STARTUPINFOA startup = {.cb = sizeof startup};

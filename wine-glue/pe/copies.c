@@ -1,9 +1,11 @@
-// copies.c: the last step of requests whose destination only a Windows thread can write.
+// copies.c: the last step of requests whose destination only a Windows thread can write, or reach.
 //
 // Memory with MEM_WRITE_WATCH is read-only for the kernel until a thread that Wine knows writes there: Wine's
 // handler notes the page and lets it. The engine leaves such bytes to the pump. The copy itself is a call to
 // the Unix half, where Wine answers a fault with c0000005: nothing of it is seen by the application's own
 // exception handlers, and the request fails with it.
+//
+// Bytes for D3D12's resources go on to uploader.c, which answers by itself.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -25,13 +27,18 @@ static BOOL is_writable(uint64_t destination, uint64_t size) {
     return TRUE;
 }
 
-static HRESULT run(const struct unix_copy *copy) {
-    if (!is_writable(copy->destination, copy->size)) return E_DSTORAGE_ACCESS_VIOLATION;
-    struct unix_copies_run args = {.source = copy->source,
-                                   .destination = copy->destination,
-                                   .size = copy->size};
+HRESULT copies_run(const void *source, void *destination, uint64_t size) {
+    struct unix_copies_run args = {.source = NUMBER(source),
+                                   .destination = NUMBER(destination),
+                                   .size = size};
     // Other exceptions than c0000005, a guard page's for one, say the same of the memory.
     return unix_call(UNIX_COPIES_RUN, &args) == S_OK ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
+}
+
+static HRESULT run(const struct unix_copy *copy) {
+    if (!is_writable(copy->destination, copy->size)) return E_DSTORAGE_ACCESS_VIOLATION;
+    return copies_run((const void *)(uintptr_t)copy->source, (void *)(uintptr_t)copy->destination,
+                      copy->size);
 }
 
 HRESULT copies_begin(uint64_t runtime) {
@@ -39,14 +46,31 @@ HRESULT copies_begin(uint64_t runtime) {
     return unix_call(UNIX_COPIES_BEGIN, &args);
 }
 
+void copies_finish(uint64_t runtime, uint64_t id, HRESULT result) {
+    struct unix_copies_finish finish = {.runtime = runtime, .id = id, .result = result};
+    unix_call(UNIX_COPIES_FINISH, &finish);
+}
+
+// The places of requests that have ended.
+static void free_returned(uint64_t runtime) {
+    struct unix_copies_returned returned = {.runtime = runtime};
+    while (unix_call(UNIX_COPIES_RETURNED, &returned) == S_OK && returned.count)
+        for (uint32_t i = 0; i < returned.count; i++)
+            place_free((struct place *)(uintptr_t)returned.found[i]);
+}
+
 void copies_make(uint64_t runtime) {
     struct unix_copies_get get = {.runtime = runtime};
+    uploaders_turn(runtime);
     while (unix_call(UNIX_COPIES_GET, &get) == S_OK && get.count) {
         for (uint32_t i = 0; i < get.count; i++) {
-            struct unix_copies_finish finish = {.runtime = runtime,
-                                                .id = get.found[i].id,
-                                                .result = run(&get.found[i])};
-            unix_call(UNIX_COPIES_FINISH, &finish);
+            const struct unix_copy *copy = &get.found[i];
+            if (copy->is_cookie)
+                uploader_take(runtime, copy);
+            else
+                copies_finish(runtime, copy->id, run(copy));
         }
     }
+    uploaders_turn(runtime);
+    free_returned(runtime);
 }

@@ -80,6 +80,27 @@ void cookie_deliver(uint64_t runtime, const struct unix_notification *found, uin
 HRESULT copies_begin(uint64_t runtime);
 // Makes all that wait. The pump only.
 void copies_make(uint64_t runtime);
+// Copies; E_DSTORAGE_ACCESS_VIOLATION if either side is bad.
+HRESULT copies_run(const void *source, void *destination, uint64_t size);
+// Answers a copy.
+void copies_finish(uint64_t runtime, uint64_t id, HRESULT result);
+
+// place.c: destinations in D3D12 resources.
+struct uploader;
+struct place;
+// What `request`, to a resource, means on a queue with this uploader, NULL for none: fills what the engine is
+// told in the destination's place, but for `shown`. A place that was made comes back by place_free.
+void place_make(struct uploader *uploader, const storage_request *request, struct unix_foreign *out);
+void place_free(struct place *place);
+
+// uploader.c: what brings bytes into a device's resources.
+// The uploader of an ID3D12Device, made if there is none; NULL, said in the log, if the object is no device.
+struct uploader *uploader_acquire(IUnknown *device);
+void uploader_release(struct uploader *uploader);
+// The pump's part: takes a copy over, whose cookie is a place, and answers it later.
+void uploader_take(uint64_t runtime, const struct unix_copy *copy);
+// Answers what the GPU is done with, and gives it more to do.
+void uploaders_turn(uint64_t runtime);
 
 // fence.c: ID3D12Fence on one side, the engine's fences on the other.
 // Finds or makes the engine's fence that stands for `fence` in signals, and notes that `value` is to come.

@@ -25,6 +25,7 @@ struct queue {
     HANDLE error_event;
     uint64_t error_cookie;
     uint64_t owner; // its number for what was enqueued and is not done
+    struct uploader *uploader; // of its device; NULL without one
     storage_queue_desc desc;
     char name[];
 };
@@ -65,6 +66,7 @@ static void unmake(struct queue *queue) {
     if (queue->error_cookie) cookie_forget_event(queue->error_cookie);
     if (queue->native) unix_call_object(UNIX_QUEUE_DESTROY, queue->native);
     if (queue->owner) forget_enqueued(queue);
+    if (queue->uploader) uploader_release(queue->uploader);
     if (queue->error_event) CloseHandle(queue->error_event);
     if (queue->desc.device) queue->desc.device->lpVtbl->Release(queue->desc.device);
     free(queue);
@@ -83,14 +85,22 @@ static ULONG WINAPI release(storage_queue *this) {
 
 // --- Enqueue -------------------------------------------------------------------------------------------
 
-static void translate(storage_request *to, const storage_request *request) {
-    exact_request(request);
-    *to = *request;
-    uint8_t source = request->options.types & 1;
-    if (request->options.types >> 1 > DESTINATION_KNOWN_MAX)
-        to->options.types = REQUEST_TYPES(source, DESTINATION_UNKNOWN);
-    if (source == SOURCE_FILE)
-        to->source.file.source = (storage_file *)(uintptr_t)file_native(request->source.file.source);
+// A request in the engine's words, and what it points to meanwhile.
+struct translated {
+    char name[REQUEST_NAME_BYTES];
+    storage_destination shown;
+};
+
+// A resource is the pump's business; the engine learns a cookie for it.
+static void translate_resource(struct queue *queue, storage_request *to, storage_destination *shown) {
+    struct unix_foreign foreign;
+    place_make(queue->uploader, to, &foreign);
+    *shown = to->destination;
+    foreign.shown = NUMBER(shown);
+    foreign.shown_type = to->options.types >> 1;
+    to->destination = (storage_destination){0};
+    memcpy(&to->destination, &foreign, sizeof foreign);
+    to->options.types = REQUEST_TYPES(to->options.types & 1, UNIX_DESTINATION_FOREIGN);
 }
 
 // Reads the name here: a bad pointer must be this function's fault, not one inside the engine's locks.
@@ -102,16 +112,29 @@ static void copy_name(storage_request *request, char copy[REQUEST_NAME_BYTES]) {
     request->name = copy;
 }
 
+static void translate(struct queue *queue, storage_request *to, const storage_request *request,
+                      struct translated *kept) {
+    exact_request(request);
+    *to = *request;
+    copy_name(to, kept->name);
+    uint8_t source = request->options.types & 1, destination = to->options.types >> 1;
+    if (destination > DESTINATION_KNOWN_MAX)
+        to->options.types = REQUEST_TYPES(source, DESTINATION_UNKNOWN);
+    else if (destination != DESTINATION_MEMORY)
+        translate_resource(queue, to, &kept->shown);
+    if (source == SOURCE_FILE)
+        to->source.file.source = (storage_file *)(uintptr_t)file_native(request->source.file.source);
+}
+
 static void WINAPI enqueue_request(storage_queue *this, const storage_request *request) {
     storage_request translated;
-    char name[REQUEST_NAME_BYTES];
+    struct translated kept;
     exact_object(request, "no request");
     if (!request) {
         log_line("EnqueueRequest without a request: ignored");
         return;
     }
-    translate(&translated, request);
-    copy_name(&translated, name);
+    translate(from(this), &translated, request, &kept);
     struct unix_queue_requests args = {.queue = from(this)->native,
                                        .requests = NUMBER(&translated),
                                        .count = 1};
@@ -121,13 +144,10 @@ static void WINAPI enqueue_request(storage_queue *this, const storage_request *r
 static void enqueue_many(struct queue *queue, const storage_request *requests, uint32_t count,
                          uint64_t fence, uint64_t value, uint32_t flags) {
     storage_request translated[TRANSLATED_MAX];
-    char names[TRANSLATED_MAX][REQUEST_NAME_BYTES];
+    struct translated kept[TRANSLATED_MAX];
     while (count) {
         uint32_t some = count < TRANSLATED_MAX ? count : TRANSLATED_MAX;
-        for (uint32_t i = 0; i < some; i++) {
-            translate(&translated[i], &requests[i]);
-            copy_name(&translated[i], names[i]);
-        }
+        for (uint32_t i = 0; i < some; i++) translate(queue, &translated[i], &requests[i], &kept[i]);
         struct unix_queue_requests args = {.queue = queue->native,
                                            .requests = NUMBER(translated),
                                            .fence = fence,
@@ -277,7 +297,10 @@ static HRESULT make(const storage_queue_desc *desc, size_t name_bytes, struct qu
     queue->owner = cookie_new_owner();
     queue->desc = *desc;
     if (desc->name) queue->desc.name = memcpy(queue->name, desc->name, name_bytes);
-    if (desc->device) desc->device->lpVtbl->AddRef(desc->device);
+    if (desc->device) {
+        desc->device->lpVtbl->AddRef(desc->device);
+        queue->uploader = uploader_acquire(desc->device);
+    }
     HRESULT result = native_create(queue);
     if (FAILED(result))
         unmake(queue);

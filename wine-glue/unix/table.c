@@ -22,6 +22,10 @@ _Static_assert(offsetof(struct unix_notification, value) == offsetof(ds_notifica
 _Static_assert(UNIX_NOTIFICATIONS_MAX == DS_NOTIFICATIONS_MAX, "notifications");
 _Static_assert(sizeof(struct unix_copy) == sizeof(ds_foreign_copy), "copy");
 _Static_assert(offsetof(struct unix_copy, destination) == offsetof(ds_foreign_copy, destination), "copy");
+_Static_assert(offsetof(struct unix_copy, is_cookie) == offsetof(ds_foreign_copy, is_cookie), "copy");
+_Static_assert(UNIX_DESTINATION_FOREIGN == DS_DESTINATION_FOREIGN, "foreign");
+_Static_assert(sizeof(struct unix_foreign) == sizeof(ds_destination_foreign), "foreign");
+_Static_assert(offsetof(struct unix_foreign, shown) == offsetof(ds_destination_foreign, shown), "foreign");
 _Static_assert(UNIX_FILENAME_BYTES == DS_ERROR_FILENAME_BYTES, "filename");
 _Static_assert(UNIX_NAME_BYTES == DS_REQUEST_MAX_NAME, "name");
 _Static_assert(UNIX_REQUEST_BYTES == sizeof(ds_request), "request");
@@ -119,6 +123,15 @@ static int32_t copies_run(void *args) {
 static int32_t copies_finish(void *args) {
     const struct unix_copies_finish *call = args;
     return ds_foreign_copies_finish(POINTER(ds_runtime, call->runtime), call->id, call->result);
+}
+
+static int32_t copies_returned(void *args) {
+    struct unix_copies_returned *call = args;
+    uint64_t found[UNIX_RETURNED_MAX];
+    ds_result result = ds_foreign_copies_returned(POINTER(ds_runtime, call->runtime), UNIX_RETURNED_MAX,
+                                                  found, &call->count);
+    if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
+    return result;
 }
 
 static int32_t file_create(void *args) {
@@ -392,6 +405,7 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_COPIES_GET] = copies_get,
     [UNIX_COPIES_RUN] = copies_run,
     [UNIX_COPIES_FINISH] = copies_finish,
+    [UNIX_COPIES_RETURNED] = copies_returned,
     [UNIX_FILE_CREATE] = file_create,
     [UNIX_FILE_CLOSE] = file_close,
     [UNIX_FILE_RELEASE] = file_release,

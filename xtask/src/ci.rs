@@ -8,7 +8,9 @@
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd};
-use crate::{dist, fuzz, header, readme, sanitize, setup, soak, test_c, test_rust, tidy, wine};
+use crate::{
+    dist, fuzz, header, readme, sanitize, setup, shaders, soak, test_c, test_rust, tidy, wine,
+};
 use std::time::{Duration, Instant};
 
 /// A step: its name, and what it does.
@@ -26,6 +28,9 @@ const STEPS: &[Step] = &[
     step("tidy", |report| tidy::run(&[], report)),
     // Before anything else builds the root package: its build script would bring a stale header up to date.
     step("header", |report| header::run(&["--check".into()], report)),
+    step("shaders", |report| {
+        shaders::run(&["--check".into()], report)
+    }),
     step("clippy", clippy),
     step("msrv", msrv),
     step("test", |report| test_rust::run(&[], report)),

@@ -20,6 +20,7 @@ mod report;
 mod sanitize;
 mod setup;
 mod sh;
+mod shaders;
 mod soak;
 mod symbols;
 mod test_c;
@@ -63,6 +64,12 @@ const COMMANDS: &[Command] = &[
         options: "[--check]",
         summary: "regenerate the C header",
         run: header::run,
+    },
+    Command {
+        name: "shaders",
+        options: "[--check]",
+        summary: "recompile the shaders",
+        run: shaders::run,
     },
     Command {
         name: "test",

@@ -46,6 +46,18 @@ const PACKAGES: &[Package] = &[
         false,
     ),
     package("pkg-config", Present::Program("pkg-config"), false),
+    package("glslang-tools", Present::Program("glslangValidator"), false),
+    package("spirv-tools", Present::Program("spirv-opt"), false),
+    package(
+        "mesa-vulkan-drivers",
+        Present::File("/usr/share/vulkan/icd.d"),
+        false,
+    ),
+    package(
+        "vulkan-validationlayers",
+        Present::File("/usr/share/vulkan/explicit_layer.d"),
+        false,
+    ),
     // File systems for the engine's tests to read from.
     package("e2fsprogs", Present::Program("mkfs.ext4"), false),
     package("btrfs-progs", Present::Program("mkfs.btrfs"), false),
@@ -60,6 +72,13 @@ const PACKAGES: &[Package] = &[
         false,
     ),
     package("wine64", Present::Found(wine::is_installed), false),
+    // Direct3D 12 for it, on the processor.
+    package("xvfb", Present::Program("Xvfb"), false),
+    package(
+        "mesa-vulkan-drivers",
+        Present::File("/usr/share/vulkan/icd.d"),
+        false,
+    ),
     package("debootstrap", Present::Program("debootstrap"), false),
 ];
 

@@ -22,7 +22,7 @@ use super::lanes::{Lane, WINDOW_WORDS, Window, Words};
 use super::path::Path;
 use super::sequences::{BATCH_ROUNDS, Batch, Counts, Output};
 use super::stream::{HeaderPolicy, TileStream};
-use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MIN};
+use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MAX, TILE_COMPRESSED_BYTES_MIN};
 
 /// Decodes tiles, one at a time. Holds only scratch: tables and lists that are worth reusing.
 pub struct Decoder(Inner);
@@ -66,7 +66,8 @@ impl Decoder {
     }
 
     /// Decodes one raw tile, without any header, into `output`, whose length (1..=65,536) must be
-    /// exactly what the tile holds. Padding at the end of the tile is ignored.
+    /// exactly what the tile holds. Padding at the end of the tile is ignored, and so is whatever is
+    /// behind its first [`TILE_COMPRESSED_BYTES_MAX`] bytes.
     ///
     /// On an error the content of `output` is unspecified.
     pub fn decode_tile(&mut self, tile: &[u8], output: &mut [u8]) -> Result<(), DecodeError> {
@@ -77,6 +78,7 @@ impl Decoder {
         if tile.len() < TILE_COMPRESSED_BYTES_MIN || !odd.is_empty() {
             return Err(DecodeError::TileBytes);
         }
+        let words = &words[..words.len().min(TILE_COMPRESSED_BYTES_MAX / 4)];
         match &mut self.0 {
             Inner::Portable(scratch) => decode_tile(scratch, Plain, words, output),
             #[cfg(target_arch = "x86_64")]

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::sim::Random;
 use super::{Completion, Io, Op, Waited};
 use crate::config::SimConfig;
+use crate::open_file::Way;
 use crate::slots::Token;
 
 /// See the file's head.
@@ -21,6 +22,8 @@ pub(crate) struct Faulty {
     random: Random,
     /// Completions that are withheld for now.
     late: Vec<Completion>,
+    /// Reads past the page cache that are not answered yet.
+    direct: Vec<Token>,
 }
 
 impl Faulty {
@@ -31,6 +34,7 @@ impl Faulty {
             config,
             random: Random::new(config.seed ^ (index as u64) << 48),
             late: Vec::new(),
+            direct: Vec::new(),
         }
     }
 
@@ -55,6 +59,9 @@ impl Faulty {
     }
 
     pub(super) fn push(&mut self, op: &Op) {
+        if op.way == Way::Direct && self.config.direct_efault_per_mille > 0 {
+            self.direct.push(op.token);
+        }
         self.inner.push(op);
     }
 
@@ -97,6 +104,12 @@ impl Faulty {
             && self.random.chance(self.config.short_per_mille)
         {
             result = Ok(1 + self.random.below(bytes as u64 - 1) as usize);
+        }
+        if let Some(index) = self.direct.iter().position(|&t| t == completion.token) {
+            self.direct.swap_remove(index);
+            if self.random.chance(self.config.direct_efault_per_mille) {
+                result = Err(libc::EFAULT);
+            }
         }
         for (errno, per_mille) in errors {
             if result.is_ok() && self.random.chance(per_mille) {

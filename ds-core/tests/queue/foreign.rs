@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use ds_core::{
-    Compression, CustomResult, Error, Event, File, ForeignCopy, Queue, QueueDesc, Request, S_OK,
-    Select, Span, StatusArray,
+    Compression, CustomResult, Error, Event, File, ForeignCopy, ForeignTo, Queue, QueueDesc,
+    Request, S_OK, Select, Span, StatusArray,
 };
 
 use crate::rig::{
@@ -125,9 +125,11 @@ impl<'a> Host<'a> {
     /// Writes as a host's thread does: its handler lets it.
     fn copy(&self, copy: &ForeignCopy) -> Result<(), Error> {
         let bytes = copy.source.bytes();
-        assert_eq!(copy.destination.bytes(), bytes);
-        let offset = copy
-            .destination
+        let ForeignTo::Memory(destination) = copy.destination else {
+            return Err(Error::InvalidArgument);
+        };
+        assert_eq!(destination.bytes(), bytes);
+        let offset = destination
             .as_ptr()
             .addr()
             .wrapping_sub(self.memory.start.addr());
@@ -141,7 +143,7 @@ impl<'a> Host<'a> {
         // SAFETY: the source is the engine's until the answer; the destination lies in the mapping and was
         // made writable; both have the same size and do not overlap.
         unsafe {
-            std::ptr::copy_nonoverlapping(copy.source.as_ptr(), copy.destination.as_ptr(), bytes);
+            std::ptr::copy_nonoverlapping(copy.source.as_ptr(), destination.as_ptr(), bytes);
         }
         Ok(())
     }
@@ -360,10 +362,10 @@ fn many_requests_share_the_staging(rig: &Rig) {
     for index in 0..COUNT {
         assert!(ours.bytes(index * part, part) == sample(index, part));
     }
-    for odd in 0..2 {
+    for (odd, queue) in queues.iter().enumerate() {
         let decoded = ours.bytes(COUNT * part + odd * SAMPLE_BYTES, SAMPLE_BYTES);
         assert!(decoded == sample(0, SAMPLE_BYTES));
-        nothing_is_left(rig, &queues[odd]);
+        nothing_is_left(rig, queue);
     }
 }
 

@@ -11,6 +11,7 @@ mod completion;
 mod custom;
 mod errors;
 mod foreign;
+mod foreign_places;
 mod mix;
 mod requests;
 mod rig;

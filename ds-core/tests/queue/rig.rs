@@ -41,6 +41,10 @@ macro_rules! semantic_tests {
                 $crate::rig::over_io_uring(super::$body);
             }
             #[test]
+            fn vulkan() {
+                $crate::rig::over_vulkan(super::$body);
+            }
+            #[test]
             fn sim() {
                 $crate::rig::over_sim(super::$body);
             }
@@ -69,6 +73,16 @@ pub(crate) fn over_io_uring(body: fn(&Rig)) {
         return;
     }
     over_cpu_with(config(Backend::IoUring), body);
+}
+
+/// The queue has a device then, which host destinations must not notice; what reaches the GPU is tested
+/// in `tests/gpu`.
+pub(crate) fn over_vulkan(body: fn(&Rig)) {
+    if let Some(why) = Backend::Vulkan.unavailable() {
+        println!("SKIPPED: no Vulkan here: {why}");
+        return;
+    }
+    over_cpu_with(config(Backend::Vulkan), body);
 }
 
 /// Real backends and every way to read a file, with faults between them and the engine.

@@ -124,6 +124,7 @@ fn a_higher_priority_starts_first() {
         eagain_per_mille,
         eio_per_mille,
         delay_per_mille,
+        ..SimConfig::default()
     };
     let runtime = Runtime::exactly(config).unwrap();
     let mut buffers: Vec<_> = (0..5).map(|_| untouched(8192 * 50)).collect();

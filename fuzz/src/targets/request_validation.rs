@@ -105,7 +105,7 @@ fn check_valid(request: &Request, source_type: SourceType, staging_bytes: usize)
             assert!(offset.checked_add(u64::from(*bytes)).is_some());
             assert!(!compressed || request.source_bytes() <= staging_bytes);
         }
-        Source::Memory(_) => assert_eq!(source_type, SourceType::Memory),
+        Source::Memory(_) | Source::Gpu(_) => assert_eq!(source_type, SourceType::Memory),
     }
     assert!(
         matches!(request.destination, Destination::Memory(_)),

@@ -8,10 +8,14 @@
 mod baseline;
 mod compare;
 mod gdeflate;
+#[cfg(feature = "vulkan")]
+mod gpu;
 mod memory;
 mod priority;
 mod rounds;
 mod source;
+#[cfg(feature = "vulkan")]
+mod upload;
 
 use std::path::PathBuf;
 
@@ -63,6 +67,12 @@ enum Mode {
     Stream(memory::Arguments),
     /// The codec over many kinds of data, beside other codecs
     Gdeflate(gdeflate::Arguments),
+    /// Tiles on a GPU, by its own clock
+    #[cfg(feature = "vulkan")]
+    Gpu(gpu::Arguments),
+    /// The whole way from the page cache into a GPU's memory
+    #[cfg(feature = "vulkan")]
+    Upload(upload::Arguments),
     /// Read with one backend and nothing beside it, for a profiler to look at
     Load(compare::alone::Arguments),
     /// Latency of small reads, urgent or not, behind a bulk load
@@ -152,6 +162,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     match &arguments.mode {
         Some(Mode::Stream(stream)) => memory::run(stream),
         Some(Mode::Gdeflate(arguments)) => gdeflate::run(arguments),
+        #[cfg(feature = "vulkan")]
+        Some(Mode::Gpu(arguments)) => gpu::run(arguments),
+        #[cfg(feature = "vulkan")]
+        Some(Mode::Upload(arguments)) => upload::run(arguments),
         Some(Mode::Load(load)) => compare::alone::run(load),
         Some(Mode::Priority(priority)) => priority::run(priority),
         None if arguments.compare => compare::run(arguments),

@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 const WINDOWS_COMPILER: &str = "x86_64-w64-mingw32-gcc";
 const WINDOWS_RESOURCES: &str = "x86_64-w64-mingw32-windres";
 
+/// Far more than a compiler takes here, for machines that do much else besides.
+const BUILD_LIMIT_S: u64 = 600;
+
 /// The DLLs. Each has one file of its own, by its name; all others are common.
 pub(crate) const DLLS: [&str; 2] = ["dstorage", "dstoragecore"];
 
@@ -84,7 +87,7 @@ fn compile_windows() -> Cmd {
         .args(["-D_WIN32_WINNT=0x0A00", "-static-libgcc"])
         // The time of the build would make each archive another one.
         .arg("-Wl,--no-insert-timestamp")
-        .limit_s(120)
+        .limit_s(BUILD_LIMIT_S)
         .quiet()
 }
 
@@ -195,7 +198,7 @@ pub(crate) fn build_unix_half(
         .arg(&engine.library)
         .arg(format!("-Wl,--version-script={}", map.display()))
         .args(["-Wl,--gc-sections", "-Wl,-z,defs", "-pthread", "-lm"])
-        .limit_s(120)
+        .limit_s(BUILD_LIMIT_S)
         .quiet()
         .capture()
         .text_or_shown()

@@ -1,10 +1,11 @@
 //! A Wine to run programs under: the machine's own, or that of a second Debian.
 //!
-//! Each has a prefix for the tests alone, made once, and no display. Whatever runs is bound by a time limit;
-//! `end` ends what is left.
+//! Each has a prefix for the tests alone, made once, and no display unless it is given one. Whatever runs is
+//! bound by a time limit; `end` ends what is left.
 #![forbid(unsafe_code)]
 
 use super::debian::Root;
+use super::display::{Display, VULKAN_DRIVERS};
 use crate::paths;
 use crate::sh::Cmd;
 use std::fs;
@@ -18,7 +19,7 @@ const SERVERS: &[&str] = &["wineserver", "wineserver64"];
 
 /// The release that brings the second Wine, and what of it is needed.
 const SECOND_RELEASE: &str = "trixie";
-const SECOND_PACKAGES: &[&str] = &["wine64"];
+const SECOND_PACKAGES: &[&str] = &["wine64", "libvulkan1", "mesa-vulkan-drivers"];
 /// What the second Wine is called where it is missing.
 pub(crate) const SECOND_NAME: &str = "wine 10.0";
 
@@ -34,6 +35,8 @@ pub(crate) struct Wine {
     root: Option<Root>,
     tree: PathBuf,
     prefix: &'static str,
+    /// For DISPLAY; empty for none.
+    display: String,
 }
 
 /// Whether a Wine is installed on this machine.
@@ -63,6 +66,7 @@ impl Wine {
             root,
             tree: tree.to_path_buf(),
             prefix: "prefix",
+            display: String::new(),
         };
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
@@ -73,6 +77,14 @@ impl Wine {
     pub(crate) fn with_prefix(&self, prefix: &'static str) -> Wine {
         Wine {
             prefix,
+            ..self.clone()
+        }
+    }
+
+    /// The same Wine with a display. Of a prefix nothing must run that was started without.
+    pub(crate) fn with_display(&self, display: &Display) -> Wine {
+        Wine {
+            display: display.name().into(),
             ..self.clone()
         }
     }
@@ -112,7 +124,9 @@ impl Wine {
             .env("WINESERVER", &self.server)
             // What would ask for a download in a fresh prefix.
             .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
-            .env("DISPLAY", "")
+            .env("DISPLAY", &self.display)
+            .env("VK_ICD_FILENAMES", VULKAN_DRIVERS)
+            .env("VK_DRIVER_FILES", VULKAN_DRIVERS)
             .directory(&self.tree)
             .quiet()
     }

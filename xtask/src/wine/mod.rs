@@ -2,8 +2,9 @@
 //!
 //! Builds both halves of each DLL under `target/wine`, checks that they fit, and runs every program of
 //! `tests/dstorage`, or the one that is named, under each Wine there is: the installed one, and a newer one
-//! in a second Debian, which root can make. Without a display, in prefixes of their own, each program in a
-//! folder of its own and under a time limit. Then does what a player does, with setup.sh and the sample.
+//! in a second Debian, which root can make. Without a display but for Direct3D's, in prefixes of their own,
+//! each program in a folder of its own and under a time limit. Then does what a player does, with setup.sh
+//! and the sample.
 //!
 //! What is missing is said, and its programs count as skipped.
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@
 mod bench;
 pub(crate) mod build;
 mod debian;
+mod display;
 mod host;
 mod oracle;
 pub(crate) mod package;
@@ -49,12 +51,13 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     package::check_script(report);
     let package = package::lay_out(&tree)?;
     let programs = programs::build(&tree, only)?;
+    let display = display::Display::start();
     for wine in wines(&tree, report) {
         if let Err(why) = wine.make_prefix() {
             report.fail(&format!("{}: a prefix", wine.name), &why);
             continue;
         }
-        programs::run_all(&wine, &tree, &programs, report);
+        programs::run_all(&wine, &tree, &programs, &display, report);
         if only.is_none() {
             package::try_all(&wine, &package, report);
         }

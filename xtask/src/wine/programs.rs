@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::build::{self, DLLS, Engine};
+use super::display::Display;
 use super::host::Wine;
 use crate::paths;
 use crate::report::Report;
@@ -44,16 +45,40 @@ pub(crate) fn build(tree: &Path, only: Option<&str>) -> Result<Vec<Program>, Str
     }
 }
 
-/// Runs the programs with our DLLs, and passes or fails each.
-pub(crate) fn run_all(wine: &Wine, tree: &Path, programs: &[Program], report: &mut Report) {
+/// Whether a program asks for Direct3D 12, and so for a display.
+fn needs_display(program: &Program) -> bool {
+    program.name.starts_with("d3d12_")
+}
+
+/// Runs the programs with our DLLs, and passes or fails each. Those that need a display come last, in a
+/// Wine that begins with one.
+pub(crate) fn run_all(
+    wine: &Wine,
+    tree: &Path,
+    programs: &[Program],
+    display: &Result<Display, String>,
+    report: &mut Report,
+) {
     let started = Instant::now();
     let mut checks = Checks::default();
-    for program in programs {
-        for halves in Halves::of_program(&program.name) {
-            let label = format!("{}: {}{}", wine.name, program.name, halves.described());
-            let folder = place(wine, program, &build::windows_folder(tree));
-            let ended = folder.map(|folder| run(wine, program, &folder, &halves.folder(tree)));
-            conclude(&label, ended, &mut checks, report);
+    let (with, without): (Vec<_>, Vec<_>) = programs.iter().partition(|p| needs_display(p));
+    run_some(wine, tree, &without, &mut checks, report);
+    match display {
+        Ok(display) => {
+            wine.end();
+            run_some(
+                &wine.with_display(display),
+                tree,
+                &with,
+                &mut checks,
+                report,
+            );
+            wine.end();
+        }
+        Err(why) => {
+            for program in with {
+                report.skip(&format!("{}: {}", wine.name, program.name), why);
+            }
         }
     }
     println!(
@@ -64,6 +89,23 @@ pub(crate) fn run_all(wine: &Wine, tree: &Path, programs: &[Program], report: &m
         checks.expected,
         started.elapsed().as_secs_f64()
     );
+}
+
+fn run_some(
+    wine: &Wine,
+    tree: &Path,
+    programs: &[&Program],
+    checks: &mut Checks,
+    report: &mut Report,
+) {
+    for program in programs {
+        for halves in Halves::of_program(&program.name) {
+            let label = format!("{}: {}{}", wine.name, program.name, halves.described());
+            let folder = place(wine, program, &build::windows_folder(tree));
+            let ended = folder.map(|folder| run(wine, program, &folder, &halves.folder(tree)));
+            conclude(&label, ended, checks, report);
+        }
+    }
 }
 
 /// What the programs count by themselves.

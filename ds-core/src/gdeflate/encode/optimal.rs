@@ -12,8 +12,8 @@ use std::ops::Range;
 
 use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::borders::refine;
-use super::chains::Effort;
 use super::items::Items;
+use super::links::Effort;
 use super::prices::Prices;
 use super::split::{Estimate, is_better_stored, join, merge_to};
 use super::tile::Tile;

@@ -1,11 +1,14 @@
 //! Pairs: for each hash of four bytes, the two newest positions that had it. The fastest finder.
 //!
-//! As in `chains.rs`, position 0 stands for "none" as well as for itself, because its bytes decide anyway.
+//! A fresh table says position 0, which is never inserted: it stands for "none" as well as for itself,
+//! because its bytes decide anyway.
 
 #![forbid(unsafe_code)]
 
-use super::chains::Match;
+use std::hint::select_unpredictable;
+
 use super::hash::{hash3, hash4};
+use super::links::Match;
 use super::tile::Tile;
 
 const HASH_BITS: u32 = 15;
@@ -41,10 +44,13 @@ impl Pairs {
         self.table3.fill(0);
     }
 
-    /// Makes a position, which must not be 0, known without searching.
+    /// Makes a position, which must not be 0, known without searching; the same one again changes nothing.
     #[inline(always)]
     pub(super) fn insert(&mut self, tile: &Tile, position: u16) {
-        self.exchange(tile.word(usize::from(position)), position);
+        let pair = &mut self.table[hash4::<HASH_BITS>(tile.word(usize::from(position)))];
+        let known = *pair;
+        let pushed = known << 16 | u32::from(position);
+        *pair = select_unpredictable(known as u16 == position, known, pushed);
     }
 
     #[inline(always)]

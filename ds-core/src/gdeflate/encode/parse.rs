@@ -2,14 +2,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::chains::{Effort, Finder, Match};
 use super::items::Items;
+use super::links::{Effort, Links, Match};
 use super::pairs::{self, Pairs};
 use super::tile::Tile;
-
-/// Positions inserted at each end of a match longer than twice this; the middle of a long run is not worth
-/// knowing.
-const INSERTED_MAX: usize = 256;
 
 /// Takes the first match wherever there is one; hurries through data without any.
 #[inline(never)]
@@ -33,7 +29,9 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
             };
             items.push_match(found.length, found.distance);
             let next = at + found.length;
-            insert_inside(at + 1, next.min(searched), |at| pairs.insert(tile, at));
+            if next < searched {
+                insert_inside(tile, pairs, at + 1, next - 1);
+            }
             at = next;
             run_start = at;
         }
@@ -44,24 +42,35 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
     finish(tile, at, items);
 }
 
+/// Inserts some of the positions `first..=last`: always six, twice the same ones if there are fewer, because
+/// a loop that ends with the match ends where nobody can predict. That costs more than the positions are
+/// worth that a long match loses by it.
+#[inline(always)]
+fn insert_inside(tile: &Tile, pairs: &mut Pairs, first: usize, last: usize) {
+    for near in 0..4 {
+        pairs.insert(tile, (first + near).min(last) as u16);
+    }
+    pairs.insert(tile, (last - 1).max((first + 3).min(last)) as u16);
+    pairs.insert(tile, last as u16);
+}
+
 /// Takes the longest match wherever there is one.
 #[inline(never)]
-pub(super) fn greedy(tile: &Tile, finder: &mut impl Finder, effort: Effort, items: &mut Items) {
-    finder.clear();
+pub(super) fn greedy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut Items) {
+    links.clear();
     items.push_literal(tile.byte(0));
     let mut at = 1;
     while at < tile.len() {
         let end = items.segment_end(at, tile.len());
+        links.extend(tile, at, end);
         while at < end {
-            let found = finder.search(tile, at as u16, 2, effort);
-            if found.length == 0 {
+            if let Some(found) = links.search(tile, at as u16, effort) {
+                items.push_match(found.length, found.distance);
+                at += found.length;
+            } else {
                 items.push_literal(tile.byte(at));
                 at += 1;
-                continue;
             }
-            items.push_match(found.length, found.distance);
-            insert_inside(at + 1, at + found.length, |at| finder.insert(tile, at));
-            at += found.length;
         }
         if at < tile.len() {
             items.close_segment(at);
@@ -72,37 +81,34 @@ pub(super) fn greedy(tile: &Tile, finder: &mut impl Finder, effort: Effort, item
 
 /// Puts a match off by one position, again and again, while the next one is better.
 #[inline(never)]
-pub(super) fn lazy(tile: &Tile, finder: &mut impl Finder, effort: Effort, items: &mut Items) {
-    finder.clear();
+pub(super) fn lazy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut Items) {
+    links.clear();
     items.push_literal(tile.byte(0));
-    let half = Effort {
-        depth: effort.depth / 2,
+    let again = Effort {
+        depth: (effort.depth / 4).max(1),
         ..effort
     };
     let mut at = 1;
     while at < tile.len() {
         let end = items.segment_end(at, tile.len());
+        links.extend(tile, at, end);
         while at < end {
-            let mut found = finder.search(tile, at as u16, 2, effort);
-            if found.length == 0 {
+            let Some(mut found) = links.search(tile, at as u16, effort) else {
                 items.push_literal(tile.byte(at));
                 at += 1;
                 continue;
-            }
-            let mut searched = at + 1;
-            while found.length < effort.nice_length && searched < tile.len() {
-                let next = finder.search(tile, searched as u16, found.length - 1, half);
-                searched += 1;
-                if next.length == 0 || gain(next) <= gain(found) + 2 {
+            };
+            while found.length < effort.nice_length && at + 1 < links.end() {
+                let next = links.search_longer(tile, (at + 1) as u16, found.length - 1, again);
+                let Some(next) = next.filter(|&next| gain(next) > gain(found) + 2) else {
                     break;
-                }
+                };
                 items.push_literal(tile.byte(at));
                 at += 1;
                 found = next;
             }
             items.push_match(found.length, found.distance);
             at += found.length;
-            insert_inside(searched, at, |at| finder.insert(tile, at));
         }
         if at < tile.len() {
             items.close_segment(at);
@@ -115,17 +121,6 @@ pub(super) fn lazy(tile: &Tile, finder: &mut impl Finder, effort: Effort, items:
 #[inline(always)]
 fn gain(found: Match) -> i32 {
     4 * found.length as i32 - found.distance.ilog2() as i32
-}
-
-/// Inserts the positions `from..to`, or only the outer ones of very many.
-#[inline(always)]
-fn insert_inside(from: usize, to: usize, mut insert: impl FnMut(u16)) {
-    if to > from + 2 * INSERTED_MAX {
-        (from..from + INSERTED_MAX).for_each(|at| insert(at as u16));
-        (to - INSERTED_MAX..to).for_each(|at| insert(at as u16));
-    } else {
-        (from..to).for_each(|at| insert(at as u16));
-    }
 }
 
 /// Makes literals of what is left and closes the last segment.

@@ -11,9 +11,12 @@ use super::TILE_BYTES_MAX;
 /// Readable zeros behind the data.
 const SLACK: usize = 64;
 
+/// Where the data begins: see [`Tile::word_of_node`].
+const FRONT: usize = 1;
+
 /// The bytes of one tile.
 pub(super) struct Tile {
-    bytes: Box<[u8; TILE_BYTES_MAX + SLACK]>,
+    bytes: Box<[u8; FRONT + TILE_BYTES_MAX + SLACK]>,
     len: usize,
 }
 
@@ -29,8 +32,9 @@ impl Tile {
     /// Takes new data, at most [`TILE_BYTES_MAX`] of it.
     pub(super) fn load(&mut self, input: &[u8]) {
         self.len = input.len();
-        self.bytes[..input.len()].copy_from_slice(input);
-        self.bytes[input.len()..input.len() + SLACK].fill(0);
+        let (data, rest) = self.bytes[FRONT..].split_at_mut(input.len());
+        data.copy_from_slice(input);
+        rest[..SLACK].fill(0);
     }
 
     /// Bytes of data.
@@ -42,20 +46,28 @@ impl Tile {
     /// The byte at a position.
     #[inline(always)]
     pub(super) fn byte(&self, position: usize) -> u8 {
-        self.bytes[position]
+        self.bytes[FRONT + position]
     }
 
     /// The four bytes at a position, the first one lowest.
     #[inline(always)]
     pub(super) fn word(&self, position: usize) -> u32 {
-        let bytes = self.bytes[position..].first_chunk();
+        let bytes = self.bytes[FRONT + position..].first_chunk();
+        u32::from_le_bytes(*bytes.expect("there is slack"))
+    }
+
+    /// The four bytes at a node: a position plus one, so that tables of zeros name none. Of node 0, which is
+    /// no position, some bytes; nobody need ask first.
+    #[inline(always)]
+    pub(super) fn word_of_node(&self, node: u16) -> u32 {
+        let bytes = self.bytes[FRONT - 1 + usize::from(node)..].first_chunk();
         u32::from_le_bytes(*bytes.expect("there is slack"))
     }
 
     /// The eight bytes at a position, the first one lowest.
     #[inline(always)]
     pub(super) fn long(&self, position: usize) -> u64 {
-        let bytes = self.bytes[position..].first_chunk();
+        let bytes = self.bytes[FRONT + position..].first_chunk();
         u64::from_le_bytes(*bytes.expect("there is slack"))
     }
 

@@ -8,8 +8,8 @@
 #![forbid(unsafe_code)]
 
 use super::alphabet::distance_symbol;
-use super::chains::Effort;
 use super::hash::{hash3, hash4};
+use super::links::Effort;
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;

@@ -1,0 +1,195 @@
+//! Links: for each position, an earlier one where the same bytes begin, and from there to the next older one.
+//!
+//! Positions are linked ahead of the parse, a segment at a time, because a loop without decisions costs
+//! little and what a parse does in between costs much: its branches cannot be predicted, and each wrong guess
+//! throws away what was begun. Links are true: a link is only made where at least three bytes agree, so most
+//! positions without a match say so at once, and no search walks past strangers that share a hash.
+//!
+//! A link leads to the newest position with the same four bytes or, if that is not known, to a near one with
+//! the same three. The tile is the window, so nothing ever leaves. Tables hold nodes: positions plus one, and
+//! 0 for none.
+
+#![forbid(unsafe_code)]
+
+use std::hint::select_unpredictable;
+use std::mem::replace;
+
+use super::TILE_BYTES_MAX;
+use super::hash::{hash3, hash4};
+use super::tile::Tile;
+
+const HASH3_BITS: u32 = 13;
+const HASH4_BITS: u32 = 16;
+/// Bytes at a position that its hashes cover; later positions have no link.
+const HASHED_BYTES: usize = 4;
+/// Three bytes from this distance on cost more than literals do.
+const DISTANCE3_LOG2: u32 = 12;
+/// Positions linked before the end of a match that reaches farther than twice this; the middle of a long run
+/// is not worth knowing.
+const RELINKED: usize = 256;
+
+/// A match, or `length` 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Match {
+    /// How long.
+    pub(super) length: usize,
+    /// How far back.
+    pub(super) distance: usize,
+}
+
+/// How hard to search.
+#[derive(Clone, Copy)]
+pub(super) struct Effort {
+    /// Candidates looked at.
+    pub(super) depth: u32,
+    /// A match of this length ends the search.
+    pub(super) nice_length: usize,
+}
+
+/// The finder.
+pub(super) struct Links {
+    /// Newest linked node of each hash of three bytes.
+    heads3: Box<[u16; 1 << HASH3_BITS]>,
+    /// Newest linked node of each hash of four bytes.
+    heads4: Box<[u16; 1 << HASH4_BITS]>,
+    /// The node that each position links to.
+    links: Box<[u16; TILE_BYTES_MAX]>,
+    /// Positions before this one have their links, or never will.
+    end: usize,
+}
+
+impl Links {
+    /// No links.
+    pub(super) fn new() -> Links {
+        Links {
+            heads3: super::zeroed(),
+            heads4: super::zeroed(),
+            links: super::zeroed(),
+            end: 0,
+        }
+    }
+
+    /// Forgets the previous tile; links are only ever read where this tile has written.
+    pub(super) fn clear(&mut self) {
+        self.heads3.fill(0);
+        self.heads4.fill(0);
+        self.end = 0;
+    }
+
+    /// Where the links end.
+    #[inline(always)]
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+
+    /// Makes the links of positions before `to`; those well before `from` will not be asked for.
+    #[inline(never)]
+    pub(super) fn extend(&mut self, tile: &Tile, from: usize, to: usize) {
+        let first = if from > self.end + 2 * RELINKED {
+            from - RELINKED
+        } else {
+            self.end
+        };
+        let hashed = tile.len().saturating_sub(HASHED_BYTES - 1).min(to);
+        for at in first..hashed {
+            // A position of the tile, as the compiler should know.
+            let at = at as u16;
+            let word = tile.word(usize::from(at));
+            let node = at + 1;
+            let near = replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], node);
+            // Zero if three bytes agree and are not far. One number, and a mask made of it, because compilers
+            // turn a choice between a node and 0 into a branch that nobody can predict.
+            let differs =
+                (tile.word_of_node(near) ^ word) << 8 | u32::from(node - near) >> DISTANCE3_LOG2;
+            let near = near & (u64::from(differs).wrapping_sub(1) >> 32) as u16;
+            let newest = replace(&mut self.heads4[hash4::<HASH4_BITS>(word)], node);
+            let agrees = tile.word_of_node(newest) == word;
+            self.links[usize::from(at)] = select_unpredictable(agrees, newest, near);
+        }
+        self.links[hashed.max(first)..to].fill(0);
+        self.end = to;
+    }
+
+    /// The longest match at a position, of those within the effort.
+    #[inline(always)]
+    pub(super) fn search(&self, tile: &Tile, position: u16, effort: Effort) -> Option<Match> {
+        let at = usize::from(position);
+        let newest = usize::from(self.links[at].checked_sub(1)?);
+        let length = tile.match_length(newest, at, 0, tile.len() - at);
+        let best = Match {
+            length,
+            distance: at - newest,
+        };
+        if length >= effort.nice_length {
+            return Some(best);
+        }
+        // What a match of three bytes links to has other bytes.
+        let older = select_unpredictable(length == 3, 0, self.links[newest]);
+        let effort = Effort {
+            depth: effort.depth - 1,
+            ..effort
+        };
+        Some(self.walk(tile, position, older, best, effort))
+    }
+
+    /// The longest match at a position longer than `longer_than`, of four bytes at least.
+    #[inline(always)]
+    pub(super) fn search_longer(
+        &self,
+        tile: &Tile,
+        position: u16,
+        longer_than: usize,
+        effort: Effort,
+    ) -> Option<Match> {
+        let at = usize::from(position);
+        let newest = self.links[at];
+        if newest == 0 || tile.len() - at <= longer_than {
+            return None;
+        }
+        let none = Match {
+            length: longer_than.max(3),
+            distance: 0,
+        };
+        let found = self.walk(tile, position, newest, none, effort);
+        (found.distance != 0).then_some(found)
+    }
+
+    /// The best of a match and those of a chain of nodes, which must be longer.
+    #[inline(always)]
+    fn walk(
+        &self,
+        tile: &Tile,
+        position: u16,
+        mut node: u16,
+        mut best: Match,
+        effort: Effort,
+    ) -> Match {
+        let at = usize::from(position);
+        let word = tile.word(at);
+        let length_max = tile.len() - at;
+        // A better match must agree here, where the best one ends, and that is where most candidates differ.
+        let mut tail_at = best.length - 3;
+        let mut tail = tile.word(at + tail_at);
+        for _ in 0..effort.depth {
+            let Some(earlier) = node.checked_sub(1).map(usize::from) else {
+                break;
+            };
+            node = self.links[earlier];
+            if tile.word(earlier + tail_at) == tail && tile.word(earlier) == word {
+                let length = tile.match_length(earlier, at, 4, length_max);
+                if length > best.length {
+                    best = Match {
+                        length,
+                        distance: at - earlier,
+                    };
+                    if length >= effort.nice_length || length == length_max {
+                        break;
+                    }
+                    tail_at = length - 3;
+                    tail = tile.word(at + tail_at);
+                }
+            }
+        }
+        best
+    }
+}

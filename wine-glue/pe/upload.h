@@ -1,0 +1,44 @@
+// upload.h: what place.c and uploader.c know of each other, and of D3D12.
+//
+// D3D12's declarations are mingw-w64's. Methods that answer a struct take a pointer to it, as C++ compilers
+// make of them.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#ifndef UPLOAD_H
+#define UPLOAD_H
+
+#define COBJMACROS
+#define WIDL_EXPLICIT_AGGREGATE_RETURNS
+#include "glue.h"
+
+#include <d3d12.h>
+
+// Where a payload for a texture must begin in upload memory; enough for any other.
+#define UPLOAD_ALIGNMENT D3D12_TEXTURE_DATA_PLACEMENT_ALIGNMENT
+
+// A part of a resource, for one request. Holds the resource and the uploader.
+struct place {
+    struct uploader *uploader;
+    ID3D12Resource *resource;
+    D3D12_RESOURCE_DESC desc;
+    BOOL is_buffer;
+    BOOL is_region;
+    uint64_t offset;       // of a buffer
+    uint32_t first, count; // subresources of a texture
+    D3D12_BOX region;      // of the first one
+    uint64_t bytes;        // what is taken of a payload
+};
+
+ID3D12Device *uploader_device(const struct uploader *uploader);
+// The reference that a place holds.
+void uploader_reference(struct uploader *uploader);
+
+// Whether parts of the payload may be put in their places one by one.
+static inline BOOL place_can_be_split(const struct place *place) { return place->is_buffer; }
+// Records the copy of `bytes` bytes of the payload, from byte `at` of it, which lie at `from` in `memory`. Of
+// what cannot be split, all.
+void place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                  uint64_t from, uint64_t at, uint64_t bytes);
+
+#endif // UPLOAD_H

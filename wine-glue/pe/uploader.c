@@ -1,0 +1,411 @@
+// uploader.c: brings bytes into a device's resources: upload memory, command lists, one copy queue.
+//
+// One uploader a device, for as long as a queue or a request of that device lives. Bytes are copied into a
+// batch's upload memory, which stays mapped, and the GPU copies them on; the engine has its answers when the
+// fence says that the batch is done, so what follows a request in its queue follows the bytes, too. A batch
+// goes to the GPU when it is full or nothing more waits.
+//
+// Batches and their memory are the pump's alone. A thread of Windows' pool waits for the fence and wakes the
+// pump. Bounded: UPLOAD_BYTES_MAX of upload memory for each device, or one payload if that is more; an idle
+// uploader keeps one batch's.
+//
+// A device that was removed answers everything with the reason.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "upload.h"
+
+#include <stdlib.h>
+
+#define BATCH_COUNT 4
+// What a batch's memory has at least.
+#define BATCH_BYTES (UINT64_C(8) << 20)
+#define UPLOAD_BYTES_MAX (UINT64_C(64) << 20)
+#define ANSWERS_MAX 256
+
+struct answer {
+    uint64_t id;
+    HRESULT result;
+};
+
+struct batch {
+    ID3D12CommandAllocator *allocator;
+    ID3D12GraphicsCommandList *list;
+    ID3D12Resource *memory;
+    uint8_t *mapped;
+    uint64_t bytes, used;
+    uint64_t value; // that the fence gets when it is done
+    uint32_t answer_count;
+    struct answer answers[ANSWERS_MAX];
+};
+
+// A copy that the engine has handed over.
+struct pending {
+    struct pending *next;
+    uint64_t id, source, size, done;
+    struct place *place;
+};
+
+struct uploader {
+    struct uploader *next;
+    LONG references; // leaves and reaches 0 under the lock
+    ID3D12Device *device;
+    IUnknown *identity;
+    ID3D12CommandQueue *commands;
+    ID3D12Fence *fence;
+    HANDLE event;
+    PTP_WAIT pool_wait;
+    // The rest is the pump's.
+    struct uploader *busy_next;
+    BOOL is_busy, is_open; // whether the batch behind those in flight is being filled
+    HRESULT removed;
+    uint64_t value_last;
+    uint32_t oldest, in_flight;
+    struct batch batches[BATCH_COUNT];
+    struct pending *first, **last;
+};
+
+static SRWLOCK lock = SRWLOCK_INIT;
+static struct uploader *uploaders;
+// Those with something to do; the pump's. Their places keep them.
+static struct uploader *busy;
+
+// --- Life ----------------------------------------------------------------------------------------------
+
+ID3D12Device *uploader_device(const struct uploader *uploader) { return uploader->device; }
+
+static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
+                                TP_WAIT_RESULT why) {
+    (void)instance, (void)why;
+    struct uploader *uploader = context;
+    SetThreadpoolWait(pool_wait, uploader->event, NULL);
+    struct unix_notify args = {.runtime = engine_runtime(), .cookie = cookie_of_copies()};
+    unix_call(UNIX_NOTIFY, &args);
+}
+
+static void drop_memory(struct batch *batch) {
+    if (batch->memory) ID3D12Resource_Release(batch->memory);
+    batch->memory = NULL;
+    batch->bytes = 0;
+}
+
+static void destroy(struct uploader *uploader) {
+    // A call that is going on may wait for the event once more, but not twice: nothing sets it any more.
+    for (int i = 0; uploader->pool_wait && i < 2; i++) {
+        SetThreadpoolWait(uploader->pool_wait, NULL, NULL);
+        WaitForThreadpoolWaitCallbacks(uploader->pool_wait, TRUE);
+    }
+    if (uploader->pool_wait) CloseThreadpoolWait(uploader->pool_wait);
+    for (int i = 0; i < BATCH_COUNT; i++) {
+        struct batch *batch = &uploader->batches[i];
+        drop_memory(batch);
+        if (batch->list) ID3D12GraphicsCommandList_Release(batch->list);
+        if (batch->allocator) ID3D12CommandAllocator_Release(batch->allocator);
+    }
+    if (uploader->fence) ID3D12Fence_Release(uploader->fence);
+    if (uploader->commands) ID3D12CommandQueue_Release(uploader->commands);
+    if (uploader->event) CloseHandle(uploader->event);
+    if (uploader->identity) IUnknown_Release(uploader->identity);
+    if (uploader->device) ID3D12Device_Release(uploader->device);
+    free(uploader);
+}
+
+static HRESULT equip(struct uploader *uploader) {
+    ID3D12Device *device = uploader->device;
+    D3D12_COMMAND_QUEUE_DESC desc = {.Type = D3D12_COMMAND_LIST_TYPE_COPY};
+    HRESULT result = ID3D12Device_CreateCommandQueue(device, &desc, &IID_ID3D12CommandQueue,
+                                                     (void **)&uploader->commands);
+    if (SUCCEEDED(result))
+        result = ID3D12Device_CreateFence(device, 0, D3D12_FENCE_FLAG_NONE, &IID_ID3D12Fence,
+                                          (void **)&uploader->fence);
+    if (FAILED(result)) return result;
+    uploader->event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    uploader->pool_wait = CreateThreadpoolWait(fence_came, uploader, NULL);
+    if (!uploader->event || !uploader->pool_wait) return E_OUTOFMEMORY;
+    SetThreadpoolWait(uploader->pool_wait, uploader->event, NULL);
+    return S_OK;
+}
+
+static HRESULT make(IUnknown *object, IUnknown *identity, struct uploader **out) {
+    struct uploader *uploader = calloc(1, sizeof *uploader);
+    if (!uploader) return E_OUTOFMEMORY;
+    uploader->references = 1;
+    uploader->last = &uploader->first;
+    uploader->identity = identity;
+    IUnknown_AddRef(identity);
+    HRESULT result = IUnknown_QueryInterface(object, &IID_ID3D12Device, (void **)&uploader->device);
+    if (SUCCEEDED(result)) result = equip(uploader);
+    if (FAILED(result)) destroy(uploader);
+    *out = SUCCEEDED(result) ? uploader : NULL;
+    return result;
+}
+
+static struct uploader *find(const IUnknown *identity) {
+    struct uploader *uploader = uploaders;
+    while (uploader && uploader->identity != identity) uploader = uploader->next;
+    return uploader;
+}
+
+// Two threads that come first may make one each; the second takes the first's.
+static struct uploader *add(struct uploader *made) {
+    AcquireSRWLockExclusive(&lock);
+    struct uploader *found = find(made->identity);
+    if (found) {
+        found->references++;
+    } else {
+        made->next = uploaders;
+        uploaders = made;
+    }
+    ReleaseSRWLockExclusive(&lock);
+    if (!found) return made;
+    destroy(made);
+    return found;
+}
+
+struct uploader *uploader_acquire(IUnknown *object) {
+    IUnknown *identity = NULL;
+    HRESULT result = IUnknown_QueryInterface(object, &IID_IUnknown, (void **)&identity);
+    if (FAILED(result)) {
+        log_line("CreateQueue: its device has no identity (%08lx): only memory can be reached", result);
+        return NULL;
+    }
+    AcquireSRWLockExclusive(&lock);
+    struct uploader *uploader = find(identity);
+    if (uploader) uploader->references++;
+    ReleaseSRWLockExclusive(&lock);
+    if (!uploader && SUCCEEDED(result = make(object, identity, &uploader))) uploader = add(uploader);
+    IUnknown_Release(identity);
+    if (!uploader)
+        log_line("CreateQueue: its device cannot copy (%08lx): only memory can be reached", result);
+    return uploader;
+}
+
+void uploader_reference(struct uploader *uploader) {
+    AcquireSRWLockExclusive(&lock);
+    uploader->references++;
+    ReleaseSRWLockExclusive(&lock);
+}
+
+void uploader_release(struct uploader *uploader) {
+    AcquireSRWLockExclusive(&lock);
+    BOOL last = --uploader->references == 0;
+    if (last) {
+        struct uploader **place = &uploaders;
+        while (*place != uploader) place = &(*place)->next;
+        *place = uploader->next;
+    }
+    ReleaseSRWLockExclusive(&lock);
+    if (last) destroy(uploader);
+}
+
+// --- Batches -------------------------------------------------------------------------------------------
+
+static struct batch *batch_at(struct uploader *uploader, uint32_t behind_oldest) {
+    return &uploader->batches[(uploader->oldest + behind_oldest) % BATCH_COUNT];
+}
+
+static void answer_all(uint64_t runtime, struct batch *batch, HRESULT failure) {
+    for (uint32_t i = 0; i < batch->answer_count; i++) {
+        const struct answer *answer = &batch->answers[i];
+        copies_finish(runtime, answer->id, FAILED(failure) ? failure : answer->result);
+    }
+    batch->answer_count = 0;
+    batch->used = 0;
+}
+
+// Why the device went away, if it did; `otherwise` if it does not say.
+static HRESULT removal(struct uploader *uploader, HRESULT otherwise) {
+    HRESULT reason = ID3D12Device_GetDeviceRemovedReason(uploader->device);
+    return FAILED(reason) ? reason : otherwise;
+}
+
+static void retire(struct uploader *uploader, uint64_t runtime) {
+    if (!uploader->in_flight) return;
+    uint64_t there = ID3D12Fence_GetCompletedValue(uploader->fence);
+    if (there == UINT64_MAX) uploader->removed = removal(uploader, DXGI_ERROR_DEVICE_REMOVED);
+    while (uploader->in_flight && (FAILED(uploader->removed) || batch_at(uploader, 0)->value <= there)) {
+        struct batch *batch = batch_at(uploader, 0);
+        answer_all(runtime, batch, uploader->removed);
+        if (batch->bytes > BATCH_BYTES) drop_memory(batch);
+        uploader->oldest = (uploader->oldest + 1) % BATCH_COUNT;
+        uploader->in_flight--;
+    }
+}
+
+static HRESULT execute(struct uploader *uploader, struct batch *batch) {
+    HRESULT result = ID3D12GraphicsCommandList_Close(batch->list);
+    if (FAILED(result)) return result;
+    ID3D12CommandList *lists[] = {(ID3D12CommandList *)batch->list};
+    ID3D12CommandQueue_ExecuteCommandLists(uploader->commands, 1, lists);
+    batch->value = ++uploader->value_last;
+    result = ID3D12CommandQueue_Signal(uploader->commands, uploader->fence, batch->value);
+    if (SUCCEEDED(result))
+        result = ID3D12Fence_SetEventOnCompletion(uploader->fence, batch->value, uploader->event);
+    // The GPU may be using the memory, and nobody will say when it is not.
+    if (FAILED(result)) uploader->removed = removal(uploader, result);
+    return S_OK;
+}
+
+static void send_batch(struct uploader *uploader, uint64_t runtime) {
+    if (!uploader->is_open) return;
+    struct batch *batch = batch_at(uploader, uploader->in_flight);
+    uploader->is_open = FALSE;
+    HRESULT result = execute(uploader, batch);
+    if (SUCCEEDED(result))
+        uploader->in_flight++;
+    else
+        answer_all(runtime, batch, removal(uploader, result));
+}
+
+// Memory of `bytes` bytes for a batch that is not in use. S_FALSE: not before others are done.
+static HRESULT provide_memory(struct uploader *uploader, struct batch *batch, uint64_t bytes) {
+    if (batch->bytes >= bytes) return S_OK;
+    drop_memory(batch);
+    uint64_t wanted = bytes > BATCH_BYTES ? bytes : BATCH_BYTES, all = wanted;
+    for (uint32_t i = 0; i < BATCH_COUNT; i++) {
+        struct batch *other = batch_at(uploader, i);
+        if (i >= uploader->in_flight && bytes > BATCH_BYTES) drop_memory(other);
+        all += other->bytes;
+    }
+    if (all > UPLOAD_BYTES_MAX && uploader->in_flight) return S_FALSE;
+    D3D12_HEAP_PROPERTIES heap = {.Type = D3D12_HEAP_TYPE_UPLOAD};
+    D3D12_RESOURCE_DESC desc = {.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
+                                .Width = wanted,
+                                .Height = 1,
+                                .DepthOrArraySize = 1,
+                                .MipLevels = 1,
+                                .SampleDesc = {.Count = 1},
+                                .Layout = D3D12_TEXTURE_LAYOUT_ROW_MAJOR};
+    HRESULT result = ID3D12Device_CreateCommittedResource(
+        uploader->device, &heap, D3D12_HEAP_FLAG_NONE, &desc, D3D12_RESOURCE_STATE_GENERIC_READ, NULL,
+        &IID_ID3D12Resource, (void **)&batch->memory);
+    D3D12_RANGE nothing_read = {0, 0};
+    if (SUCCEEDED(result))
+        result = ID3D12Resource_Map(batch->memory, 0, &nothing_read, (void **)&batch->mapped);
+    if (FAILED(result)) {
+        drop_memory(batch);
+        return uploader->in_flight ? S_FALSE : result;
+    }
+    batch->bytes = wanted;
+    return S_OK;
+}
+
+static HRESULT begin_list(struct uploader *uploader, struct batch *batch) {
+    ID3D12Device *device = uploader->device;
+    HRESULT result = S_OK;
+    if (batch->list) {
+        result = ID3D12CommandAllocator_Reset(batch->allocator);
+        if (FAILED(result)) return result;
+        return ID3D12GraphicsCommandList_Reset(batch->list, batch->allocator, NULL);
+    }
+    if (!batch->allocator)
+        result = ID3D12Device_CreateCommandAllocator(device, D3D12_COMMAND_LIST_TYPE_COPY,
+                                                     &IID_ID3D12CommandAllocator,
+                                                     (void **)&batch->allocator);
+    if (FAILED(result)) return result;
+    return ID3D12Device_CreateCommandList(device, 0, D3D12_COMMAND_LIST_TYPE_COPY, batch->allocator, NULL,
+                                          &IID_ID3D12GraphicsCommandList, (void **)&batch->list);
+}
+
+// The batch to be filled, with room for `bytes` more. S_FALSE: not before others are done.
+static HRESULT open_batch(struct uploader *uploader, uint64_t runtime, uint64_t bytes, struct batch **out) {
+    struct batch *batch = batch_at(uploader, uploader->in_flight);
+    if (uploader->is_open && (batch->answer_count == ANSWERS_MAX || batch->bytes - batch->used < bytes))
+        send_batch(uploader, runtime);
+    if (uploader->in_flight == BATCH_COUNT) return S_FALSE;
+    batch = *out = batch_at(uploader, uploader->in_flight);
+    if (uploader->is_open) return S_OK;
+    HRESULT result = provide_memory(uploader, batch, bytes);
+    if (result == S_OK) result = begin_list(uploader, batch);
+    uploader->is_open = result == S_OK;
+    return result;
+}
+
+// --- The pump ------------------------------------------------------------------------------------------
+
+void uploader_take(uint64_t runtime, const struct unix_copy *copy) {
+    struct place *place = (struct place *)(uintptr_t)copy->cookie;
+    struct uploader *uploader = place->uploader;
+    struct pending *pending = calloc(1, sizeof *pending);
+    if (!pending) {
+        copies_finish(runtime, copy->id, E_OUTOFMEMORY);
+        return;
+    }
+    *pending = (struct pending){
+        .id = copy->id, .source = copy->source, .size = copy->size, .place = place};
+    // What comes behind a texture's last row is nobody's.
+    if (pending->size > place->bytes) pending->size = place->bytes;
+    *uploader->last = pending;
+    uploader->last = &pending->next;
+    if (uploader->is_busy) return;
+    uploader->is_busy = TRUE;
+    uploader->busy_next = busy;
+    busy = uploader;
+}
+
+static void drop_first(struct uploader *uploader) {
+    struct pending *gone = uploader->first;
+    uploader->first = gone->next;
+    if (!uploader->first) uploader->last = &uploader->first;
+    free(gone);
+}
+
+// The next part of a copy, into the batch.
+static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes) {
+    const char *source = (const char *)(uintptr_t)pending->source + pending->done;
+    HRESULT result = copies_run(source, batch->mapped + batch->used, bytes);
+    if (FAILED(result)) return result;
+    if (bytes)
+        place_record(pending->place, batch->list, batch->memory, batch->used, pending->done, bytes);
+    batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+    pending->done += bytes;
+    return S_OK;
+}
+
+// Moves on with the first copy that waits; FALSE if it must wait on.
+static BOOL advance(struct uploader *uploader, uint64_t runtime) {
+    struct pending *pending = uploader->first;
+    struct batch *batch = NULL;
+    uint64_t bytes = pending->size - pending->done;
+    if (place_can_be_split(pending->place) && bytes > BATCH_BYTES) bytes = BATCH_BYTES;
+    HRESULT result = uploader->removed;
+    if (SUCCEEDED(result)) result = open_batch(uploader, runtime, bytes, &batch);
+    if (result == S_FALSE) return FALSE;
+    if (FAILED(result)) {
+        // Parts of it may still be on their way.
+        if (uploader->in_flight && SUCCEEDED(uploader->removed)) return FALSE;
+        copies_finish(runtime, pending->id, removal(uploader, result));
+        drop_first(uploader);
+        return TRUE;
+    }
+    result = put(batch, pending, bytes);
+    // Answered in the batch, so that its place stays until the parts before are there.
+    if (FAILED(result) || pending->done == pending->size) {
+        batch->answers[batch->answer_count++] = (struct answer){pending->id, result};
+        drop_first(uploader);
+    }
+    return TRUE;
+}
+
+static void rest(struct uploader *uploader) {
+    for (uint32_t i = 1; i < BATCH_COUNT; i++) drop_memory(batch_at(uploader, i));
+}
+
+// Places, and with them uploaders, are freed behind this.
+void uploaders_turn(uint64_t runtime) {
+    struct uploader **place = &busy;
+    while (*place) {
+        struct uploader *uploader = *place;
+        retire(uploader, runtime);
+        while (uploader->first && advance(uploader, runtime)) {}
+        send_batch(uploader, runtime);
+        retire(uploader, runtime);
+        if (uploader->first || uploader->in_flight) {
+            place = &uploader->busy_next;
+            continue;
+        }
+        rest(uploader);
+        uploader->is_busy = FALSE;
+        *place = uploader->busy_next;
+    }
+}
