@@ -137,7 +137,7 @@ fn stream_source() -> Source {
 
 fn memory_source(bytes: &[u8]) -> Source {
     let whole = Buffer::from_slice(bytes).into_source().unwrap();
-    Source::Memory(whole.part(0, bytes.len()).unwrap().into())
+    Source::Memory(whole.part(0, bytes.len()).unwrap())
 }
 
 /// Answers every custom request: one that is written backwards.
@@ -150,8 +150,11 @@ fn decompress_backwards(rig: &Rig) {
     let (from, to) = (found[0].source, found[0].destination);
     for at in 0..to.bytes() {
         let from = from.as_ptr().wrapping_add(from.bytes() - 1 - at);
+        let to = to.as_ptr().wrapping_add(at);
         // SAFETY: a fetched request's memory is the application's until it answers, and `at` lies inside.
-        unsafe { to.as_ptr().add(at).write(from.read()) };
+        let byte = unsafe { from.read() };
+        // SAFETY: the same.
+        unsafe { to.write(byte) };
     }
     let (id, hresult) = (found[0].id, S_OK);
     custom.set_results(&[CustomResult { id, hresult }]).unwrap();

@@ -56,7 +56,7 @@ pub(crate) fn run_all(
     wine: &Wine,
     tree: &Path,
     programs: &[Program],
-    display: &Result<Display, String>,
+    display: Result<&Display, &str>,
     report: &mut Report,
 ) {
     let started = Instant::now();
