@@ -853,6 +853,8 @@ fn the_demonstration_shows_every_backend() {
         let expected = match (backend, backend.unavailable()) {
             (ds_core::Backend::Sim, _) => 0,
             (_, Some(_)) => 1,
+            // Into memory, and into the GPU's.
+            (ds_core::Backend::Vulkan, None) => 5,
             (_, None) => 3,
         };
         assert_eq!(named, expected, "{backend}: {printed}");

@@ -265,7 +265,7 @@ pub unsafe extern "C" fn ds_queue_enqueue_request(
     ffi::result(|| {
         let (queue, request) = (queue?, request?);
         // SAFETY: promised by the caller for what the request points to.
-        let request = unsafe { request::from_c(request, queue.queue.runtime()) };
+        let request = unsafe { request::from_c(request, &queue.queue) };
         queue.queue.enqueue_request(request);
         Ok(())
     })
@@ -303,11 +303,11 @@ pub unsafe extern "C" fn ds_queue_enqueue_requests(
             _ => return Err(Failure::INVALID),
         };
         let (queue, requests) = (queue?, requests?);
-        let runtime = queue.queue.runtime();
+        let target = &queue.queue;
         // SAFETY: promised by the caller for what the requests point to.
         let requests = requests
             .iter()
-            .map(|request| unsafe { request::from_c(request, runtime) });
+            .map(|request| unsafe { request::from_c(request, target) });
         let fence = fence.as_deref().map(|fence| (fence, value));
         queue.queue.enqueue_requests(requests, fence, wait);
         Ok(())

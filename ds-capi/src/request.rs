@@ -6,24 +6,26 @@
 use std::ffi::{c_char, c_void};
 
 use ds_core::{
-    Compression, Destination, Error, File, ForeignShown, Name, Request, Runtime, Source, Span,
+    Compression, Destination, Error, File, ForeignShown, Name, Queue, Request, Runtime, Source,
+    Span,
 };
 
 use crate::ffi;
 use crate::file::ds_file;
 use crate::types::*;
 
-/// The request that a caller means, for a queue of `runtime`.
+/// The request that a caller means, for `queue`. What a queue does not know is not looked at: a destination
+/// on a GPU without one, a foreign one where no host makes copies.
 ///
 /// # Safety
 /// The pointers in `request` are NULL or valid as the header says, its memory until the request completes.
 /// (An address that is not mapped is found out by the engine where the kernel can tell.)
-pub(crate) unsafe fn from_c(request: &ds_request, runtime: &Runtime) -> Request {
+pub(crate) unsafe fn from_c(request: &ds_request, queue: &Queue) -> Request {
     let options = request.options;
     // SAFETY: passed on to the caller.
     let source = unsafe { source(options.types & 1, &request.source) };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { destination(options.types >> 1, request, runtime) };
+    let destination = unsafe { destination(options.types >> 1, request, queue) };
     // SAFETY: passed on to the caller.
     let name = unsafe { name(request.name) };
     Request {
@@ -61,7 +63,7 @@ unsafe fn source(source_type: ds_source_type, source: &ds_source) -> Source {
 unsafe fn destination(
     to_type: ds_destination_type,
     request: &ds_request,
-    runtime: &Runtime,
+    queue: &Queue,
 ) -> Destination {
     let destination = &request.destination;
     match to_type {
@@ -81,14 +83,15 @@ unsafe fn destination(
                 bytes: to.size,
             }
         }
-        DS_DESTINATION_FOREIGN => {
+        DS_DESTINATION_FOREIGN if queue.runtime().foreign_copies().have_begun() => {
             // SAFETY: the type says that this member was filled; it takes any bytes.
             let to = unsafe { destination.foreign };
             // SAFETY: passed on to the caller.
-            unsafe { foreign_destination(&to, runtime) }
+            unsafe { foreign_destination(&to, queue.runtime()) }
         }
         // SAFETY: passed on to the caller.
-        other => unsafe { gpu_destination(other, request) },
+        other if queue.has_device() => unsafe { gpu_destination(other, request) },
+        other => Destination::Other(other),
     }
 }
 
@@ -200,8 +203,9 @@ mod tests {
 
     fn info(types: u8) -> RequestInfo {
         let runtime = ds_core::Runtime::new(ds_core::Config::default()).unwrap();
+        let queue = runtime.create_queue(ds_core::QueueDesc::new(128)).unwrap();
         // SAFETY: NULL, numbers and a literal.
-        unsafe { from_c(&request(types), &runtime) }.info()
+        unsafe { from_c(&request(types), &queue) }.info()
     }
 
     #[test]
@@ -223,6 +227,10 @@ mod tests {
         );
         assert_eq!(info(6 << 1).destination, PlaceInfo::Other(6));
         assert_eq!(info(7 << 1).destination, PlaceInfo::Other(7), "O-51");
+        // The pointers of these lead nowhere, and a queue without a device follows none.
+        for kind in [1, 2, 65] {
+            assert_eq!(info(kind << 1).destination, PlaceInfo::Other(kind));
+        }
         let memory = PlaceInfo::Memory {
             address: 8,
             bytes: 0,

@@ -357,6 +357,11 @@ impl ForeignCopies {
         count
     }
 
+    /// Whether the host makes copies.
+    pub fn have_begun(&self) -> bool {
+        self.copies().has_begun()
+    }
+
     /// Fetches at most `max` copies, oldest first, to the end of `out`; answers how many. They are the
     /// host's until it answers each with [`ForeignCopies::finish`], whatever becomes of their queues.
     pub fn fetch(&self, max: usize, out: &mut Vec<ForeignCopy>) -> usize {

@@ -324,6 +324,11 @@ impl Queue {
         })
     }
 
+    /// Whether the queue has a GPU, its own or the runtime's.
+    pub fn has_device(&self) -> bool {
+        self.core.placer.is_some()
+    }
+
     /// The runtime the queue belongs to.
     pub fn runtime(&self) -> &Runtime {
         &self.runtime

@@ -182,6 +182,12 @@ fn one_way(
         paths::name_of(source),
         way.name()
     );
+    let of_gpu = |name: &str| name.starts_with("gpu") || name.starts_with("vulkan");
+    if way == Way::Valgrind && of_gpu(&paths::name_of(source)) {
+        let why =
+            "a driver that compiles at run time takes minutes there, and is what it reports on";
+        return report.skip(&name, why);
+    }
     let tools = [Some(compiler), (way == Way::Valgrind).then_some("valgrind")];
     if let Some(missing) = tools.into_iter().flatten().find(|tool| !sh::have(tool)) {
         report.skip(&name, &format!("{missing} is not here"));
@@ -252,7 +258,10 @@ fn build_program(
 /// memory was, so for such programs leaks say nothing about ours; everything else is watched as ever.
 fn opens_a_driver(program: &Path) -> bool {
     let name = paths::name_of(program);
-    name.starts_with("gpu") || name.starts_with("vulkan")
+    // `options` asks for every backend.
+    ["gpu", "vulkan", "options"]
+        .iter()
+        .any(|start| name.starts_with(start))
 }
 
 /// Runs a program in an empty directory of its own, so that it may leave files without harm.
