@@ -15,6 +15,9 @@
 // The function's old version under a name of ours.
 #define OLD(version, name) __asm__(".symver old_" #name ", " #name "@GLIBC_" version)
 
+OLD("2.2.5", dlclose);
+OLD("2.2.5", dlerror);
+OLD("2.2.5", dlopen);
 OLD("2.2.5", dlsym);
 OLD("2.2.5", pthread_attr_getguardsize);
 OLD("2.2.5", pthread_attr_getstack);
@@ -34,6 +37,9 @@ OLD("2.2.5", pthread_sigmask);
     long old_##name(long, long, long, long);                                                               \
     long name(long a, long b, long c, long d) { return old_##name(a, b, c, d); }
 
+FORWARD(dlclose)
+FORWARD(dlerror)
+FORWARD(dlopen)
 FORWARD(dlsym)
 FORWARD(pthread_attr_getguardsize)
 FORWARD(pthread_attr_getstack)
