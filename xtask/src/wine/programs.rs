@@ -46,7 +46,7 @@ pub(crate) fn build(tree: &Path, only: Option<&str>) -> Result<Vec<Program>, Str
 }
 
 /// Whether a program asks for Direct3D 12, and so for a display.
-fn needs_display(program: &Program) -> bool {
+pub(crate) fn needs_display(program: &Program) -> bool {
     program.name.starts_with("d3d12_")
 }
 
