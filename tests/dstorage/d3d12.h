@@ -52,7 +52,7 @@ static inline ID3D12Fence *make_fence(void) {
 
 // Microsoft's DLL asks a device for more than some d3d12s of Wine offer, and then makes no queue with it.
 static inline void skip_without_queues(void) {
-    storage_queue_desc desc = {.source_type = SOURCE_FILE, .capacity = CAPACITY, .device = (IUnknown *)device};
+    storage_queue_desc desc = {.capacity = CAPACITY, .device = (IUnknown *)device};
     storage_factory *factory;
     storage_queue *queue;
     must(get_factory(&IID_FACTORY, (void **)&factory));
