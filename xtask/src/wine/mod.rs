@@ -60,6 +60,12 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         }
         let display = display_of(&wine, &display);
         programs::run_all(&wine, &tree, &programs, display, report);
+        if let Some(basic) = programs.iter().find(|program| program.name == "basic") {
+            report.check(
+                &format!("{}: {} without io_uring", wine.name, basic.name),
+                programs::run_without_io_uring(&wine, &tree, basic),
+            );
+        }
         if only.is_none() {
             package::try_all(&wine, &package, report);
         }
