@@ -17,9 +17,10 @@ const DIRECTORY: &str = "/usr/lib/wine";
 const LOADERS: &[&str] = &["wine64", "wine"];
 const SERVERS: &[&str] = &["wineserver", "wineserver64"];
 
-/// The release that brings the second Wine, and what of it is needed.
+/// The release that brings the second Wine, and what of it is needed: Wine's d3d12 makes its devices on
+/// Vulkan, and its dxgi asks for OpenGL before that.
 const SECOND_RELEASE: &str = "trixie";
-const SECOND_PACKAGES: &[&str] = &["wine64"];
+const SECOND_PACKAGES: &[&str] = &["wine64", "libvulkan1", "mesa-vulkan-drivers", "libgl1"];
 /// What the second Wine is called where it is missing.
 pub(crate) const SECOND_NAME: &str = "wine 10.0";
 
@@ -71,11 +72,6 @@ impl Wine {
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
         Ok(wine)
-    }
-
-    /// Whether it is the one of the newer Debian.
-    pub(crate) fn is_second(&self) -> bool {
-        self.root.is_some()
     }
 
     /// The same Wine with another prefix.

@@ -57,10 +57,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
             report.fail(&format!("{}: a prefix", wine.name), &why);
             continue;
         }
-        let display = match wine.is_second() {
-            true => Err("its Direct3D 12 is not tried yet (docs/wine.md)"),
-            false => display.as_ref().map_err(String::as_str),
-        };
+        let display = display.as_ref().map_err(String::as_str);
         programs::run_all(&wine, &tree, &programs, display, report);
         if only.is_none() {
             package::try_all(&wine, &package, report);
