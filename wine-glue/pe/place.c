@@ -44,6 +44,7 @@ static uint32_t plane_count(ID3D12Device *device, DXGI_FORMAT format) {
 }
 
 static uint32_t subresource_count(const struct place *place) {
+    if (place->is_buffer) return 1;
     uint32_t slices = is_3d(&place->desc) ? 1 : place->desc.DepthOrArraySize;
     ID3D12Device *device = uploader_device(place->uploader);
     return place->desc.MipLevels * slices * plane_count(device, place->desc.Format);
@@ -143,10 +144,11 @@ static HRESULT understand(struct place *place, const storage_request *request) {
         !can_be_written(place->resource))
         return E_INVALIDARG;
     place->resource->lpVtbl->GetDesc(place->resource, &place->desc);
-    BOOL is_buffer = place->desc.Dimension == D3D12_RESOURCE_DIMENSION_BUFFER;
-    place->is_buffer = request->options.types >> 1 == DESTINATION_BUFFER;
-    if (is_buffer != place->is_buffer) return E_INVALIDARG;
-    if (!is_buffer) return understand_texture(place, request);
+    place->is_buffer = place->desc.Dimension == D3D12_RESOURCE_DIMENSION_BUFFER;
+    uint8_t type = request->options.types >> 1;
+    if (type == DESTINATION_TILES) return tiles_understand(place, request, subresource_count(place));
+    if (place->is_buffer != (type == DESTINATION_BUFFER)) return E_INVALIDARG;
+    if (!place->is_buffer) return understand_texture(place, request);
     place->offset = to->buffer.offset;
     place->bytes = to->buffer.size;
     BOOL inside = place->offset <= place->desc.Width && place->bytes <= place->desc.Width - place->offset;
@@ -163,9 +165,7 @@ static uint32_t payload_bytes(const storage_request *request) {
 }
 
 static HRESULT refusal(const struct uploader *uploader, const storage_request *request) {
-    // CopyTiles needs resources that no d3d12 here has: not tried, so not offered.
-    if (!uploader || request->options.types >> 1 == DESTINATION_TILES)
-        return E_DSTORAGE_INVALID_DESTINATION_TYPE;
+    if (!uploader) return E_DSTORAGE_INVALID_DESTINATION_TYPE;
     return request->destination.buffer.resource ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
 }
 
@@ -185,7 +185,7 @@ void place_make(struct uploader *uploader, const storage_request *request, struc
     out->result = understand(place, request);
     if (FAILED(out->result)) return;
     // A buffer's size is the request's own word, which the engine compares.
-    if (place->is_buffer)
+    if (request->options.types >> 1 == DESTINATION_BUFFER)
         out->size = (uint32_t)place->bytes;
     else if (out->size < place->bytes)
         out->result = E_INVALIDARG;
@@ -246,11 +246,24 @@ static void record_texture(const struct place *place, ID3D12GraphicsCommandList 
     }
 }
 
+// Only what the tiles lie in changes its state: the application may be using other levels.
+static void record_tiles(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                         uint64_t from) {
+    const D3D12_RESOURCE_STATES common = D3D12_RESOURCE_STATE_COMMON, copy = D3D12_RESOURCE_STATE_COPY_DEST;
+    for (uint32_t i = 0; i < place->count; i++) change_state(place, list, place->first + i, common, copy);
+    ID3D12GraphicsCommandList_CopyTiles(list, place->resource, &place->tile_start, &place->tile_region,
+                                        memory, from,
+                                        D3D12_TILE_COPY_FLAG_LINEAR_BUFFER_TO_SWIZZLED_TILED_RESOURCE);
+    for (uint32_t i = 0; i < place->count; i++) change_state(place, list, place->first + i, copy, common);
+}
+
 void place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
                   uint64_t from, uint64_t at, uint64_t bytes) {
     if (place->is_buffer)
         ID3D12GraphicsCommandList_CopyBufferRegion(list, place->resource, place->offset + at, memory, from,
                                                    bytes);
+    else if (place->is_tiles)
+        record_tiles(place, list, memory, from);
     else
         record_texture(place, list, memory, from);
 }

@@ -24,11 +24,21 @@ struct place {
     D3D12_RESOURCE_DESC desc;
     BOOL is_buffer;
     BOOL is_region;
+    BOOL is_tiles;
     uint64_t offset;       // of a buffer
     uint32_t first, count; // subresources of a texture
     D3D12_BOX region;      // of the first one
-    uint64_t bytes;        // what is taken of a payload
+    D3D12_TILED_RESOURCE_COORDINATE tile_start;
+    D3D12_TILE_REGION_SIZE tile_region;
+    uint64_t bytes; // what is taken of a payload
 };
+
+// What mingw-w64 does not declare: a tile's size, and the first tile of a level that is packed.
+#define TILE_BYTES 65536
+#define TILE_PACKED UINT32_MAX
+
+// Reads and checks a request's tiles. Of `place`, the resource is known.
+HRESULT tiles_understand(struct place *place, const storage_request *request, uint32_t subresource_count);
 
 ID3D12Device *uploader_device(const struct uploader *uploader);
 // The reference that a place holds.

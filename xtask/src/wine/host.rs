@@ -38,6 +38,8 @@ pub(crate) struct Wine {
     prefix: &'static str,
     /// For DISPLAY; empty for none.
     display: String,
+    /// Where the d3d12 lies that programs get in the place of Wine's own.
+    d3d12: Option<PathBuf>,
 }
 
 /// Whether a Wine is installed on this machine.
@@ -68,6 +70,7 @@ impl Wine {
             tree: tree.to_path_buf(),
             prefix: "prefix",
             display: String::new(),
+            d3d12: None,
         };
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
@@ -88,6 +91,26 @@ impl Wine {
             display: display.name().into(),
             ..self.clone()
         }
+    }
+
+    /// The same Wine with the d3d12 that lies in `folder` beside each program, or with its own.
+    pub(crate) fn with_d3d12(&self, folder: Option<&Path>) -> Wine {
+        Wine {
+            d3d12: folder.map(PathBuf::from),
+            ..self.clone()
+        }
+    }
+
+    /// What `with_d3d12` was given.
+    pub(crate) fn d3d12(&self) -> Option<&Path> {
+        self.d3d12.as_deref()
+    }
+
+    /// For WINEDLLOVERRIDES: `more`, behind what holds for every program.
+    pub(crate) fn overrides(&self, more: &str) -> String {
+        let d3d12 = self.d3d12.as_ref().map_or("", |_| "d3d12,d3d12core=n;");
+        // What would ask for a download in a fresh prefix.
+        format!("mscoree,mshtml=;{d3d12}{more}")
     }
 
     /// The folder for what belongs to this Wine alone.
@@ -123,8 +146,7 @@ impl Wine {
             .env("WINEARCH", "win64")
             .env("WINEDEBUG", "-all")
             .env("WINESERVER", &self.server)
-            // What would ask for a download in a fresh prefix.
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", self.overrides(""))
             .env("DISPLAY", &self.display)
             .env("VK_ICD_FILENAMES", VULKAN_DRIVERS)
             .env("VK_DRIVER_FILES", VULKAN_DRIVERS)
