@@ -65,6 +65,9 @@ static HRESULT map_all(struct tiled *tiled, uint32_t tile_count) {
     update_mappings update = (void *)commands->lpVtbl->UpdateTileMappings;
     update(commands, tiled->resource, 1, &start, &all, tiled->heap, 1, &flags, &offset, &tile_count,
            D3D12_TILE_MAPPING_FLAG_NONE);
+    // Other queues do not wait for it.
+    must(ID3D12CommandQueue_Signal(commands, fence, ++fence_value));
+    ok(wait_fence(fence, fence_value), "the mapping does not end");
     return S_OK;
 }
 
@@ -170,8 +173,8 @@ static uint32_t wrong_rows(const struct tiled *tiled, const uint8_t *wanted) {
 // --- Whether there are tiles ---------------------------------------------------------------------------
 
 static struct tiled rgba(void) {
-    struct tiled made = {.desc = texture_2d(DXGI_FORMAT_R8G8B8A8_UNORM, 600, 300, 2, 10),
-                         .count = 20,
+    struct tiled made = {.desc = texture_2d(DXGI_FORMAT_R8G8B8A8_UNORM, 600, 300, 1, 10),
+                         .count = 10,
                          .texel_bytes = 4,
                          .block = 1};
     return made;
@@ -237,9 +240,21 @@ static void fill(const char *what, const struct tiled *tiled, D3D12_TILED_RESOUR
     free(wanted);
 }
 
+static uint32_t shape_bytes(const struct tiled *tiled) {
+    const D3D12_TILE_SHAPE *shape = &tiled->shape;
+    return shape->WidthInTexels / tiled->block * (shape->HeightInTexels / tiled->block) *
+           shape->DepthInTexels * tiled->texel_bytes;
+}
+
 // Every kind of region that a texture has room for.
 static void fill_kinds(const char *what, struct tiled tiled) {
     must(make_tiled(&tiled));
+    if (shape_bytes(&tiled) != TILE_BYTES) {
+        // Lavapipe of Mesa 25.0 counts a compressed format's blocks where Vulkan wants texels.
+        printf("SKIPPED: %s: tiles of this d3d12 have %u bytes\n", what, shape_bytes(&tiled));
+        drop_tiled(&tiled);
+        return;
+    }
     const D3D12_SUBRESOURCE_TILING *first = &tiled.tilings[0];
     uint32_t width = first->WidthInTiles, one = tiles_of(&tiled, 0), two = tiles_of(&tiled, 1);
     uint16_t height = first->HeightInTiles, depth = first->DepthInTiles;
@@ -257,6 +272,9 @@ static void fill_kinds(const char *what, struct tiled tiled) {
 
 static void tiles_arrive(uint32_t tier) {
     fill_kinds("rgba", rgba());
+    // Slices that have packed levels are more than every tier has.
+    fill_kinds("slices", (struct tiled){.desc = texture_2d(DXGI_FORMAT_R8G8B8A8_UNORM, 256, 200, 3, 1),
+                                        .count = 3, .texel_bytes = 4, .block = 1});
     fill_kinds("bytes", (struct tiled){.desc = texture_2d(DXGI_FORMAT_R8_UNORM, 1024, 700, 1, 3),
                                        .count = 3, .texel_bytes = 1, .block = 1});
     fill_kinds("halves", (struct tiled){.desc = texture_2d(DXGI_FORMAT_R16G16B16A16_FLOAT, 512, 256, 1, 2),
@@ -315,6 +333,18 @@ static void subresources_arrive(void) {
     drop_tiled(&tiled);
 }
 
+static void expect(storage_request request, HRESULT wanted) {
+    ok_hr(run(factory, queue, request), wanted);
+    storage_error_record record;
+    queue->methods->RetrieveErrorRecord(queue, &record);
+    const storage_request *told = &record.first_failure.request.request;
+    ok(record.failure_count == 1 && record.first_failure.result == wanted, "%u failures, %08lx",
+       record.failure_count, (long)record.first_failure.result);
+    ok(told->options.types == request.options.types &&
+           !memcmp(&told->destination, &request.destination, sizeof told->destination),
+       "the record's request");
+}
+
 static void buffers_have_tiles(void) {
     const uint64_t bytes = 5 * TILE_BYTES + 1000;
     struct tiled tiled = {.desc = {.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
@@ -336,8 +366,8 @@ static void buffers_have_tiles(void) {
     ok(!memcmp(found + 4 * TILE_BYTES, contents + 3 + 4 * TILE_BYTES, TILE_BYTES), "behind");
     ok(!memcmp(found + 5 * TILE_BYTES, contents + 200, 1000), "the last");
     free(found);
-    ok_hr(run(factory, queue, to_tiles(&tiled, at(0, 5, 0, 0), tiles(2), 0)), E_INVALIDARG);
-    ok_hr(run(factory, queue, to_tiles(&tiled, at(0, UINT32_MAX, 0, 0), tiles(1), 0)), E_INVALIDARG);
+    expect(to_tiles(&tiled, at(0, 5, 0, 0), tiles(2), 0), E_INVALIDARG);
+    expect(to_tiles(&tiled, at(0, UINT32_MAX, 0, 0), tiles(1), 0), E_INVALIDARG);
     storage_request request = read_request(file, 9, NULL, 70000);
     ok_hr(run(factory, queue, to_buffer(request, tiled.resource, 11, 70000)), S_OK);
     found = read_buffer(tiled.resource, bytes);
@@ -347,18 +377,6 @@ static void buffers_have_tiles(void) {
 }
 
 // --- What cannot be ------------------------------------------------------------------------------------
-
-static void expect(storage_request request, HRESULT wanted) {
-    ok_hr(run(factory, queue, request), wanted);
-    storage_error_record record;
-    queue->methods->RetrieveErrorRecord(queue, &record);
-    const storage_request *told = &record.first_failure.request.request;
-    ok(record.failure_count == 1 && record.first_failure.result == wanted, "%u failures, %08lx",
-       record.failure_count, (long)record.first_failure.result);
-    ok(told->options.types == request.options.types &&
-           !memcmp(&told->destination, &request.destination, sizeof told->destination),
-       "the record's request");
-}
 
 static void expect_refusal(const struct tiled *tiled, D3D12_TILED_RESOURCE_COORDINATE start,
                            D3D12_TILE_REGION_SIZE region) {
@@ -388,9 +406,8 @@ static void what_cannot_be_is_said(void) {
     expect_refusal(&tiled, at(0, 0, 0, 0), tiles(UINT32_MAX));
     expect_refusal(&tiled, at(tiled.count, 0, 0, 0), tiles(1));
     expect_refusal(&tiled, at(UINT32_MAX, 0, 0, 0), tiles(1));
-    // Into packed levels, and on into the slice behind them.
+    // Into packed levels, or what is behind the last one, where a d3d12 packs none.
     uint32_t standard = tiled.packed.NumStandardMips, here = 0;
-    ok(tiled.packed.NumPackedMips && standard, "%u and %u levels", standard, tiled.packed.NumPackedMips);
     for (uint32_t i = 0; i < standard; i++) here += tiles_of(&tiled, i);
     expect_refusal(&tiled, at(standard, 0, 0, 0), tiles(1));
     expect_refusal(&tiled, at(0, 0, 0, 0), tiles(here + 1));
