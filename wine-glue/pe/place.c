@@ -11,7 +11,7 @@
 
 #include <initguid.h>
 
-#include "upload.h"
+#include "decoder.h"
 
 #include <stdlib.h>
 
@@ -157,11 +157,29 @@ static HRESULT understand(struct place *place, const storage_request *request) {
 
 // --- Places --------------------------------------------------------------------------------------------
 
-// How many bytes come, after decompression.
-static uint32_t payload_bytes(const storage_request *request) {
-    if (request->options.compression_format != COMPRESSION_NONE) return request->uncompressed_size;
+static uint32_t source_bytes(const storage_request *request) {
     BOOL from_memory = (request->options.types & 1) == SOURCE_MEMORY;
     return from_memory ? request->source.memory.size : request->source.file.size;
+}
+
+// How many bytes come, after decompression.
+static uint32_t payload_bytes(const storage_request *request) {
+    BOOL is_compressed = request->options.compression_format != COMPRESSION_NONE;
+    return is_compressed ? request->uncompressed_size : source_bytes(request);
+}
+
+// Has the engine bring the stream as it is, if the GPU is to decode it.
+static void leave_to_gpu(struct place *place, const storage_request *request, struct unix_foreign *out) {
+    uint32_t stream_bytes = source_bytes(request), decoded_bytes = request->uncompressed_size;
+    if (request->options.compression_format != COMPRESSION_GDEFLATE || !uploader_decoder(place->uploader) ||
+        !decoder_takes(stream_bytes, decoded_bytes) || place->bytes > decoded_bytes)
+        return;
+    place->is_compressed = TRUE;
+    place->decoded_bytes = decoded_bytes;
+    place->wanted_bytes = place->bytes;
+    place->bytes = out->size = stream_bytes;
+    out->shown_uncompressed_size = decoded_bytes;
+    out->shown_format = COMPRESSION_GDEFLATE;
 }
 
 static HRESULT refusal(const struct uploader *uploader, const storage_request *request) {
@@ -191,6 +209,7 @@ void place_make(struct uploader *uploader, const storage_request *request, struc
         out->result = E_INVALIDARG;
     else if (request->options.compression_format != COMPRESSION_NONE)
         out->size = (uint32_t)place->bytes;
+    if (SUCCEEDED(out->result)) leave_to_gpu(place, request, out);
 }
 
 void place_free(struct place *place) {
@@ -257,8 +276,8 @@ static void record_tiles(const struct place *place, ID3D12GraphicsCommandList *l
     for (uint32_t i = 0; i < place->count; i++) change_state(place, list, place->first + i, copy, common);
 }
 
-void place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
-                  uint64_t from, uint64_t at, uint64_t bytes) {
+void place_record_plain(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                        uint64_t from, uint64_t at, uint64_t bytes) {
     if (place->is_buffer)
         ID3D12GraphicsCommandList_CopyBufferRegion(list, place->resource, place->offset + at, memory, from,
                                                    bytes);
@@ -266,4 +285,17 @@ void place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID
         record_tiles(place, list, memory, from);
     else
         record_texture(place, list, memory, from);
+}
+
+BOOL place_has_room(const struct place *place) {
+    return !place->is_compressed ||
+           decoder_has_room(uploader_decoder(place->uploader), place->bytes, place->decoded_bytes);
+}
+
+HRESULT place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                     const uint8_t *mapped, uint64_t from, uint64_t at, uint64_t bytes) {
+    if (place->is_compressed)
+        return decoder_add(uploader_decoder(place->uploader), list, place, memory, from, mapped);
+    place_record_plain(place, list, memory, from, at, bytes);
+    return S_OK;
 }
