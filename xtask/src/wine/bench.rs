@@ -203,7 +203,7 @@ fn measure(
     let run = wine.run(&folder.join(paths::name_of(&program.binary)));
     let run = match oracle {
         None => run.env("WINEDLLPATH", tree),
-        Some(_) => run.env("WINEDLLOVERRIDES", oracle::OVERRIDES),
+        Some(_) => run.env("WINEDLLOVERRIDES", wine.overrides(oracle::OVERRIDES)),
     };
     let ended = run
         .env("DS_LOG", "none")
