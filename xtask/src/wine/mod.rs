@@ -17,6 +17,7 @@ mod host;
 mod oracle;
 pub(crate) mod package;
 mod programs;
+mod suites;
 
 pub(crate) use host::is_installed;
 pub(crate) use oracle::run as conformance;

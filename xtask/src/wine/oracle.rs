@@ -20,7 +20,8 @@ const REASONS: &str = "bench/wine/differences.txt";
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 30;
 pub(crate) const PREFIX: &str = "prefix-oracle";
-/// What makes Wine take the DLLs beside the program.
+/// What every program has; and what makes Wine take the DLLs beside the program.
+pub(crate) const NO_OVERRIDES: &str = "mscoree,mshtml=";
 pub(crate) const OVERRIDES: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
 

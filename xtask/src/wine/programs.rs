@@ -14,7 +14,7 @@ use std::time::Instant;
 const RUN_LIMIT_S: u64 = 120;
 
 /// The exit status of a program that could not test anything.
-const EXIT_SKIPPED: i32 = 77;
+pub(crate) const EXIT_SKIPPED: i32 = 77;
 
 /// A program that was built.
 pub(crate) struct Program {
