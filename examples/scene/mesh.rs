@@ -171,8 +171,8 @@ fn planet(u: f32, v: f32) -> [f32; 3] {
     let r = 0.85 * rough;
     [
         r * from_pole.sin() * around.cos(),
-        r * from_pole.cos() * -1.0,
-        r * from_pole.sin() * -around.sin(),
+        -r * from_pole.cos(),
+        -r * from_pole.sin() * around.sin(),
     ]
 }
 

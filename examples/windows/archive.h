@@ -1,4 +1,5 @@
-// archive.h: a `.dspk` archive, as far as a program needs it that asks for whole files: docs/archive-format.md.
+// archive.h: a `.dspk` archive, as far as a program needs it that asks for whole files:
+// docs/archive-format.md.
 //
 // Every number is checked before it is used: an archive comes from somewhere else. Checksums are left to
 // `ds verify`.

@@ -1,5 +1,6 @@
 // asset.h: what the scene is made of: textures, rows of texels in a buffer, meshes. By their names they are
-// understood (examples/scene/mod.rs says how), by the archive they are filled, and from the GPU they come back.
+// understood (examples/scene/mod.rs says how), by the archive they are filled, and from the GPU they come
+// back.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -68,8 +69,7 @@ static inline BOOL understand(const struct packed *file, struct asset *asset) {
     int format, found = sscanf(name, "%63[^.].vk%d.%ux%ux%u.m%u%n", asset->name, &format, &asset->width,
                                &asset->height, &asset->depth, &asset->mip_count, &end);
     asset->kind = found == 6 ? TEXTURE : TEXELS;
-    if (found == 5)
-        sscanf(name, "%*[^.].vk%*d.%*ux%*ux%*u.buffer%n", &end);
+    if (found == 5) sscanf(name, "%*[^.].vk%*d.%*ux%*ux%*u.buffer%n", &end);
     asset->format = found >= 5 ? (enum format)format : 0;
     return found >= 5 && end && !name[end] && is_picture(asset);
 }
@@ -83,9 +83,10 @@ static inline void lay_out(struct asset *asset) {
     UINT64 row_bytes[MIPS_MAX], bytes;
     ID3D12Device_GetCopyableFootprints(device, &asset->desc, 0, asset->mip_count, 0, footprints, rows,
                                        row_bytes, &bytes);
-    if (bytes != asset->file->bytes) end(EXIT_WRONG, "%s does not hold what its name says.", asset->file->name);
+    const char *name = asset->file->name;
+    if (bytes != asset->file->bytes) end(EXIT_WRONG, "%s does not hold what its name says.", name);
     if (asset->file->chunk_count != 1)
-        end(EXIT_WRONG, "%s: pack the scene with larger chunks (--chunk-kib).", asset->file->name);
+        end(EXIT_WRONG, "%s: pack the scene with larger chunks (--chunk-kib).", name);
     for (uint32_t i = 0; i < asset->mip_count; i++) {
         uint32_t width = asset->width >> i, height = asset->height >> i, depth = asset->depth >> i;
         asset->mips[i] = (struct mip){.width = width ? width : 1,

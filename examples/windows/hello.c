@@ -1,9 +1,9 @@
 // hello.c: the shortest whole way of a file into a D3D12 buffer.
 //
-// Usage: dstorage-hello.exe [FILE]. Reads FILE (at most 256 MiB; without one, 1 MiB that it makes and removes)
-// into a buffer of the GPU with one request, has the GPU wait for it by a fence, reads the buffer back,
-// compares every byte, and says so in one line. The exit status is 0 if all was right, 4 if there is no
-// dstorage.dll or no Direct3D 12, else 1.
+// Usage: dstorage-hello.exe [FILE]. Reads FILE (at most 256 MiB; without one, 1 MiB that it makes and
+// removes) into a buffer of the GPU with one request, has the GPU wait for it by a fence, reads the buffer
+// back, compares every byte, and says so in one line. The exit status is 0 if all was right, 4 if there is
+// no dstorage.dll or no Direct3D 12, else 1.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 

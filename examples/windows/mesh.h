@@ -69,9 +69,9 @@ static inline void sample_mip(const struct mip *mip, const float *place, float *
     }
 }
 
-// A lamp over the left shoulder, and a little light from everywhere.
+// A lamp above the viewer, and a little light from everywhere.
 static inline void shade(float *normal, float *rgb) {
-    static const float lamp[3] = {-0.48f, 0.64f, 0.60f}, half[3] = {-0.268f, 0.358f, 0.894f};
+    static const float lamp[3] = {0.15f, 0.60f, 0.79f}, half[3] = {0.079f, 0.317f, 0.945f};
     float length = sqrtf(normal[0] * normal[0] + normal[1] * normal[1] + normal[2] * normal[2]) + 1e-9f;
     // What shows its back is lit from that side.
     float side = normal[2] < 0 ? -1 / length : 1 / length, lit = 0, shine = 0;

@@ -1,5 +1,5 @@
-// sample.h: what both samples begin with: a dstorage.dll, a Direct3D 12 device, and clear words if one of them
-// is missing.
+// sample.h: what both samples begin with: a dstorage.dll, a Direct3D 12 device, and clear words if one of
+// them is missing.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -150,8 +150,8 @@ static inline struct recording begin_commands(void) {
     check(ID3D12Device_CreateCommandAllocator(device, type, &IID_ID3D12CommandAllocator,
                                               (void **)&made.allocator),
           "CreateCommandAllocator");
-    check(ID3D12Device_CreateCommandList(device, 0, type, made.allocator, NULL, &IID_ID3D12GraphicsCommandList,
-                                         (void **)&made.list),
+    check(ID3D12Device_CreateCommandList(device, 0, type, made.allocator, NULL,
+                                         &IID_ID3D12GraphicsCommandList, (void **)&made.list),
           "CreateCommandList");
     return made;
 }

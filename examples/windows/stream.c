@@ -2,12 +2,12 @@
 // buffers, and makes a picture of what arrived.
 //
 // Usage: dstorage-stream.exe [ARCHIVE [PICTURE.png [FOLDER]]]. ARCHIVE is one that `ds pack` made of
-// examples/scene, scene.dspk beside this program by default; the picture is dstorage-stream.png in the working
-// directory. Everything is enqueued at once: GDeflate requests from the archive right into the GPU's
-// resources, a status, and a fence behind them that the GPU waits for. Then all of it is read back from the GPU
-// and drawn: textures with their mips, volumes slice by slice, and meshes in the textures they wear. Into
-// FOLDER, if it is named and there, every file is written as the GPU has it, to be compared. The exit status
-// is 0 if all was right, 4 if there is no dstorage.dll or no Direct3D 12, else 1.
+// examples/scene, scene.dspk beside this program by default; the picture is dstorage-stream.png in the
+// working directory. Everything is enqueued at once: GDeflate requests from the archive right into the
+// GPU's resources, a status, and a fence behind them that the GPU waits for. Then all of it is read back
+// from the GPU and drawn: textures with their mips, volumes slice by slice, and meshes in the textures they
+// wear. Into FOLDER, if it is named and there, every file is written as the GPU has it, to be compared. The
+// exit status is 0 if all was right, 4 if there is no dstorage.dll or no Direct3D 12, else 1.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -22,7 +22,8 @@
 #define MIP_GAP 2
 // Smaller mips are not shown.
 #define MIP_SIDE_MIN 8
-#define SUBRESOURCE_ALIGNMENT 512
+// Of subresources in a buffer.
+#define ALIGNMENT 512
 
 static struct asset assets[ASSETS_MAX];
 static uint32_t asset_count;
@@ -74,7 +75,7 @@ static void read_back_all(ID3D12Fence *fence) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < asset_count; i++) {
         assets[i].back = bytes;
-        bytes += (assets[i].file->bytes + SUBRESOURCE_ALIGNMENT - 1) & ~(uint64_t)(SUBRESOURCE_ALIGNMENT - 1);
+        bytes += (assets[i].file->bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
     ID3D12Resource *readback = make_buffer(bytes, D3D12_HEAP_TYPE_READBACK);
     struct recording recording = begin_commands();
@@ -151,7 +152,8 @@ static void describe(const struct asset *asset, char *to, size_t bytes) {
     if (asset->kind == MESH)
         snprintf(to, bytes, "%s   %u triangles in %s", asset->name, asset->index_count / 3, asset->worn);
     else if (asset->depth > 1)
-        snprintf(to, bytes, "%s   %s %ux%ux%u", asset->name, format, asset->width, asset->height, asset->depth);
+        snprintf(to, bytes, "%s   %s %ux%ux%u", asset->name, format, asset->width, asset->height,
+                 asset->depth);
     else
         snprintf(to, bytes, "%s   %s %ux%u%s", asset->name, format, asset->width, asset->height,
                  asset->kind == TEXELS ? " in a buffer" : "");
