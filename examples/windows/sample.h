@@ -75,7 +75,7 @@ static inline void open_device(void) {
         end(EXIT_MISSING,
             "There is no Direct3D 12 device here (%08lx).\n"
             "Wine needs a Vulkan driver for it (Debian: mesa-vulkan-drivers), and a display: where there is\n"
-            "none, start this with xvfb-run.",
+            "none, start this with xvfb-run, once a Wine that began without has ended.",
             (unsigned long)result);
     D3D12_COMMAND_QUEUE_DESC desc = {.Type = D3D12_COMMAND_LIST_TYPE_DIRECT};
     check(ID3D12Device_CreateCommandQueue(device, &desc, &IID_ID3D12CommandQueue, (void **)&commands),
