@@ -8,6 +8,7 @@
 
 use super::build::{self, DLLS};
 use super::host::Wine;
+use super::samples;
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd, Ended};
@@ -15,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-pub(crate) const SAMPLE: &str = "dstorage-sample.exe";
+const SAMPLE: &str = "dstorage-sample.exe";
 
 /// The sample's exit status without any dstorage.dll.
 const EXIT_NONE: i32 = 4;
@@ -23,10 +24,11 @@ const EXIT_NONE: i32 = 4;
 const SWITCHED_OFF: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
 const RUN_LIMIT_S: u64 = 120;
 
-/// Builds the sample.
-pub(crate) fn build_sample(output: &Path) -> Result<(), String> {
+/// Builds the programs that go with the DLLs into `bin`.
+pub(crate) fn build_samples(bin: &Path) -> Result<(), String> {
     let source = paths::root().join("bench/wine/sample.c");
-    build::program(&source, output, &["-lversion"])
+    build::program(&source, &bin.join(SAMPLE), &["-lversion"])?;
+    samples::build(bin)
 }
 
 /// A folder as the archive unpacks to, as far as Wine is concerned.
@@ -41,7 +43,7 @@ pub(crate) fn lay_out(tree: &Path) -> Result<PathBuf, String> {
     }
     let script = paths::root().join("setup.sh");
     paths::copy(&script, &package.join("setup.sh"))?;
-    build_sample(&package.join("bin").join(SAMPLE))?;
+    build_samples(&package.join("bin"))?;
     Ok(package)
 }
 

@@ -17,7 +17,7 @@ const RUN_LIMIT_S: u64 = 120;
 const D3D12_DLLS: &[&str] = &["d3d12.dll", "d3d12core.dll"];
 
 /// The exit status of a program that could not test anything.
-const EXIT_SKIPPED: i32 = 77;
+pub(crate) const EXIT_SKIPPED: i32 = 77;
 
 /// How the banner begins where io_uring is forbidden.
 const WITHOUT_IO_URING: &str =
