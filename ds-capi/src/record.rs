@@ -292,7 +292,7 @@ fn destination_of(place: &PlaceInfo) -> (ds_destination_type, ds_destination) {
             (DS_DESTINATION_MEMORY, destination)
         }
         #[cfg(feature = "vulkan")]
-        PlaceInfo::Gpu(ref place) => crate::gpu::destination_of(place),
+        PlaceInfo::Gpu(ref place) => crate::gpu::place::destination_of(place),
         #[cfg(not(feature = "vulkan"))]
         PlaceInfo::Gpu(ref place) => match *place {},
         PlaceInfo::Foreign(ref place) => (place.shown.kind, shown(place.shown.words)),

@@ -131,7 +131,8 @@ unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) ->
         _ => request.uncompressed_size,
     };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
+    let destination =
+        unsafe { crate::gpu::place::destination(to_type, &request.destination, payload) };
     destination.map_or(Destination::Other(to_type), Destination::Gpu)
 }
 
