@@ -127,8 +127,10 @@ fn check_banner(ended: Ended) -> Result<(), String> {
         println!("{text}");
         return Err(format!("there are {} banners", banner.len()));
     };
-    if !banner.contains("io_threads=2") {
-        return Err(format!("the banner has no overrides: {banner}"));
+    for part in ["io_threads=2", "\\dstorage.dll"] {
+        if !banner.contains(part) {
+            return Err(format!("the banner has no `{part}`: {banner}"));
+        }
     }
     let says = |what: &str| match text.contains(what) {
         true => Ok(()),
