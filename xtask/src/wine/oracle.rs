@@ -1,5 +1,5 @@
-//! `cargo xtask conformance --oracle DIR [program]`: the same programs with Microsoft's DLLs, compared check
-//! by check.
+//! `cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]`: the same programs with Microsoft's DLLs,
+//! compared check by check.
 //!
 //! DIR holds a dstorage.dll and a dstoragecore.dll that whoever runs this has got for himself; they are
 //! copied beside each program and never leave the build tree. Each check that comes out otherwise than with
@@ -10,7 +10,7 @@
 use super::build::{self, DLLS};
 use super::display::Display;
 use super::host::Wine;
-use super::programs::{self, Program};
+use super::programs::{self, EXIT_SKIPPED, Program};
 use crate::paths;
 use crate::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,17 +22,21 @@ const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 60;
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
-pub(crate) const OVERRIDES: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
+pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
+/// How the line of a program begins that can test nothing.
+const SKIPPED: &str = "SKIPPED: ";
 
 /// Runs everything with both DLLs under each Wine there is.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    let (dlls, only) = match arguments {
+    let usage = "usage: cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]";
+    let (d3d12, arguments) = super::take_d3d12(arguments)?;
+    let (dlls, only) = match &arguments[..] {
         [option, folder] if option == "--oracle" => (PathBuf::from(folder), None),
         [option, folder, one] if option == "--oracle" => {
             (PathBuf::from(folder), Some(one.as_str()))
         }
-        _ => return Err("usage: cargo xtask conformance --oracle DIR [program]".into()),
+        _ => return Err(usage.into()),
     };
     check_folder(&dlls)?;
     if let Some(missing) = build::missing_tool() {
@@ -43,28 +47,32 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     build::build(&tree, &build::engine()?)?;
     let mut programs = programs::build(&tree, only)?;
     programs.retain(|program| !NOT_COMPARED.contains(&program.name.as_str()));
+    if d3d12.is_some() {
+        programs.retain(programs::needs_display);
+    }
     let mut reasons = Reasons::read()?;
     let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
         for program in &programs {
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
-            let wine = match programs::needs_display(program) {
-                false => wine.clone(),
-                true => match super::display_of(wine, &display) {
-                    Ok(display) => wine.with_display(display),
-                    Err(why) => {
-                        report.skip(&name, why);
-                        continue;
-                    }
-                },
+            let wine = match (&display, programs::needs_display(program)) {
+                (_, false) => wine.clone(),
+                (Ok(display), true) => wine.with_d3d12(d3d12.as_deref()).with_display(display),
+                (Err(why), true) => {
+                    report.skip(&name, why);
+                    continue;
+                }
             };
-            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
-            report.check(&name, compared);
+            match compare(&wine, program, &tree, &dlls, &mut reasons) {
+                Ok(Compared::Alike) => report.pass(&name),
+                Ok(Compared::Skipped(why)) => report.skip(&name, &why),
+                Err(why) => report.fail(&name, &why),
+            }
         }
     }
-    // Some reasons are about one Wine or one program only.
-    if wines.len() == 2 && only.is_none() {
+    // Some reasons are about one Wine, one d3d12 or one program only.
+    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -135,7 +143,7 @@ fn traced(
     let run = wine.run(&folder.join(paths::name_of(&program.binary)));
     let run = match ours {
         true => run.env("WINEDLLPATH", tree),
-        false => run.env("WINEDLLOVERRIDES", OVERRIDES),
+        false => run.env("WINEDLLOVERRIDES", wine.overrides(OVERRIDES)),
     };
     let ended = run
         .env("TEST_TRACE", "1")
@@ -143,11 +151,12 @@ fn traced(
         .directory(folder)
         .limit_s(RUN_LIMIT_S)
         .capture();
+    let skipped = ended.text.lines().find(|line| line.starts_with(SKIPPED));
     let last = ended.text.lines().next_back().unwrap_or_default();
     let whole = last.contains(" expected to fail (");
     let expected = if ours { "(our DLL)" } else { "(another DLL)" };
     let how = match (whole, last.contains(expected)) {
-        _ if last.starts_with("SKIPPED: ") => last.into(),
+        _ if ended.code == Some(EXIT_SKIPPED) => skipped.unwrap_or(SKIPPED).trim_end().into(),
         (true, true) => String::new(),
         (true, false) => "it ran with the wrong DLL".into(),
         (false, _) => format!("it did not reach its end: {}", ended.why),
@@ -157,13 +166,20 @@ fn traced(
 
 type Checks = BTreeMap<Place, Said>;
 
+/// How a comparison without surprises ended.
+enum Compared {
+    Alike,
+    /// Nothing can be asked of ours here, and why.
+    Skipped(String),
+}
+
 fn compare(
     wine: &Wine,
     program: &Program,
     tree: &Path,
     dlls: &Path,
     reasons: &mut Reasons,
-) -> Result<(), String> {
+) -> Result<Compared, String> {
     let one = |wine: &Wine, ours: bool| {
         wine.make_prefix()?;
         let from = if ours {
@@ -177,6 +193,9 @@ fn compare(
         Ok::<_, String>((checks, how))
     };
     let (ours, how) = one(wine, true)?;
+    if let Some(why) = how.strip_prefix(SKIPPED) {
+        return Ok(Compared::Skipped(why.into()));
+    }
     if !how.is_empty() {
         return Err(format!("with our DLL: {how}"));
     }
@@ -198,7 +217,7 @@ fn compare(
         println!("  {how}");
     }
     match unexplained {
-        0 => Ok(()),
+        0 => Ok(Compared::Alike),
         count => Err(format!(
             "{count} differences that {REASONS} does not explain"
         )),

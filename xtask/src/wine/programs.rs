@@ -13,8 +13,11 @@ use std::time::Instant;
 
 const RUN_LIMIT_S: u64 = 120;
 
+/// What a d3d12 of one's own consists of.
+const D3D12_DLLS: &[&str] = &["d3d12.dll", "d3d12core.dll"];
+
 /// The exit status of a program that could not test anything.
-const EXIT_SKIPPED: i32 = 77;
+pub(crate) const EXIT_SKIPPED: i32 = 77;
 
 /// How the banner begins where io_uring is forbidden.
 const WITHOUT_IO_URING: &str =
@@ -250,8 +253,8 @@ pub(crate) fn build_broken(tree: &Path, engine: &Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// An empty folder with the program and the DLLs of `dlls`: Wine only finds a DLL, be it its own, if one of
-/// that name stands where Windows would look.
+/// An empty folder with the program, the DLLs of `dlls`, and the d3d12 that the Wine was given: Wine only
+/// finds a DLL, be it its own, if one of that name stands where Windows would look.
 pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathBuf, String> {
     let folder = wine.folder().join("run").join(&program.name);
     let _ = fs::remove_dir_all(&folder);
@@ -261,6 +264,11 @@ pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathB
     )?;
     for dll in DLLS.map(|dll| format!("{dll}.dll")) {
         paths::copy(&dlls.join(&dll), &folder.join(&dll))?;
+    }
+    if let Some(d3d12) = wine.d3d12() {
+        for dll in D3D12_DLLS {
+            paths::copy(&d3d12.join(dll), &folder.join(dll))?;
+        }
     }
     Ok(folder)
 }
