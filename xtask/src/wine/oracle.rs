@@ -10,7 +10,7 @@
 use super::build::{self, DLLS};
 use super::display::Display;
 use super::host::Wine;
-use super::programs::{self, Program};
+use super::programs::{self, EXIT_SKIPPED, Program};
 use crate::paths;
 use crate::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,8 @@ pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
 pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
+/// How the line of a program begins that can test nothing.
+const SKIPPED: &str = "SKIPPED: ";
 
 /// Runs everything with both DLLs under each Wine there is.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
@@ -62,8 +64,11 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
                     continue;
                 }
             };
-            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
-            report.check(&name, compared);
+            match compare(&wine, program, &tree, &dlls, &mut reasons) {
+                Ok(Compared::Alike) => report.pass(&name),
+                Ok(Compared::Skipped(why)) => report.skip(&name, &why),
+                Err(why) => report.fail(&name, &why),
+            }
         }
     }
     // Some reasons are about one Wine, one d3d12 or one program only.
@@ -146,11 +151,12 @@ fn traced(
         .directory(folder)
         .limit_s(RUN_LIMIT_S)
         .capture();
+    let skipped = ended.text.lines().find(|line| line.starts_with(SKIPPED));
     let last = ended.text.lines().next_back().unwrap_or_default();
     let whole = last.contains(" expected to fail (");
     let expected = if ours { "(our DLL)" } else { "(another DLL)" };
     let how = match (whole, last.contains(expected)) {
-        _ if last.starts_with("SKIPPED: ") => last.into(),
+        _ if ended.code == Some(EXIT_SKIPPED) => skipped.unwrap_or(SKIPPED).trim_end().into(),
         (true, true) => String::new(),
         (true, false) => "it ran with the wrong DLL".into(),
         (false, _) => format!("it did not reach its end: {}", ended.why),
@@ -160,13 +166,20 @@ fn traced(
 
 type Checks = BTreeMap<Place, Said>;
 
+/// How a comparison without surprises ended.
+enum Compared {
+    Alike,
+    /// Nothing can be asked of ours here, and why.
+    Skipped(String),
+}
+
 fn compare(
     wine: &Wine,
     program: &Program,
     tree: &Path,
     dlls: &Path,
     reasons: &mut Reasons,
-) -> Result<(), String> {
+) -> Result<Compared, String> {
     let one = |wine: &Wine, ours: bool| {
         wine.make_prefix()?;
         let from = if ours {
@@ -180,6 +193,9 @@ fn compare(
         Ok::<_, String>((checks, how))
     };
     let (ours, how) = one(wine, true)?;
+    if let Some(why) = how.strip_prefix(SKIPPED) {
+        return Ok(Compared::Skipped(why.into()));
+    }
     if !how.is_empty() {
         return Err(format!("with our DLL: {how}"));
     }
@@ -201,7 +217,7 @@ fn compare(
         println!("  {how}");
     }
     match unexplained {
-        0 => Ok(()),
+        0 => Ok(Compared::Alike),
         count => Err(format!(
             "{count} differences that {REASONS} does not explain"
         )),
