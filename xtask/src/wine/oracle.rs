@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 const REASONS: &str = "bench/wine/differences.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
-const RUN_LIMIT_S: u64 = 30;
+const RUN_LIMIT_S: u64 = 60;
+/// How a program begins its last line that can ask nothing here.
+const SKIPPED: &str = "SKIPPED: ";
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
 pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
@@ -58,8 +60,12 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
                 _ => wine.clone(),
             };
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
-            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
-            report.check(&name, compared);
+            match compare(&wine, program, &tree, &dlls, &mut reasons) {
+                Err(why) if why.starts_with(SKIPPED) => {
+                    report.skip(&name, why.trim_start_matches(SKIPPED));
+                }
+                compared => report.check(&name, compared),
+            }
         }
     }
     // Some reasons are about one Wine, one d3d12 or one program only.
@@ -146,7 +152,7 @@ fn traced(
     let whole = last.contains(" expected to fail (");
     let expected = if ours { "(our DLL)" } else { "(another DLL)" };
     let how = match (whole, last.contains(expected)) {
-        _ if last.starts_with("SKIPPED: ") => last.into(),
+        _ if last.starts_with(SKIPPED) => last.into(),
         (true, true) => String::new(),
         (true, false) => "it ran with the wrong DLL".into(),
         (false, _) => format!("it did not reach its end: {}", ended.why),
@@ -176,6 +182,9 @@ fn compare(
         Ok::<_, String>((checks, how))
     };
     let (ours, how) = one(wine, true)?;
+    if how.starts_with(SKIPPED) {
+        return Err(how);
+    }
     if !how.is_empty() {
         return Err(format!("with our DLL: {how}"));
     }
