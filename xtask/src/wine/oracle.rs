@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const REASONS: &str = "bench/wine/differences.txt";
+/// The same with a d3d12 with which Microsoft's DLLs make queues.
+const REASONS_D3D12: &str = "bench/wine/differences-d3d12.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 60;
@@ -50,16 +52,23 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     if d3d12.is_some() {
         programs.retain(programs::needs_display);
     }
-    let mut reasons = Reasons::read()?;
+    let mut reasons = Reasons::read(match d3d12 {
+        Some(_) => REASONS_D3D12,
+        None => REASONS,
+    })?;
     let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
         for program in &programs {
-            let wine = match (&display, programs::needs_display(program)) {
-                (Ok(display), true) => wine.with_d3d12(d3d12.as_deref()).with_display(display),
-                _ => wine.clone(),
-            };
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
+            let wine = match (&display, programs::needs_display(program)) {
+                (_, false) => wine.clone(),
+                (Ok(display), true) => wine.with_d3d12(d3d12.as_deref()).with_display(display),
+                (Err(why), true) => {
+                    report.skip(&name, why);
+                    continue;
+                }
+            };
             match compare(&wine, program, &tree, &dlls, &mut reasons) {
                 Err(why) if why.starts_with(SKIPPED) => {
                     report.skip(&name, why.trim_start_matches(SKIPPED));
@@ -68,8 +77,8 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
             }
         }
     }
-    // Some reasons are about one Wine, one d3d12 or one program only.
-    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
+    // Some reasons are about one Wine or one program only.
+    if wines.len() == 2 && only.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -202,13 +211,16 @@ fn compare(
     } else {
         let sources = Sources::read(&program.name)?;
         unexplained += print_differences(&program.name, &sources, &ours, &theirs, reasons);
-        unexplained += usize::from(!how.is_empty());
-        println!("  {how}");
+        if !how.is_empty() {
+            let reason = reasons.of(&program.name, "*", &how);
+            unexplained += usize::from(reason.is_none());
+            println!("  {how}: {}", reason.as_deref().unwrap_or(UNEXPLAINED));
+        }
     }
     match unexplained {
         0 => Ok(()),
         count => Err(format!(
-            "{count} differences that {REASONS} does not explain"
+            "{count} differences that nothing in bench/wine explains"
         )),
     }
 }
@@ -250,25 +262,34 @@ fn print_differences(
     unexplained
 }
 
-/// Where checks stand: in a program, or in the header that all of them include.
+/// Where checks stand: in a program, or in one of the headers that programs share.
 struct Sources {
     program: String,
-    header: String,
+    headers: Vec<String>,
 }
 
 impl Sources {
     fn read(program: &str) -> Result<Sources, String> {
         let program = programs::source(program);
+        let headers = program
+            .parent()
+            .map(|folder| paths::files_in(folder, &["h"]));
+        let headers = headers.unwrap_or_default();
+        let headers: Result<_, _> = headers.iter().map(|header| paths::read(header)).collect();
         Ok(Sources {
-            header: paths::read(&program.with_file_name("test.h"))?,
+            headers: headers?,
             program: paths::read(&program)?,
         })
     }
 
+    /// No two of these texts define a function of one name: what a header defines, no program does.
     fn line(&self, function: &str, number: usize) -> &str {
-        let of_header = [" ", "*"].map(|before| format!("{before}{function}("));
-        let defined = of_header.iter().any(|call| self.header.contains(call));
-        let text = if defined { &self.header } else { &self.program };
+        let definition = [" ", "*"].map(|before| format!("{before}{function}("));
+        let defines = |header: &&String| {
+            let mut lines = header.lines().filter(|line| line.starts_with("static "));
+            lines.any(|line| definition.iter().any(|start| line.contains(start)))
+        };
+        let text = self.headers.iter().find(defines).unwrap_or(&self.program);
         text.lines().nth(number - 1).map_or("", str::trim)
     }
 }
@@ -288,8 +309,8 @@ struct Row {
 }
 
 impl Reasons {
-    fn read() -> Result<Reasons, String> {
-        Reasons::parse(&paths::read(&paths::root().join(REASONS))?)
+    fn read(path: &str) -> Result<Reasons, String> {
+        Reasons::parse(&paths::read(&paths::root().join(path))?)
     }
 
     fn parse(text: &str) -> Result<Reasons, String> {
@@ -310,7 +331,7 @@ impl Reasons {
             .ok()
         });
         let rows: Option<Vec<Row>> = rows.collect();
-        let rows = rows.ok_or_else(|| format!("{REASONS}: a line is not of three columns"))?;
+        let rows = rows.ok_or("the differences: a line is not of three columns")?;
         Ok(Reasons { rows })
     }
 
@@ -370,7 +391,7 @@ mod tests {
         let mut none = Reasons { rows: Vec::new() };
         let sources = Sources {
             program: "a\nb\n".into(),
-            header: "void g(void)\nc\n".into(),
+            headers: vec!["f(x);\n".into(), "static void g(void)\nc\n".into()],
         };
         assert_eq!((sources.line("f", 2), sources.line("g", 2)), ("b", "c"));
         let mut count = |theirs| print_differences("p", &sources, &ours, theirs, &mut none);
