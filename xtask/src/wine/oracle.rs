@@ -17,9 +17,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const REASONS: &str = "bench/wine/differences.txt";
+/// The same with a d3d12 with which Microsoft's DLLs make queues.
+const REASONS_D3D12: &str = "bench/wine/differences-d3d12.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 60;
+/// How a program begins its last line that can ask nothing here.
+const SKIPPED: &str = "SKIPPED: ";
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
 pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
@@ -50,7 +54,10 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     if d3d12.is_some() {
         programs.retain(programs::needs_display);
     }
-    let mut reasons = Reasons::read()?;
+    let mut reasons = Reasons::read(match d3d12 {
+        Some(_) => REASONS_D3D12,
+        None => REASONS,
+    })?;
     let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
@@ -71,8 +78,8 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
             }
         }
     }
-    // Some reasons are about one Wine, one d3d12 or one program only.
-    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
+    // Some reasons are about one Wine or one program only.
+    if wines.len() == 2 && only.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -213,13 +220,16 @@ fn compare(
     } else {
         let sources = Sources::read(&program.name)?;
         unexplained += print_differences(&program.name, &sources, &ours, &theirs, reasons);
-        unexplained += usize::from(!how.is_empty());
-        println!("  {how}");
+        if !how.is_empty() {
+            let reason = reasons.of(&program.name, "*", &how);
+            unexplained += usize::from(reason.is_none());
+            println!("  {how}: {}", reason.as_deref().unwrap_or(UNEXPLAINED));
+        }
     }
     match unexplained {
         0 => Ok(Compared::Alike),
         count => Err(format!(
-            "{count} differences that {REASONS} does not explain"
+            "{count} differences that nothing in bench/wine explains"
         )),
     }
 }
@@ -308,8 +318,8 @@ struct Row {
 }
 
 impl Reasons {
-    fn read() -> Result<Reasons, String> {
-        Reasons::parse(&paths::read(&paths::root().join(REASONS))?)
+    fn read(path: &str) -> Result<Reasons, String> {
+        Reasons::parse(&paths::read(&paths::root().join(path))?)
     }
 
     fn parse(text: &str) -> Result<Reasons, String> {
@@ -330,7 +340,7 @@ impl Reasons {
             .ok()
         });
         let rows: Option<Vec<Row>> = rows.collect();
-        let rows = rows.ok_or_else(|| format!("{REASONS}: a line is not of three columns"))?;
+        let rows = rows.ok_or("the differences: a line is not of three columns")?;
         Ok(Reasons { rows })
     }
 
