@@ -26,6 +26,7 @@ pub(crate) use oracle::run as conformance;
 
 use crate::paths;
 use crate::report::Report;
+use display::Display;
 use host::{SECOND_NAME, Wine};
 use std::path::{Path, PathBuf};
 
@@ -64,17 +65,20 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
         Some(SAMPLES) => Vec::new(),
         _ => programs::build(&tree, only)?,
     };
-    let display = display::Display::start();
+    let display = Display::start();
     for wine in wines(&tree, report) {
         if let Err(why) = wine.make_prefix() {
             report.fail(&format!("{}: a prefix", wine.name), &why);
             continue;
         }
-        let display = match wine.is_second() {
-            true => Err("its Direct3D 12 is not tried yet (docs/wine.md)"),
-            false => display.as_ref().map_err(String::as_str),
-        };
+        let display = display_of(&wine, &display);
         programs::run_all(&wine, &tree, &programs, display, report);
+        if let Some(basic) = programs.iter().find(|program| program.name == "basic") {
+            report.check(
+                &format!("{}: {} without io_uring", wine.name, basic.name),
+                programs::run_without_io_uring(&wine, &tree, basic),
+            );
+        }
         if only.is_none() {
             package::try_all(&wine, &package, report);
         }
@@ -93,6 +97,17 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
 /// Where everything of this command lies.
 fn tree() -> PathBuf {
     paths::target().join("wine")
+}
+
+/// The display for a Wine's Direct3D 12, or why its programs are skipped.
+fn display_of<'a>(
+    wine: &Wine,
+    display: &'a Result<Display, String>,
+) -> Result<&'a Display, &'a str> {
+    match wine.is_second() {
+        true => Err("its Direct3D 12 is not tried yet (docs/wine.md)"),
+        false => display.as_ref().map_err(String::as_str),
+    }
 }
 
 /// Each Wine there is; what is not, is skipped.

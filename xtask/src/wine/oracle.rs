@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::build::{self, DLLS};
+use super::display::Display;
 use super::host::Wine;
 use super::programs::{self, Program};
 use crate::paths;
@@ -18,7 +19,7 @@ use std::path::{Path, PathBuf};
 const REASONS: &str = "bench/wine/differences.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
-const RUN_LIMIT_S: u64 = 30;
+const RUN_LIMIT_S: u64 = 60;
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What every program has; and what makes Wine take the DLLs beside the program.
 pub(crate) const NO_OVERRIDES: &str = "mscoree,mshtml=";
@@ -44,11 +45,22 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     let mut programs = programs::build(&tree, only)?;
     programs.retain(|program| !NOT_COMPARED.contains(&program.name.as_str()));
     let mut reasons = Reasons::read()?;
+    let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
         for program in &programs {
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
-            let compared = compare(wine, program, &tree, &dlls, &mut reasons);
+            let wine = match programs::needs_display(program) {
+                false => wine.clone(),
+                true => match super::display_of(wine, &display) {
+                    Ok(display) => wine.with_display(display),
+                    Err(why) => {
+                        report.skip(&name, why);
+                        continue;
+                    }
+                },
+            };
+            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
             report.check(&name, compared);
         }
     }
@@ -231,25 +243,34 @@ fn print_differences(
     unexplained
 }
 
-/// Where checks stand: in a program, or in the header that all of them include.
+/// Where checks stand: in a program, or in one of the headers that programs share.
 struct Sources {
     program: String,
-    header: String,
+    headers: Vec<String>,
 }
 
 impl Sources {
     fn read(program: &str) -> Result<Sources, String> {
         let program = programs::source(program);
+        let headers = program
+            .parent()
+            .map(|folder| paths::files_in(folder, &["h"]));
+        let headers = headers.unwrap_or_default();
+        let headers: Result<_, _> = headers.iter().map(|header| paths::read(header)).collect();
         Ok(Sources {
-            header: paths::read(&program.with_file_name("test.h"))?,
+            headers: headers?,
             program: paths::read(&program)?,
         })
     }
 
+    /// No two of these texts define a function of one name: what a header defines, no program does.
     fn line(&self, function: &str, number: usize) -> &str {
-        let of_header = [" ", "*"].map(|before| format!("{before}{function}("));
-        let defined = of_header.iter().any(|call| self.header.contains(call));
-        let text = if defined { &self.header } else { &self.program };
+        let definition = [" ", "*"].map(|before| format!("{before}{function}("));
+        let defines = |header: &&String| {
+            let mut lines = header.lines().filter(|line| line.starts_with("static "));
+            lines.any(|line| definition.iter().any(|start| line.contains(start)))
+        };
+        let text = self.headers.iter().find(defines).unwrap_or(&self.program);
         text.lines().nth(number - 1).map_or("", str::trim)
     }
 }
@@ -351,7 +372,7 @@ mod tests {
         let mut none = Reasons { rows: Vec::new() };
         let sources = Sources {
             program: "a\nb\n".into(),
-            header: "void g(void)\nc\n".into(),
+            headers: vec!["f(x);\n".into(), "static void g(void)\nc\n".into()],
         };
         assert_eq!((sources.line("f", 2), sources.line("g", 2)), ("b", "c"));
         let mut count = |theirs| print_differences("p", &sources, &ours, theirs, &mut none);
