@@ -6,8 +6,8 @@
 // this process, read the same bytes and end when a fence has come; whoever waits sleeps. Speeds are medians
 // of the turns, ratios are taken within each turn. GDeflate is compared with what the DLL's own codec decodes
 // on one thread of the program, times the cores; both DLLs are asked to let no GPU decode. The last line is
-// one JSON object of numbers; without a D3D12 device, or where the DLL makes no queue for one, it says SKIPPED
-// and ends with 77.
+// one JSON object of numbers; without a D3D12 device, or where the DLL makes no queue for one, it says
+// SKIPPED and ends with 77.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
