@@ -107,6 +107,8 @@ unsafe fn foreign_destination(to: &ds_destination_foreign, runtime: &Runtime) ->
         .shown(ForeignShown {
             kind: (to.shown_type & 0x7F) as u8,
             words: words.copied().unwrap_or_default(),
+            format: Compression(to.shown_format),
+            uncompressed_bytes: to.shown_uncompressed_size,
         });
     Destination::Foreign(match to.result {
         0.. => destination,

@@ -44,6 +44,8 @@ uint64_t engine_generation(void);
 BOOL process_is_ending(void);
 // Whether all is to be as with Microsoft's runtime; see exact.c.
 BOOL engine_is_exact(void);
+// Whether devices that can decode GDeflate are to do it (gpu_decode=gpu, and nothing that forbids it).
+BOOL engine_wants_gpu_decode(void);
 // E_FAIL while there is a runtime.
 HRESULT engine_configure(const storage_configuration *given);
 
@@ -97,6 +99,8 @@ void place_free(struct place *place);
 // The uploader of an ID3D12Device, made if there is none; NULL, said in the log, if the object is no device.
 struct uploader *uploader_acquire(IUnknown *device);
 void uploader_release(struct uploader *uploader);
+// Whether what has tiles enough is decoded on the device; NULL for none.
+BOOL uploader_decodes(const struct uploader *uploader);
 // The pump's part: takes a copy over, whose cookie is a place, and answers it later.
 void uploader_take(uint64_t runtime, const struct unix_copy *copy);
 // Answers what the GPU is done with, and gives it more to do.

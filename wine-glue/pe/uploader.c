@@ -13,7 +13,7 @@
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "upload.h"
+#include "decoder.h"
 
 #include <stdlib.h>
 
@@ -52,6 +52,8 @@ struct uploader {
     ID3D12Device *device;
     IUnknown *identity;
     ID3D12CommandQueue *commands;
+    D3D12_COMMAND_LIST_TYPE type;
+    struct decoder *decoder; // or NULL
     ID3D12Fence *fence;
     HANDLE event;
     PTP_WAIT pool_wait;
@@ -73,6 +75,10 @@ static struct uploader *busy;
 // --- Life ----------------------------------------------------------------------------------------------
 
 ID3D12Device *uploader_device(const struct uploader *uploader) { return uploader->device; }
+
+struct decoder *uploader_decoder(const struct uploader *uploader) { return uploader->decoder; }
+
+BOOL uploader_decodes(const struct uploader *uploader) { return uploader && uploader->decoder; }
 
 static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
                                 TP_WAIT_RESULT why) {
@@ -102,6 +108,7 @@ static void destroy(struct uploader *uploader) {
         if (batch->list) ID3D12GraphicsCommandList_Release(batch->list);
         if (batch->allocator) ID3D12CommandAllocator_Release(batch->allocator);
     }
+    decoder_free(uploader->decoder);
     if (uploader->fence) ID3D12Fence_Release(uploader->fence);
     if (uploader->commands) ID3D12CommandQueue_Release(uploader->commands);
     if (uploader->event) CloseHandle(uploader->event);
@@ -112,7 +119,10 @@ static void destroy(struct uploader *uploader) {
 
 static HRESULT equip(struct uploader *uploader) {
     ID3D12Device *device = uploader->device;
-    D3D12_COMMAND_QUEUE_DESC desc = {.Type = D3D12_COMMAND_LIST_TYPE_COPY};
+    if (engine_wants_gpu_decode()) uploader->decoder = decoder_make(device);
+    // One queue for all, so that its order is that of the requests.
+    uploader->type = uploader->decoder ? D3D12_COMMAND_LIST_TYPE_COMPUTE : D3D12_COMMAND_LIST_TYPE_COPY;
+    D3D12_COMMAND_QUEUE_DESC desc = {.Type = uploader->type};
     HRESULT result = ID3D12Device_CreateCommandQueue(device, &desc, &IID_ID3D12CommandQueue,
                                                      (void **)&uploader->commands);
     if (SUCCEEDED(result))
@@ -233,7 +243,10 @@ static void retire(struct uploader *uploader, uint64_t runtime) {
 }
 
 static HRESULT execute(struct uploader *uploader, struct batch *batch) {
-    HRESULT result = ID3D12GraphicsCommandList_Close(batch->list);
+    HRESULT result = S_OK;
+    if (uploader->decoder)
+        result = decoder_finish(uploader->decoder, batch->list, (uint32_t)(batch - uploader->batches));
+    if (SUCCEEDED(result)) result = ID3D12GraphicsCommandList_Close(batch->list);
     if (FAILED(result)) return result;
     ID3D12CommandList *lists[] = {(ID3D12CommandList *)batch->list};
     ID3D12CommandQueue_ExecuteCommandLists(uploader->commands, 1, lists);
@@ -299,11 +312,11 @@ static HRESULT begin_list(struct uploader *uploader, struct batch *batch) {
         return ID3D12GraphicsCommandList_Reset(batch->list, batch->allocator, NULL);
     }
     if (!batch->allocator)
-        result = ID3D12Device_CreateCommandAllocator(device, D3D12_COMMAND_LIST_TYPE_COPY,
+        result = ID3D12Device_CreateCommandAllocator(device, uploader->type,
                                                      &IID_ID3D12CommandAllocator,
                                                      (void **)&batch->allocator);
     if (FAILED(result)) return result;
-    return ID3D12Device_CreateCommandList(device, 0, D3D12_COMMAND_LIST_TYPE_COPY, batch->allocator, NULL,
+    return ID3D12Device_CreateCommandList(device, 0, uploader->type, batch->allocator, NULL,
                                           &IID_ID3D12GraphicsCommandList, (void **)&batch->list);
 }
 
@@ -356,7 +369,9 @@ static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes)
     HRESULT result = copies_run(source, batch->mapped + batch->used, bytes);
     if (FAILED(result)) return result;
     if (bytes)
-        place_record(pending->place, batch->list, batch->memory, batch->used, pending->done, bytes);
+        result = place_record(pending->place, batch->list, batch->memory, batch->mapped + batch->used,
+                              batch->used, pending->done, bytes);
+    if (FAILED(result)) return result;
     batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
     pending->done += bytes;
     return S_OK;
@@ -369,6 +384,7 @@ static BOOL advance(struct uploader *uploader, uint64_t runtime) {
     uint64_t bytes = pending->size - pending->done;
     if (place_can_be_split(pending->place) && bytes > BATCH_BYTES) bytes = BATCH_BYTES;
     HRESULT result = uploader->removed;
+    if (uploader->is_open && !place_has_room(pending->place)) send_batch(uploader, runtime);
     if (SUCCEEDED(result)) result = open_batch(uploader, runtime, bytes, &batch);
     if (result == S_FALSE) return FALSE;
     if (FAILED(result)) {
@@ -388,6 +404,7 @@ static BOOL advance(struct uploader *uploader, uint64_t runtime) {
 }
 
 static void rest(struct uploader *uploader) {
+    decoder_rest(uploader->decoder);
     for (uint32_t i = 1; i < BATCH_COUNT; i++) drop_memory(batch_at(uploader, i));
 }
 

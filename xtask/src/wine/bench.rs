@@ -168,26 +168,17 @@ impl Bench<'_> {
 
     /// One run; nothing if the program skipped.
     fn measure(&self, wine: &Wine, oracle: Option<&Path>) -> Result<Option<Numbers>, String> {
+        let wine = &wine.with_d3d12(self.options.d3d12.as_deref());
         wine.make_prefix()?;
         let server = wine.server_pid()?;
         let folder = build::windows_folder(self.tree);
         let folder = programs::place(wine, self.program, oracle.unwrap_or(&folder))?;
-        let mut overrides = match oracle {
-            None => oracle::NO_OVERRIDES.to_string(),
-            Some(_) => oracle::OVERRIDES.to_string(),
-        };
-        if let Some(other) = &self.options.d3d12 {
-            for dll in paths::files_in(other, &["dll"]) {
-                paths::copy(&dll, &folder.join(paths::name_of(&dll)))?;
-            }
-            overrides += ";d3d12,d3d12core=n";
-        }
         let file = file(self.tree).display().to_string().replace('/', "\\");
         let run = wine.run(&folder.join(paths::name_of(&self.program.binary)));
-        let run = run.env("WINEDLLOVERRIDES", overrides).env("DS_LOG", "none");
+        let run = run.env("DS_LOG", "none");
         let run = match oracle {
             None => run.env("WINEDLLPATH", self.tree),
-            Some(_) => run,
+            Some(_) => run.env("WINEDLLOVERRIDES", wine.overrides(oracle::OVERRIDES)),
         };
         let run = run.arg(format!("Z:{file}")).arg(server.to_string());
         let ended = run.directory(&folder).limit_s(RUN_LIMIT_S).capture();

@@ -18,9 +18,10 @@ const DIRECTORY: &str = "/usr/lib/wine";
 const LOADERS: &[&str] = &["wine64", "wine"];
 const SERVERS: &[&str] = &["wineserver", "wineserver64"];
 
-/// The release that brings the second Wine, and what of it is needed.
+/// The release that brings the second Wine, and what of it is needed: Wine's d3d12 makes its devices on
+/// Vulkan, and its dxgi asks for OpenGL before that.
 const SECOND_RELEASE: &str = "trixie";
-const SECOND_PACKAGES: &[&str] = &["wine64"];
+const SECOND_PACKAGES: &[&str] = &["wine64", "libvulkan1", "mesa-vulkan-drivers", "libgl1"];
 /// What the second Wine is called where it is missing.
 pub(crate) const SECOND_NAME: &str = "wine 10.0";
 
@@ -40,6 +41,8 @@ pub(crate) struct Wine {
     display: String,
     /// A program of Linux that starts Wine.
     launcher: Option<PathBuf>,
+    /// Where the d3d12 lies that programs get in the place of Wine's own.
+    d3d12: Option<PathBuf>,
 }
 
 /// Drives that programs find in every prefix: letter, and Wine's word for the kind. With the share of
@@ -79,15 +82,11 @@ impl Wine {
             prefix: "prefix",
             display: String::new(),
             launcher: None,
+            d3d12: None,
         };
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
         Ok(wine)
-    }
-
-    /// Whether it is the one of the newer Debian.
-    pub(crate) fn is_second(&self) -> bool {
-        self.root.is_some()
     }
 
     /// The same Wine with another prefix.
@@ -112,6 +111,26 @@ impl Wine {
             launcher: Some(launcher.into()),
             ..self.clone()
         }
+    }
+
+    /// The same Wine with the d3d12 that lies in `folder` beside each program, or with its own.
+    pub(crate) fn with_d3d12(&self, folder: Option<&Path>) -> Wine {
+        Wine {
+            d3d12: folder.map(PathBuf::from),
+            ..self.clone()
+        }
+    }
+
+    /// What `with_d3d12` was given.
+    pub(crate) fn d3d12(&self) -> Option<&Path> {
+        self.d3d12.as_deref()
+    }
+
+    /// For WINEDLLOVERRIDES: `more`, behind what holds for every program.
+    pub(crate) fn overrides(&self, more: &str) -> String {
+        let d3d12 = self.d3d12.as_ref().map_or("", |_| "d3d12,d3d12core=n;");
+        // What would ask for a download in a fresh prefix.
+        format!("mscoree,mshtml=;{d3d12}{more}")
     }
 
     /// The folder for what belongs to this Wine alone.
@@ -149,8 +168,7 @@ impl Wine {
             .env("WINEARCH", "win64")
             .env("WINEDEBUG", "-all")
             .env("WINESERVER", &self.server)
-            // What would ask for a download in a fresh prefix.
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", self.overrides(""))
             .env("DISPLAY", &self.display)
             .env("VK_ICD_FILENAMES", VULKAN_DRIVERS)
             .env("VK_DRIVER_FILES", VULKAN_DRIVERS)

@@ -8,6 +8,9 @@
 //! and the samples.
 //!
 //! What is missing is said, and its programs count as skipped.
+//!
+//! `--d3d12 DIR` runs the programs that use Direct3D 12 with the d3d12.dll and d3d12core.dll of DIR in the
+//! place of Wine's own, which whoever runs this has got for himself; copies never leave the build tree.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -35,13 +38,19 @@ const SAMPLES: &str = "samples";
 
 /// Builds the DLLs, checks them and runs the programs.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    let only = match arguments {
+    if let [one, options @ ..] = arguments
+        && one == "bench"
+    {
+        return bench::run(options, report);
+    }
+    let (d3d12, arguments) = take_d3d12(arguments)?;
+    let only = match &arguments[..] {
         [] => None,
-        [one, options @ ..] if one == "bench" => return bench::run(options, report),
         [one] => Some(one.as_str()),
         _ => {
             return Err(
-                "usage: cargo xtask wine [program | samples], or: wine bench [options]".into(),
+                "usage: cargo xtask wine [--d3d12 DIR] [program | samples], or: wine bench [options]"
+                    .into(),
             );
         }
     };
@@ -61,17 +70,21 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     programs::build_broken(&tree, &engine)?;
     package::check_script(report);
     let package = package::lay_out(&tree)?;
-    let programs = match only {
+    let mut programs = match only {
         Some(SAMPLES) => Vec::new(),
         _ => programs::build(&tree, only)?,
     };
+    if d3d12.is_some() {
+        programs.retain(programs::needs_display);
+    }
     let display = Display::start();
     for wine in wines(&tree, report) {
+        let wine = wine.with_d3d12(d3d12.as_deref());
         if let Err(why) = wine.make_prefix() {
             report.fail(&format!("{}: a prefix", wine.name), &why);
             continue;
         }
-        let display = display_of(&wine, &display);
+        let display = display.as_ref().map_err(String::as_str);
         programs::run_all(&wine, &tree, &programs, display, report);
         if let Some(basic) = programs.iter().find(|program| program.name == "basic") {
             report.check(
@@ -79,7 +92,7 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
                 programs::run_without_io_uring(&wine, &tree, basic),
             );
         }
-        if only.is_none() {
+        if only.is_none() && d3d12.is_none() {
             package::try_all(&wine, &package, report);
         }
         if matches!(only, None | Some(SAMPLES)) {
@@ -94,20 +107,21 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     Ok(())
 }
 
+/// Takes `--d3d12 DIR` out of the arguments.
+fn take_d3d12(arguments: &[String]) -> Result<(Option<PathBuf>, Vec<String>), String> {
+    let mut rest = arguments.to_vec();
+    let Some(at) = rest.iter().position(|argument| argument == "--d3d12") else {
+        return Ok((None, rest));
+    };
+    let taken: Vec<String> = rest.drain(at..rest.len().min(at + 2)).collect();
+    let folder = taken.get(1).ok_or("--d3d12 needs a folder")?;
+    let folder = std::fs::canonicalize(folder).map_err(|e| format!("{folder}: {e}"))?;
+    Ok((Some(folder), rest))
+}
+
 /// Where everything of this command lies.
 fn tree() -> PathBuf {
     paths::target().join("wine")
-}
-
-/// The display for a Wine's Direct3D 12, or why its programs are skipped.
-fn display_of<'a>(
-    wine: &Wine,
-    display: &'a Result<Display, String>,
-) -> Result<&'a Display, &'a str> {
-    match wine.is_second() {
-        true => Err("its Direct3D 12 is not tried yet (docs/wine.md)"),
-        false => display.as_ref().map_err(String::as_str),
-    }
 }
 
 /// Each Wine there is; what is not, is skipped.

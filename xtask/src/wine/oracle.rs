@@ -1,5 +1,5 @@
-//! `cargo xtask conformance --oracle DIR [program]`: the same programs with Microsoft's DLLs, compared check
-//! by check.
+//! `cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]`: the same programs with Microsoft's DLLs,
+//! compared check by check.
 //!
 //! DIR holds a dstorage.dll and a dstoragecore.dll that whoever runs this has got for himself; they are
 //! copied beside each program and never leave the build tree. Each check that comes out otherwise than with
@@ -21,19 +21,20 @@ const REASONS: &str = "bench/wine/differences.txt";
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 60;
 pub(crate) const PREFIX: &str = "prefix-oracle";
-/// What every program has; and what makes Wine take the DLLs beside the program.
-pub(crate) const NO_OVERRIDES: &str = "mscoree,mshtml=";
-pub(crate) const OVERRIDES: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
+/// What makes Wine take the DLLs beside the program.
+pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
 
 /// Runs everything with both DLLs under each Wine there is.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    let (dlls, only) = match arguments {
+    let usage = "usage: cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]";
+    let (d3d12, arguments) = super::take_d3d12(arguments)?;
+    let (dlls, only) = match &arguments[..] {
         [option, folder] if option == "--oracle" => (PathBuf::from(folder), None),
         [option, folder, one] if option == "--oracle" => {
             (PathBuf::from(folder), Some(one.as_str()))
         }
-        _ => return Err("usage: cargo xtask conformance --oracle DIR [program]".into()),
+        _ => return Err(usage.into()),
     };
     check_folder(&dlls)?;
     if let Some(missing) = build::missing_tool() {
@@ -44,28 +45,29 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     build::build(&tree, &build::engine()?)?;
     let mut programs = programs::build(&tree, only)?;
     programs.retain(|program| !NOT_COMPARED.contains(&program.name.as_str()));
+    if d3d12.is_some() {
+        programs.retain(programs::needs_display);
+    }
     let mut reasons = Reasons::read()?;
     let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
         for program in &programs {
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
-            let wine = match programs::needs_display(program) {
-                false => wine.clone(),
-                true => match super::display_of(wine, &display) {
-                    Ok(display) => wine.with_display(display),
-                    Err(why) => {
-                        report.skip(&name, why);
-                        continue;
-                    }
-                },
+            let wine = match (&display, programs::needs_display(program)) {
+                (_, false) => wine.clone(),
+                (Ok(display), true) => wine.with_d3d12(d3d12.as_deref()).with_display(display),
+                (Err(why), true) => {
+                    report.skip(&name, why);
+                    continue;
+                }
             };
             let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
             report.check(&name, compared);
         }
     }
-    // Some reasons are about one Wine or one program only.
-    if wines.len() == 2 && only.is_none() {
+    // Some reasons are about one Wine, one d3d12 or one program only.
+    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -136,7 +138,7 @@ fn traced(
     let run = wine.run(&folder.join(paths::name_of(&program.binary)));
     let run = match ours {
         true => run.env("WINEDLLPATH", tree),
-        false => run.env("WINEDLLOVERRIDES", OVERRIDES),
+        false => run.env("WINEDLLOVERRIDES", wine.overrides(OVERRIDES)),
     };
     let ended = run
         .env("TEST_TRACE", "1")

@@ -13,6 +13,9 @@ use std::time::Instant;
 
 const RUN_LIMIT_S: u64 = 120;
 
+/// What a d3d12 of one's own consists of.
+const D3D12_DLLS: &[&str] = &["d3d12.dll", "d3d12core.dll"];
+
 /// The exit status of a program that could not test anything.
 pub(crate) const EXIT_SKIPPED: i32 = 77;
 
@@ -248,8 +251,8 @@ pub(crate) fn build_broken(tree: &Path, engine: &Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// An empty folder with the program and the DLLs of `dlls`: Wine only finds a DLL, be it its own, if one of
-/// that name stands where Windows would look.
+/// An empty folder with the program, the DLLs of `dlls`, and the d3d12 that the Wine was given: Wine only
+/// finds a DLL, be it its own, if one of that name stands where Windows would look.
 pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathBuf, String> {
     let folder = wine.folder().join("run").join(&program.name);
     let _ = fs::remove_dir_all(&folder);
@@ -259,6 +262,11 @@ pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathB
     )?;
     for dll in DLLS.map(|dll| format!("{dll}.dll")) {
         paths::copy(&dlls.join(&dll), &folder.join(&dll))?;
+    }
+    if let Some(d3d12) = wine.d3d12() {
+        for dll in D3D12_DLLS {
+            paths::copy(&d3d12.join(dll), &folder.join(dll))?;
+        }
     }
     Ok(folder)
 }
