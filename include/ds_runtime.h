@@ -1776,8 +1776,9 @@ ds_result ds_foreign_pool_add_block(struct ds_foreign_pool *pool,
 ds_result ds_foreign_pool_refuse_block(struct ds_foreign_pool *pool);
 
 // Adds a signal that the host makes, and calls `cookie`: it becomes a DS_FOREIGN_SIGNAL when everything
-// enqueued before is done, failed requests too, or is a copy that comes to the host before it. For hosts
-// whose copies are made in the order in which they are fetched, by something that makes the signal, too.
+// enqueued before is done, failed requests too, or is a copy that comes to the host before it; statuses,
+// events and other signals before it come first. For hosts whose copies are made in the order in which they
+// are fetched, by something that makes the signal, too.
 //
 // If `result` is negative, the host refuses it: it is recorded as a failure with that when its turn comes.
 // `value` is for error records. Blocks while the queue is full. Errors: DS_E_INVALIDARG for a NULL queue;

@@ -102,7 +102,7 @@ impl Order {
     }
 
     /// The next marker before which nothing is left but for the host, among those with a sequence number
-    /// below `submitted`. It stays; each is answered once, unless it has fired.
+    /// below `submitted`. It stays, and is the next one until [`Order::pass_handed_marker`] or its turn.
     pub(crate) fn next_handed_marker(&mut self, submitted: u64) -> Option<Token> {
         self.ahead = self.ahead.max(self.first_id);
         let ahead = self.ahead;
@@ -111,8 +111,12 @@ impl Order {
         if group.unhanded > 0 || sequence >= submitted {
             return None;
         }
-        self.ahead += 1;
         Some(marker)
+    }
+
+    /// The one behind it may be the next: it was handed over, or nobody waits for it.
+    pub(crate) fn pass_handed_marker(&mut self) {
+        self.ahead += 1;
     }
 
     /// A request of `group` is done.
@@ -216,9 +220,12 @@ mod tests {
         assert_eq!(order.next_handed_marker(9), None, "the first comes first");
         order.hand_request(a);
         assert_eq!(order.next_handed_marker(1), None, "not submitted");
-        assert_eq!(order.next_handed_marker(2), Some(token(1)));
+        assert_eq!(order.next_handed_marker(9), Some(token(1)));
+        assert_eq!(order.next_handed_marker(9), Some(token(1)), "it stays");
+        order.pass_handed_marker();
         assert_eq!(order.next_handed_marker(2), None);
         assert_eq!(order.next_handed_marker(9), Some(token(2)));
+        order.pass_handed_marker();
         assert_eq!(order.next_handed_marker(9), None, "each once");
         assert_eq!(order.next_marker(9), None, "both are with the host");
         order.finish_request(a, None);

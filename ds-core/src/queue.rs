@@ -412,7 +412,8 @@ impl Queue {
     }
 
     /// Adds a signal that the host makes: it comes to the host when everything enqueued before is done,
-    /// failed requests too, or is a copy that came to the host before it.
+    /// failed requests too, or is a copy that came to the host before it. Statuses, events and other signals
+    /// before it come first.
     pub fn enqueue_foreign_signal(&self, signal: ForeignSignal) {
         let invalid = signal.refusal();
         let _ = self

@@ -754,20 +754,23 @@ impl State {
         }
     }
 
-    /// Hands the signals over that wait for nothing but the host.
+    /// Hands the signals over that wait for nothing but the host. A status or event before one must come
+    /// first: whoever sees the signal may look at the status.
     fn hand_signals(&mut self) {
         while let Some(token) = self.order.next_handed_marker(self.submitted) {
-            let Some(entry) = self.slots.get_mut(token) else {
-                continue;
+            let entry = self
+                .slots
+                .get_mut(token)
+                .expect("a marker stays until it fires");
+            let Kind::Marker(Marker::Foreign(signal)) = &mut entry.kind else {
+                return;
             };
             // A closed queue signals nothing any more.
-            if let Kind::Marker(Marker::Foreign(signal)) = &mut entry.kind
-                && entry.invalid.is_none()
-                && !self.closed
-                && let Some(signal) = signal.take()
-            {
+            let signal = signal.take_if(|_| entry.invalid.is_none() && !self.closed);
+            if let Some(signal) = signal {
                 signal.hand(self.owner);
             }
+            self.order.pass_handed_marker();
         }
     }
 
@@ -775,22 +778,27 @@ impl State {
     pub(crate) fn fire_markers(&mut self, deferred: &mut Deferred) {
         self.hand_signals();
         while let Some(token) = self.order.next_marker(self.submitted) {
-            let Some(entry) = self.slots.remove(token) else {
-                continue;
-            };
-            let Kind::Marker(marker) = entry.kind else {
-                continue;
-            };
-            match entry.invalid {
-                Some(error) => {
-                    self.record(entry.sequence, error, marker.command());
-                    let fault = Fault::new(error, Subsystem::Queue, marker.operation());
-                    deferred
-                        .reports
-                        .push((fault.with_detail(marker.to_string()), None));
-                }
-                None => self.fire(entry.sequence, marker, deferred),
+            self.fire_marker(token, deferred);
+            self.hand_signals();
+        }
+    }
+
+    fn fire_marker(&mut self, token: Token, deferred: &mut Deferred) {
+        let Some(entry) = self.slots.remove(token) else {
+            return;
+        };
+        let Kind::Marker(marker) = entry.kind else {
+            return;
+        };
+        match entry.invalid {
+            Some(error) => {
+                self.record(entry.sequence, error, marker.command());
+                let fault = Fault::new(error, Subsystem::Queue, marker.operation());
+                deferred
+                    .reports
+                    .push((fault.with_detail(marker.to_string()), None));
             }
+            None => self.fire(entry.sequence, marker, deferred),
         }
     }
 

@@ -14,7 +14,7 @@ crate::semantic_tests! {
     a_signal_waits_for_memory_and_for_failures;
     a_refused_signal_is_recorded_in_its_turn;
     a_closed_queue_gives_its_signals_back;
-    markers_between_do_not_matter_but_for_their_order;
+    what_is_enqueued_before_a_signal_comes_before_it;
 }
 
 /// The cookies of signals; those of destinations are below.
@@ -196,25 +196,34 @@ fn a_closed_queue_gives_its_signals_back(rig: &Rig) {
     assert_eq!(host.returned(), [0]);
 }
 
-/// A status, an event and another signal between a copy and its signal.
-fn markers_between_do_not_matter_but_for_their_order(rig: &Rig) {
+/// Whoever sees the signal may look at a status before it; one behind it does not matter.
+fn what_is_enqueued_before_a_signal_comes_before_it(rig: &Rig) {
     let host = Host::new(rig);
     let queue = rig.queue();
     let (event, native) = (Event::new().unwrap(), ds_core::Fence::new(0));
     let array = StatusArray::new(1, None);
-    queue.enqueue_request(host.read(1));
-    queue.enqueue_status(Some(&array), 0);
-    queue.enqueue_set_event(Some(&event));
-    queue.enqueue_signal(Some(&native), 7);
-    queue.enqueue_foreign_signal(host.signal(SIGNAL));
-    queue.enqueue_foreign_signal(host.signal(SIGNAL + 1));
-    queue.submit();
-    let tasks = host.fetch_exactly(3);
-    assert_eq!(tasks[1..], [SIGNAL, SIGNAL + 1].map(ForeignTask::Signal));
-    assert!(!array.is_complete(0) && !event.take() && native.value() == 0);
-    host.answer(&tasks);
-    assert_ok(rig.wait(&array, 0));
+    let before: [&dyn Fn(); 3] = [
+        &|| queue.enqueue_status(Some(&array), 0),
+        &|| queue.enqueue_set_event(Some(&event)),
+        &|| queue.enqueue_signal(Some(&native), 7),
+    ];
+    for enqueue in before {
+        queue.enqueue_request(host.read(1));
+        queue.enqueue_foreign_signal(host.signal(SIGNAL));
+        enqueue();
+        queue.enqueue_foreign_signal(host.signal(SIGNAL + 1));
+        queue.enqueue_foreign_signal(host.signal(SIGNAL + 2));
+        queue.submit();
+        let tasks = host.fetch_exactly(2);
+        assert_eq!(tasks[1], ForeignTask::Signal(SIGNAL));
+        rig.settle();
+        assert!(host.fetch().is_empty(), "it overtook what is before it");
+        host.answer(&tasks);
+        let tasks = host.fetch_exactly(2);
+        assert_eq!(tasks, [SIGNAL + 1, SIGNAL + 2].map(ForeignTask::Signal));
+        assert_eq!(host.returned(), [1]);
+    }
+    assert!(array.is_complete(0));
     rig.wait_fence(&native, 7);
     rig.wait_until("the event", || event.take());
-    assert_eq!(host.returned(), [1]);
 }
