@@ -145,6 +145,15 @@ typedef struct ds_fence ds_fence;
 // An open file: a counted reference. Opaque.
 typedef struct ds_file ds_file;
 
+// Memory of the host's, in which bytes for its own destinations wait: one owner. Opaque.
+//
+// For hosts whose copies are made by something that sees such memory itself, a GPU for one. A queue with a
+// pool (ds_queue_desc::foreign_pool) reads, copies and decodes there, and copies name the block in which
+// their source lies. A pool begins empty and asks for blocks when requests need them (DS_FOREIGN_BLOCK):
+// one at a time, and no more than the staging buffer's size, but at least 16 and at most 64 MiB, or what the
+// option staging_mib_max leaves; a single request that needs more has all that there is to itself.
+typedef struct ds_foreign_pool ds_foreign_pool;
+
 // A buffer of a GPU: a counted reference. Opaque.
 typedef struct ds_gpu_buffer ds_gpu_buffer;
 
@@ -295,6 +304,9 @@ typedef struct ds_queue_desc {
     uint32_t gpu_decode;
     // Zero.
     uint32_t reserved;
+    // Memory of the host's, for bytes on their way to DS_DESTINATION_FOREIGN; the pool must live until the
+    // queue is destroyed. NULL for the library's own.
+    struct ds_foreign_pool *foreign_pool;
 } ds_queue_desc;
 
 // How a source is compressed: one of `DS_COMPRESSION_*`, or a custom format from 0x80 to 0xFF.
@@ -676,9 +688,16 @@ typedef struct ds_custom_result {
     uint32_t reserved;
 } ds_custom_result;
 
-// A copy for the host to make.
-typedef struct ds_foreign_copy {
-    // For the answer; unique among unanswered copies.
+// What a ds_foreign_task is about: `DS_FOREIGN_*`.
+typedef uint32_t ds_foreign_kind;
+
+// Something for the host to do.
+typedef struct ds_foreign_task {
+    // Which of the things below.
+    ds_foreign_kind kind;
+    // 0.
+    uint32_t reserved;
+    // Of a copy, for the answer; unique among unanswered copies.
     uint64_t id;
     // How many bytes.
     uint64_t size;
@@ -686,15 +705,13 @@ typedef struct ds_foreign_copy {
     // named, not looked at by the library.
     const void *source;
     // Where they go: the address that the request named. The host may find that it cannot write there.
-    // NULL if `is_cookie`.
+    // NULL if they go elsewhere.
     void *destination;
-    // Where they go, for a DS_DESTINATION_FOREIGN: its cookie.
+    // Of the place, for a DS_DESTINATION_FOREIGN; of the signal; or of the pool.
     uint64_t cookie;
-    // 1 if they go where `cookie` says, else 0.
-    uint32_t is_cookie;
-    // 0.
-    uint32_t reserved;
-} ds_foreign_copy;
+    // Of a copy whose source lies in a block of a ds_foreign_pool, that block's cookie; else 0.
+    uint64_t block;
+} ds_foreign_task;
 
 // How hard to compress: `DS_COMPRESSION_LEVEL_*`.
 typedef int32_t ds_compression_level;
@@ -1178,6 +1195,20 @@ typedef uint8_t ds_destination_type;
 
 // Both.
 #define DS_SELECT_ALL 3
+
+// A copy to memory, to be answered by ds_foreign_copies_finish.
+#define DS_FOREIGN_COPY_TO_MEMORY 0
+
+// A copy to the place that `cookie` names, to be answered by ds_foreign_copies_finish.
+#define DS_FOREIGN_COPY_TO_COOKIE 1
+
+// The signal that `cookie` names, behind every copy that was fetched before. It needs no answer, and the
+// cookie does not come back otherwise.
+#define DS_FOREIGN_SIGNAL 2
+
+// A block of `size` bytes or more for the pool that `cookie` names, to be answered by
+// ds_foreign_pool_add_block or ds_foreign_pool_refuse_block.
+#define DS_FOREIGN_BLOCK 3
 
 // While someone waits.
 #define DS_COMPRESSION_LEVEL_FASTEST -1
@@ -1705,7 +1736,7 @@ ds_result ds_custom_set_results(struct ds_runtime *runtime,
 // not fail, but starts over, comes to memory of the library, and leaves a copy for the host. So do requests
 // to a DS_DESTINATION_FOREIGN, from the beginning.
 //
-// `event` is set when there are copies, and when cookies come back; it may be a foreign one, and the runtime
+// `event` is set when there are tasks, and when cookies come back; it may be a foreign one, and the runtime
 // keeps a reference. A second call replaces it. The staging buffer's memory becomes twice as large, so that
 // what fits on its way in fits on its way out, too; a request that does not fails with
 // DS_E_REQUEST_TOO_LARGE.
@@ -1715,23 +1746,24 @@ ds_result ds_custom_set_results(struct ds_runtime *runtime,
 ds_result ds_foreign_copies_begin(struct ds_runtime *runtime,
                                   struct ds_event *event);
 
-// Fetches at most `max` copies into `out`, oldest first, and their number into `*count`. Never blocks.
+// Fetches at most `max` tasks into `out`, oldest first, and their number into `*count`. Never blocks.
 //
-// What was fetched is the host's until ds_foreign_copies_finish answers it: cancelling its request and
-// closing its queue wait for that, so the host's thread must do neither before it has answered. Copies that
-// were not fetched are taken back. `out` may be NULL if `max` is 0.
+// A copy that was fetched is the host's until ds_foreign_copies_finish answers it: cancelling its request
+// and closing its queue wait for that, so the host's thread must do neither before it has answered. Copies
+// that were not fetched are taken back. `out` may be NULL if `max` is 0.
 //
 // Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
-ds_result ds_foreign_copies_get(struct ds_runtime *runtime,
-                                uint32_t max,
-                                struct ds_foreign_copy *out,
-                                uint32_t *count);
+ds_result ds_foreign_tasks_get(struct ds_runtime *runtime,
+                               uint32_t max,
+                               struct ds_foreign_task *out,
+                               uint32_t *count);
 
-// Fetches at most `max` cookies of DS_DESTINATION_FOREIGN into `out`, oldest first, and their number into
+// Fetches at most `max` cookies that are of no use any more into `out`, oldest first, and their number into
 // `*count`. Never blocks.
 //
-// Each cookie that was enqueued comes back exactly once: when its request has ended, with success, a
-// failure or by being cancelled, and after any copy of it was answered. `out` may be NULL if `max` is 0.
+// Each comes back exactly once: that of a DS_DESTINATION_FOREIGN when its request has ended, with success, a
+// failure or by being cancelled, and after any copy of it was answered; that of a signal that will never be
+// a task; that of a block that the library does not touch any more. `out` may be NULL if `max` is 0.
 //
 // Errors: DS_E_INVALIDARG for NULL; `*count` is 0 then. Any thread.
 ds_result ds_foreign_copies_returned(struct ds_runtime *runtime,
@@ -1747,6 +1779,48 @@ ds_result ds_foreign_copies_returned(struct ds_runtime *runtime,
 ds_result ds_foreign_copies_finish(struct ds_runtime *runtime,
                                    uint64_t id,
                                    ds_result result);
+
+// Makes a pool that the host calls `cookie`, for queues of this runtime.
+//
+// On success `*out` is a pool that ds_foreign_pool_destroy gives back; else NULL. It may outlive the
+// runtime's handle. Errors: DS_E_INVALIDARG for NULL. Any thread.
+ds_result ds_foreign_pool_create(struct ds_runtime *runtime,
+                                 uint64_t cookie,
+                                 struct ds_foreign_pool **out);
+
+// Gives a pool back; NULL does nothing. The cookies of its blocks come back as soon as no request uses
+// them: at once, if its queues are closed. Any thread.
+void ds_foreign_pool_destroy(struct ds_foreign_pool *pool);
+
+// Gives the pool the block that it asked for: `size` bytes from `memory`, which begins at a page. They must
+// stay valid, and nobody else may write them, until ds_foreign_copies_returned tells `cookie`, which is not
+// 0.
+//
+// Errors: DS_E_INVALIDARG for NULL, if the pool did not ask or asked for more, and if the memory begins
+// inside a page: then it stays the host's, and what was asked for is still to be answered. Any thread.
+ds_result ds_foreign_pool_add_block(struct ds_foreign_pool *pool,
+                                    void *memory,
+                                    uint64_t size,
+                                    uint64_t cookie);
+
+// Says that there is no block to be had: requests wait for the blocks that there are, and if there are none,
+// the one that asked fails with DS_E_OUTOFMEMORY.
+//
+// Errors: DS_E_INVALIDARG for NULL. Any thread.
+ds_result ds_foreign_pool_refuse_block(struct ds_foreign_pool *pool);
+
+// Adds a signal that the host makes, and calls `cookie`: it becomes a DS_FOREIGN_SIGNAL when everything
+// enqueued before is done, failed requests too, or is a copy that comes to the host before it; statuses,
+// events and other signals before it come first. For hosts whose copies are made in the order in which they
+// are fetched, by something that makes the signal, too.
+//
+// If `result` is negative, the host refuses it: it is recorded as a failure with that when its turn comes.
+// `value` is for error records. Blocks while the queue is full. Errors: DS_E_INVALIDARG for a NULL queue;
+// the cookie does not come back then. Any thread, but not the error callback.
+ds_result ds_queue_enqueue_foreign_signal(struct ds_queue *queue,
+                                          uint64_t cookie,
+                                          uint64_t value,
+                                          ds_result result);
 
 // Makes a codec for a format: DS_COMPRESSION_GDEFLATE. It uses at most `threads` threads a call, the
 // caller's included; 0 means as many as the machine offers. Threads of the library's take no signals but
@@ -2009,7 +2083,7 @@ DS_STATIC_ASSERT(offsetof(ds_request, uncompressed_size) == 80, "ds_request.unco
 DS_STATIC_ASSERT(offsetof(ds_request, cancellation_tag) == 88, "ds_request.cancellation_tag");
 DS_STATIC_ASSERT(offsetof(ds_request, name) == 96, "ds_request.name");
 DS_STATIC_ASSERT(sizeof(ds_runtime_options) == 40, "ds_runtime_options");
-DS_STATIC_ASSERT(sizeof(ds_foreign_copy) == 48, "ds_foreign_copy");
+DS_STATIC_ASSERT(sizeof(ds_foreign_task) == 56, "ds_foreign_task");
 DS_STATIC_ASSERT(offsetof(ds_runtime_options, config) == 24, "ds_runtime_options.config");
 DS_STATIC_ASSERT(sizeof(ds_option) == 24, "ds_option");
 DS_STATIC_ASSERT(sizeof(ds_notification) == 16, "ds_notification");
@@ -2017,7 +2091,7 @@ DS_STATIC_ASSERT(offsetof(ds_notification, value) == 8, "ds_notification.value")
 DS_STATIC_ASSERT(sizeof(ds_file_info) == 48, "ds_file_info");
 DS_STATIC_ASSERT(offsetof(ds_file_info, size) == 8, "ds_file_info.size");
 DS_STATIC_ASSERT(offsetof(ds_file_info, modified_ns) == 40, "ds_file_info.modified_ns");
-DS_STATIC_ASSERT(sizeof(ds_queue_desc) == 48, "ds_queue_desc");
+DS_STATIC_ASSERT(sizeof(ds_queue_desc) == 56, "ds_queue_desc");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, name) == 16, "ds_queue_desc.name");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, error_event) == 24, "ds_queue_desc.error_event");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, gpu_device) == 32, "ds_queue_desc.gpu_device");

@@ -13,7 +13,7 @@
 
 // Raised by every change in this file: halves of two versions refuse each other. (Their test makes another.)
 #ifndef UNIXLIB_VERSION
-#define UNIXLIB_VERSION 3
+#define UNIXLIB_VERSION 4
 #endif
 
 enum unix_code {
@@ -25,10 +25,14 @@ enum unix_code {
     UNIX_NOTIFICATIONS_WAIT,
     UNIX_NOTIFICATIONS_INTERRUPT,
     UNIX_COPIES_BEGIN,
-    UNIX_COPIES_GET,
+    UNIX_TASKS_GET,
     UNIX_COPIES_RUN,
     UNIX_COPIES_FINISH,
     UNIX_COPIES_RETURNED,
+    UNIX_POOL_CREATE,
+    UNIX_POOL_DESTROY,
+    UNIX_POOL_ADD,
+    UNIX_POOL_REFUSE,
     UNIX_FILE_CREATE,
     UNIX_FILE_CLOSE,
     UNIX_FILE_RELEASE,
@@ -43,6 +47,7 @@ enum unix_code {
     UNIX_QUEUE_REQUESTS,
     UNIX_QUEUE_STATUS,
     UNIX_QUEUE_SIGNAL,
+    UNIX_QUEUE_SIGNAL_BEHIND,
     UNIX_QUEUE_EVENT,
     UNIX_QUEUE_CANCEL,
     UNIX_QUEUE_QUERY,
@@ -115,23 +120,31 @@ struct unix_copies_begin {
     uint64_t cookie;
 };
 
-struct unix_copy {
-    uint64_t id;
-    uint64_t size;
-    uint64_t source;
-    uint64_t destination; // or 0, if the cookie says where
-    uint64_t cookie;
-    uint32_t is_cookie;
-    uint32_t reserved;
+enum unix_task_kind {
+    TASK_COPY_TO_MEMORY,
+    TASK_COPY_TO_PLACE, // the cookie says where
+    TASK_SIGNAL,        // of the cookie, behind the copies that came before
+    TASK_BLOCK,         // of `size` bytes or more, for the pool of the cookie
 };
 
-#define UNIX_COPIES_MAX 16
+struct unix_task {
+    uint32_t kind;
+    uint32_t reserved;
+    uint64_t id; // of a copy, for the answer
+    uint64_t size;
+    uint64_t source;
+    uint64_t destination; // or 0
+    uint64_t cookie;
+    uint64_t block; // the cookie of the block that the source lies in; or 0
+};
 
-struct unix_copies_get {
+#define UNIX_TASKS_MAX 32
+
+struct unix_tasks_get {
     uint64_t runtime;
     uint32_t count; // out
     uint32_t reserved;
-    struct unix_copy found[UNIX_COPIES_MAX]; // out
+    struct unix_task found[UNIX_TASKS_MAX]; // out
 };
 
 // Copies; what cannot be read or written is c0000005, as for every call.
@@ -150,12 +163,27 @@ struct unix_copies_finish {
 
 #define UNIX_RETURNED_MAX 64
 
-// Cookies of requests that have ended.
+// Cookies that are of no use any more: of requests that have ended, of signals, of blocks.
 struct unix_copies_returned {
     uint64_t runtime;
     uint32_t count; // out
     uint32_t reserved;
     uint64_t found[UNIX_RETURNED_MAX]; // out
+};
+
+// Memory of the Windows half's, in which bytes wait for it.
+struct unix_pool_create {
+    uint64_t runtime;
+    uint64_t cookie;
+    uint64_t pool; // out
+};
+
+// A block that the pool asked for. It is the engine's until its cookie, which is not 0, comes back.
+struct unix_pool_add {
+    uint64_t pool;
+    uint64_t memory;
+    uint64_t size;
+    uint64_t cookie;
 };
 
 // Takes the descriptor over, whatever the answer.
@@ -188,6 +216,7 @@ struct unix_queue_create {
     uint32_t source_type;
     int32_t priority;
     uint32_t reserved;
+    uint64_t pool;  // or 0
     uint64_t queue; // out
 };
 
@@ -228,6 +257,15 @@ struct unix_queue_signal {
     uint64_t queue;
     uint64_t fence;
     uint64_t value;
+};
+
+// A signal that the pump makes, when it comes to it as a task. Refused, if `result` is negative.
+struct unix_queue_signal_behind {
+    uint64_t queue;
+    uint64_t cookie;
+    uint64_t value;
+    int32_t result;
+    uint32_t reserved;
 };
 
 // A cookie of 0 stands for no event.

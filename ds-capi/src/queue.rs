@@ -9,6 +9,7 @@ use ds_core::{
     StatusArray,
 };
 
+use crate::copies::ds_foreign_pool;
 use crate::event::ds_event;
 use crate::fence::ds_fence;
 use crate::ffi::{self, Failure, Growing};
@@ -71,6 +72,9 @@ pub struct ds_queue_desc {
     pub gpu_decode: u32,
     /// Zero.
     pub reserved: u32,
+    /// Memory of the host's, for bytes on their way to DS_DESTINATION_FOREIGN; the pool must live until the
+    /// queue is destroyed. NULL for the library's own.
+    pub foreign_pool: *mut ds_foreign_pool,
 }
 
 /// As the runtime is configured (option gpu_decode).
@@ -94,15 +98,16 @@ impl Default for ds_queue_desc {
             gpu_device: std::ptr::null_mut(),
             gpu_decode: DS_GPU_DECODE_DEFAULT,
             reserved: 0,
+            foreign_pool: std::ptr::null_mut(),
         }
     }
 }
 
-const _: () = assert!(offset_of!(ds_queue_desc, name) == 16 && size_of::<ds_queue_desc>() == 48);
+const _: () = assert!(offset_of!(ds_queue_desc, name) == 16 && size_of::<ds_queue_desc>() == 56);
 
 // SAFETY: begins with a `u32`; the sizes above leave no padding; integers and raw pointers take any bytes.
 unsafe impl Growing for ds_queue_desc {
-    const VERSIONS_BYTES: &'static [usize] = &[32, 48];
+    const VERSIONS_BYTES: &'static [usize] = &[32, 48, 56];
 }
 
 /// The answer of ds_queue_query. Set struct_size before the call.
@@ -168,6 +173,8 @@ impl ds_queue_desc {
         let name = unsafe { ffi::text(self.name) };
         // SAFETY: NULL or an event, as promised by the caller for the member.
         let error_event = unsafe { ffi::shared::<Event>(self.error_event) };
+        // SAFETY: NULL or a pool, as promised by the caller for the member.
+        let foreign_pool = unsafe { self.foreign_pool.as_ref() };
         let priority = self.priority.clamp(DS_PRIORITY_LOW, DS_PRIORITY_REALTIME);
         Ok(QueueDesc {
             source_type,
@@ -183,6 +190,7 @@ impl ds_queue_desc {
                 DS_GPU_DECODE_CPU => Some(GpuDecode::Cpu),
                 _ => return Err(Failure::INVALID),
             },
+            foreign_pool: foreign_pool.map(|pool| pool.pool.clone()),
         })
     }
 }

@@ -29,6 +29,9 @@ pub struct Config {
     pub decoder: Option<gdeflate::Path>,
     /// The size of the staging buffer in bytes, as `SetStagingBufferSize`.
     pub staging_bytes: u32,
+    /// How many bytes all staging may have, whatever `staging_bytes` becomes; 0 for no such limit. One half
+    /// is for memory destinations, the other for those of each GPU.
+    pub staging_bytes_max: u64,
     /// Who decompresses GDeflate whose destination is a GPU's.
     pub gpu_decode: GpuDecode,
     /// The GPU of [`Backend::Vulkan`]: its number among the machine's, or a part of its name; empty for
@@ -115,6 +118,7 @@ impl Default for Config {
             decode_threads: 0,
             decoder: None,
             staging_bytes: STAGING_BYTES_DEFAULT,
+            staging_bytes_max: 0,
             gpu_decode: GpuDecode::Auto,
             gpu_device: String::new(),
             file_mode: FileMode::Auto,
@@ -199,6 +203,17 @@ pub const OPTIONS: &[OptionSpec] = &[
         set: |config, value| {
             let mib: u32 = value.parse().ok().filter(|&mib| mib < 4096)?;
             config.staging_bytes = mib << 20;
+            Some(())
+        },
+    },
+    OptionSpec {
+        key: "staging_mib_max",
+        values: "0 to 1048576",
+        help: "cap of all staging in MiB, whatever a program asks for, half of it for a GPU; 0 is none",
+        get: |config| (config.staging_bytes_max >> 20).to_string(),
+        set: |config, value| {
+            let mib: u64 = value.parse().ok().filter(|&mib| mib <= 1 << 20)?;
+            config.staging_bytes_max = mib << 20;
             Some(())
         },
     },
@@ -398,6 +413,12 @@ impl Config {
             log::warn!(target: "ds", "configuration ignored: {complaint}");
         }
         self
+    }
+
+    /// The most that one pool of staging may have.
+    pub(crate) fn staging_room_max(&self) -> Option<usize> {
+        let max = usize::try_from(self.staging_bytes_max / 2).unwrap_or(usize::MAX);
+        (max > 0).then_some(max)
     }
 
     /// Whether requests above the staging size are refused.

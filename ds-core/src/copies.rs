@@ -8,12 +8,19 @@
 //!
 //! Other places only the host knows at all, a resource of its graphics API for one. It gives them a number,
 //! a *cookie*, with [`ForeignCopies::destination`]. Their bytes always come to the engine's memory, read,
-//! copied or decoded there like any others, and the copy names the cookie in the place of an address.
+//! copied or decoded there like any others, and the copy names the cookie in the place of an address. Where
+//! the queue has a [`ForeignPool`] that memory is the host's own, which its graphics API sees too: then
+//! nothing is left to be copied by the host's threads.
 //!
-//! Owns the requests between the engine's part and that answer. Bounded: one copy for each request in flight,
-//! its bytes in staging, and one returned cookie for each request that ended. A copy that the host has
-//! fetched is the host's until it answers: cancelling and closing wait for it. One that was not fetched is
-//! taken back.
+//! A host whose copies are made by something else, in the order in which they are given to it, can have that
+//! make signals, too ([`ForeignCopies::signal`]): they come to the host behind the copies that they are
+//! about, and do not wait for the answers.
+//!
+//! Owns the desk at which the host's threads come by: tasks in order, and cookies that come back. Bounded:
+//! one copy for each request in flight, its bytes in staging, one signal for each that was enqueued, one
+//! block for each pool, and one returned cookie for each request that ended and each block. A copy that the
+//! host has fetched is the host's until it answers: cancelling and closing wait for it. One that was not
+//! fetched is taken back.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +32,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 
 use crate::error::{Error, Fault, Subsystem};
+use crate::foreign_pool::ForeignPool;
 use crate::hold::{Bounce, BounceTo, Hold};
 use crate::memory::RawBytes;
 use crate::notify::Event;
@@ -52,6 +60,26 @@ pub struct ForeignCopy {
     pub source: RawBytes,
     /// Where its bytes go.
     pub destination: ForeignTo,
+    /// The block of a [`ForeignPool`] that the source lies in, by the number that the host gave it.
+    pub block: Option<u64>,
+}
+
+/// Something for the host's threads to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ForeignTask {
+    /// A copy, to be answered.
+    Copy(ForeignCopy),
+    /// The signal of that cookie, behind every copy that was fetched before it. Nothing is to be answered,
+    /// and the cookie does not come back otherwise.
+    Signal(u64),
+    /// A block of at least `bytes` bytes for the pool that the host calls `pool`: to be answered with
+    /// [`ForeignPool::add_block`] or [`ForeignPool::refuse_block`].
+    Block {
+        /// The pool's cookie.
+        pool: u64,
+        /// How many bytes.
+        bytes: usize,
+    },
 }
 
 /// What the host calls a destination in error records, and gets back as it was.
@@ -77,7 +105,7 @@ pub struct ForeignDestination {
     bytes: u32,
     refusal: Option<Error>,
     shown: ForeignShown,
-    returned: Arc<Returned>,
+    desk: Arc<Desk>,
 }
 
 impl ForeignDestination {
@@ -119,7 +147,52 @@ impl ForeignDestination {
 
 impl Drop for ForeignDestination {
     fn drop(&mut self) {
-        self.returned.add(self.cookie);
+        self.desk.give_back(self.cookie);
+    }
+}
+
+/// A signal that the host makes, from [`ForeignCopies::signal`].
+///
+/// Its cookie goes to the host once: as a [`ForeignTask::Signal`] when its turn has come; or, if that will
+/// never be, back by [`ForeignCopies::fetch_returned`].
+#[derive(Debug)]
+pub struct ForeignSignal {
+    /// Gone once it was fetched.
+    cookie: Option<u64>,
+    value: u64,
+    refusal: Option<Error>,
+    desk: Arc<Desk>,
+}
+
+impl ForeignSignal {
+    /// The same of a fence that the host finds impossible: it fails with `error` when its turn comes.
+    #[must_use]
+    pub fn refused(mut self, error: Error) -> ForeignSignal {
+        self.refusal = Some(error);
+        self
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.refusal
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        self.value
+    }
+
+    /// Goes to the host, behind the copies that are there. May be called under the lock of the queue,
+    /// `owner`.
+    pub(crate) fn hand(self, owner: usize) {
+        let desk = Arc::clone(&self.desk);
+        desk.add(|line| line.waiting.push_back(Errand::Signal(owner, self)));
+    }
+}
+
+impl Drop for ForeignSignal {
+    fn drop(&mut self) {
+        if let Some(cookie) = self.cookie {
+            self.desk.give_back(cookie);
+        }
     }
 }
 
@@ -144,20 +217,75 @@ impl fmt::Display for ForeignPlaceInfo {
     }
 }
 
-/// Cookies on their way back to the host.
-#[derive(Default, Debug)]
-struct Returned(Mutex<ReturnedCookies>);
+/// Where the host's threads come by. All of it may be called under a queue's or a pool's lock.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    line: Mutex<Line>,
+    returned: Mutex<ReturnedCookies>,
+}
 
+/// Cookies on their way back to the host.
 #[derive(Default, Debug)]
 struct ReturnedCookies {
     cookies: VecDeque<u64>,
     event: Option<Event>,
 }
 
-impl Returned {
-    /// May be called under a queue's lock.
-    fn add(&self, cookie: u64) {
-        let mut returned = self.0.lock();
+/// What the host has to do.
+#[derive(Debug)]
+struct Line {
+    /// Copies that were not answered.
+    jobs: Slots<Job>,
+    /// Not fetched yet, oldest first.
+    waiting: VecDeque<Errand>,
+    event: Option<Event>,
+}
+
+#[derive(Debug)]
+enum Errand {
+    Copy(Token),
+    /// With the number of its queue.
+    Signal(usize, ForeignSignal),
+    Block {
+        pool: u64,
+        bytes: usize,
+    },
+}
+
+impl Desk {
+    fn new() -> Desk {
+        Desk {
+            line: Mutex::new(Line {
+                jobs: Slots::with_initial(u32::MAX as usize, 0),
+                waiting: VecDeque::new(),
+                event: None,
+            }),
+            returned: Mutex::default(),
+        }
+    }
+
+    fn begin(&self, event: &Event) {
+        self.line.lock().event = Some(event.clone());
+        self.returned.lock().event = Some(event.clone());
+    }
+
+    /// Lets `add` add something for the host to do.
+    fn add(&self, add: impl FnOnce(&mut Line)) {
+        let mut line = self.line.lock();
+        add(&mut line);
+        if let Some(event) = &line.event {
+            event.set();
+        }
+    }
+
+    /// Asks for a block of memory.
+    pub(crate) fn want_block(&self, pool: u64, bytes: usize) {
+        self.add(|line| line.waiting.push_back(Errand::Block { pool, bytes }));
+    }
+
+    /// The host has its cookie back.
+    pub(crate) fn give_back(&self, cookie: u64) {
+        let mut returned = self.returned.lock();
         returned.cookies.push_back(cookie);
         if let Some(event) = &returned.event {
             event.set();
@@ -173,33 +301,19 @@ struct Job {
     fetched: bool,
 }
 
-#[derive(Debug)]
-struct Jobs {
-    jobs: Slots<Job>,
-    /// Not fetched yet, oldest first.
-    waiting: VecDeque<Token>,
-    event: Option<Event>,
-}
-
 /// The shared part.
 #[derive(Debug)]
 pub(crate) struct Copies {
-    jobs: Mutex<Jobs>,
+    desk: Arc<Desk>,
     /// Whether the host makes copies. Changes only while there is no queue.
     begun: AtomicBool,
-    returned: Arc<Returned>,
 }
 
 impl Copies {
     pub(crate) fn new() -> Copies {
         Copies {
-            jobs: Mutex::new(Jobs {
-                jobs: Slots::with_initial(u32::MAX as usize, 0),
-                waiting: VecDeque::new(),
-                event: None,
-            }),
+            desk: Arc::new(Desk::new()),
             begun: AtomicBool::new(false),
-            returned: Arc::default(),
         }
     }
 
@@ -209,8 +323,7 @@ impl Copies {
     }
 
     fn begin(&self, event: &Event) {
-        self.jobs.lock().event = Some(event.clone());
-        self.returned.0.lock().event = Some(event.clone());
+        self.desk.begin(event);
         self.begun.store(true, Ordering::Relaxed);
     }
 
@@ -223,21 +336,19 @@ impl Copies {
             fetched: false,
         });
         // Under the queue's lock, so that a cancel finds the request before or behind this.
-        queue.unless_cancelled(entry, || self.add(job.take().expect("handed once")));
+        queue.hand_to_host(entry, || self.add(job.take().expect("handed once")));
         if let Some(cancelled) = job {
             cancelled.complete(Ok(()));
         }
     }
 
     fn add(&self, job: Job) {
-        let mut jobs = self.jobs.lock();
-        let Ok(token) = jobs.jobs.insert(job) else {
-            unreachable!("fewer copies than slots")
-        };
-        jobs.waiting.push_back(token);
-        if let Some(event) = &jobs.event {
-            event.set();
-        }
+        self.desk.add(|line| {
+            let Ok(token) = line.jobs.insert(job) else {
+                unreachable!("fewer copies than slots")
+            };
+            line.waiting.push_back(Errand::Copy(token));
+        });
     }
 
     /// Takes back those of a queue's cancelled requests that the host has not fetched. No queue's lock is
@@ -248,7 +359,7 @@ impl Copies {
         }
         // Two steps, because asking the queue takes its lock, which comes before this one.
         let mut entries = Vec::new();
-        for (token, job) in self.jobs.lock().jobs.iter_mut() {
+        for (token, job) in self.desk.line.lock().jobs.iter_mut() {
             if !job.fetched && Arc::ptr_eq(&job.queue, queue) {
                 entries.push((token, job.entry));
             }
@@ -263,28 +374,47 @@ impl Copies {
 
     /// The copy, if the host has not fetched it meanwhile.
     fn revoke(&self, token: Token) -> Option<Job> {
-        let mut jobs = self.jobs.lock();
-        if jobs.jobs.get(token)?.fetched {
+        let mut line = self.desk.line.lock();
+        if line.jobs.get(token)?.fetched {
             return None;
         }
-        jobs.waiting.retain(|&waiting| waiting != token);
-        jobs.jobs.remove(token)
+        line.waiting
+            .retain(|waiting| !matches!(waiting, Errand::Copy(other) if *other == token));
+        line.jobs.remove(token)
     }
 
-    fn fetch(&self, max: usize, out: &mut Vec<ForeignCopy>) -> usize {
-        let mut jobs = self.jobs.lock();
-        let Jobs { jobs, waiting, .. } = &mut *jobs;
+    /// Takes back the signals of a queue that is closed: they were to tell of bytes that may not come any
+    /// more. One that was fetched stands behind copies that were, too.
+    pub(crate) fn drop_signals(&self, owner: usize) {
+        let mut dropped = Vec::new();
+        let mut line = self.desk.line.lock();
+        let (mut waiting, mut rest) = (std::mem::take(&mut line.waiting), VecDeque::new());
+        for errand in waiting.drain(..) {
+            match errand {
+                Errand::Signal(of, signal) if of == owner => dropped.push(signal),
+                other => rest.push_back(other),
+            }
+        }
+        line.waiting = rest;
+        // They come back to the host without the lock.
+        drop(line);
+    }
+
+    fn fetch(&self, max: usize, out: &mut Vec<ForeignTask>) -> usize {
+        let mut line = self.desk.line.lock();
+        let Line { jobs, waiting, .. } = &mut *line;
         let count = max.min(waiting.len());
-        for token in waiting.drain(..count) {
-            let job = jobs.get_mut(token).expect("a waiting copy lives");
-            job.fetched = true;
-            out.push(ForeignCopy {
-                id: token.to_u64(),
-                source: RawBytes::new(job.bounce.payload),
-                destination: match job.bounce.destination {
-                    BounceTo::Memory(span) => ForeignTo::Memory(RawBytes::new(span)),
-                    BounceTo::Cookie(cookie) => ForeignTo::Cookie(cookie),
-                },
+        for errand in waiting.drain(..count) {
+            out.push(match errand {
+                Errand::Copy(token) => {
+                    let job = jobs.get_mut(token).expect("a waiting copy lives");
+                    job.fetched = true;
+                    ForeignTask::Copy(job.bounce.as_copy(token.to_u64()))
+                }
+                Errand::Signal(_, mut signal) => {
+                    ForeignTask::Signal(signal.cookie.take().expect("handed once"))
+                }
+                Errand::Block { pool, bytes } => ForeignTask::Block { pool, bytes },
             });
         }
         count
@@ -293,10 +423,24 @@ impl Copies {
     /// The copy that the host answers.
     fn take_fetched(&self, id: u64) -> Option<Job> {
         let token = Token::from_u64(id);
-        let mut jobs = self.jobs.lock();
-        match jobs.jobs.get(token) {
-            Some(job) if job.fetched => jobs.jobs.remove(token),
+        let mut line = self.desk.line.lock();
+        match line.jobs.get(token) {
+            Some(job) if job.fetched => line.jobs.remove(token),
             _ => None,
+        }
+    }
+}
+
+impl Bounce {
+    fn as_copy(&self, id: u64) -> ForeignCopy {
+        ForeignCopy {
+            id,
+            source: RawBytes::new(self.payload),
+            destination: match self.destination {
+                BounceTo::Memory(span) => ForeignTo::Memory(RawBytes::new(span)),
+                BounceTo::Cookie(cookie) => ForeignTo::Cookie(cookie),
+            },
+            block: self.pool.as_ref().map(|of| of.block),
         }
     }
 }
@@ -325,7 +469,7 @@ impl ForeignCopies {
         &self.runtime.shared().copies
     }
 
-    /// From now on the host makes copies: `event` is set when there are any, and when cookies come back.
+    /// From now on the host makes copies: `event` is set when there are tasks, and when cookies come back.
     /// Fetch until there are none, and answer each. The staging buffer becomes twice as large, so that
     /// whatever fits on its way in fits on its way out, too. A second call changes the event.
     ///
@@ -349,14 +493,32 @@ impl ForeignCopies {
             bytes,
             refusal: None,
             shown: ForeignShown::default(),
-            returned: Arc::clone(&self.copies().returned),
+            desk: Arc::clone(&self.copies().desk),
         }
     }
 
-    /// Fetches at most `max` cookies whose requests have ended, oldest first, to the end of `out`; answers
-    /// how many. Each comes back exactly once, after any copy of it was answered.
+    /// A signal, with `value`, that the host makes and calls `cookie`; for one entry of a queue of this
+    /// runtime ([`crate::Queue::enqueue_foreign_signal`]).
+    pub fn signal(&self, cookie: u64, value: u64) -> ForeignSignal {
+        ForeignSignal {
+            cookie: Some(cookie),
+            value,
+            refusal: None,
+            desk: Arc::clone(&self.copies().desk),
+        }
+    }
+
+    /// A pool of memory of the host's, which it calls `cookie`, for queues of this runtime
+    /// ([`crate::QueueDesc::foreign_pool`]). It begins empty, and asks for blocks.
+    pub fn pool(&self, cookie: u64) -> ForeignPool {
+        ForeignPool::new(&self.runtime, &self.copies().desk, cookie)
+    }
+
+    /// Fetches at most `max` cookies that are of no use any more, oldest first, to the end of `out`; answers
+    /// how many: destinations whose requests have ended, after any copy of theirs was answered; signals that
+    /// will never be; blocks that the engine does not touch any more. Each comes back exactly once.
     pub fn fetch_returned(&self, max: usize, out: &mut Vec<u64>) -> usize {
-        let mut returned = self.copies().returned.0.lock();
+        let mut returned = self.copies().desk.returned.lock();
         let count = max.min(returned.cookies.len());
         out.extend(returned.cookies.drain(..count));
         count
@@ -367,9 +529,9 @@ impl ForeignCopies {
         self.copies().has_begun()
     }
 
-    /// Fetches at most `max` copies, oldest first, to the end of `out`; answers how many. They are the
+    /// Fetches at most `max` tasks, oldest first, to the end of `out`; answers how many. Copies are the
     /// host's until it answers each with [`ForeignCopies::finish`], whatever becomes of their queues.
-    pub fn fetch(&self, max: usize, out: &mut Vec<ForeignCopy>) -> usize {
+    pub fn fetch(&self, max: usize, out: &mut Vec<ForeignTask>) -> usize {
         self.copies().fetch(max, out)
     }
 

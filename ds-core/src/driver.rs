@@ -161,10 +161,10 @@ impl Driver {
             if self.step(shared) {
                 continue;
             }
-            let timeout = shared.staging.holds_memory().then_some(IDLE_RELEASE);
+            let timeout = shared.holds_staging().then_some(IDLE_RELEASE);
             match shared.scheduler.sleep(timeout) {
                 Woken::Work => {}
-                Woken::Idle => shared.staging.release_idle(),
+                Woken::Idle => shared.release_idle_staging(),
                 Woken::Stop => return,
             }
             // Sleeping was waiting, too.
@@ -183,7 +183,7 @@ impl Driver {
             self.pass_on_cancels(shared);
             self.wake_owed_in_time();
             let wait = self.portion_left() && self.falls_asleep(shared, index);
-            let idle = wait && self.io.in_flight() == 0 && shared.staging.holds_memory();
+            let idle = wait && self.io.in_flight() == 0 && shared.holds_staging();
             let timeout = idle.then_some(IDLE_RELEASE);
             let waited = self
                 .io
@@ -201,7 +201,7 @@ impl Driver {
             shared.count_io(self.io.take_stats());
             if waited == Waited::TimedOut {
                 self.io.release_buffers(&shared.staging);
-                shared.staging.release_idle();
+                shared.release_idle_staging();
             }
         }
         self.wake_owed();

@@ -9,6 +9,7 @@
 
 use std::sync::Arc;
 
+use crate::foreign_pool::PoolCore;
 use crate::gpu::{GpuDestination, Placer};
 use crate::memory::Span;
 use crate::open_file::OpenFile;
@@ -51,11 +52,21 @@ pub(crate) struct Upload {
 /// Bytes on their way to where only the host's own threads can put them (`copies.rs`).
 #[derive(Debug)]
 pub(crate) struct Bounce {
-    /// A range of the runtime's staging, unless the bytes wait in the request's own source.
+    /// A range of staging, unless the bytes wait in the request's own source.
     pub(crate) range: Option<Range>,
+    /// Whose range it is, if it is not the runtime's.
+    pub(crate) pool: Option<OfPool>,
     /// What the host copies.
     pub(crate) payload: Span,
     pub(crate) destination: BounceTo,
+}
+
+/// The host's memory that a range is of.
+#[derive(Debug)]
+pub(crate) struct OfPool {
+    pub(crate) pool: Arc<PoolCore>,
+    /// What the host calls the block.
+    pub(crate) block: u64,
 }
 
 /// Where the host puts bytes.
@@ -94,17 +105,24 @@ impl Hold {
 
     /// Whether a read past the page cache may end in the memory; no after [`Hold::never_read_direct`].
     pub(crate) fn may_read_direct(&self) -> bool {
+        self.foreign_staging()
+            .is_none_or(Staging::takes_direct_reads)
+    }
+
+    /// The pool, if its memory comes from somebody else than the kernel.
+    fn foreign_staging(&self) -> Option<&Staging> {
         match self {
-            Hold::Upload(upload) => upload.placer.staging().takes_direct_reads(),
-            _ => true,
+            Hold::Upload(upload) => Some(upload.placer.staging()),
+            Hold::Bounce(bounce) => bounce.pool.as_ref().map(|of| of.pool.staging()),
+            _ => None,
         }
     }
 
     /// The kernel cannot hold the pages of that memory, a device's, for a disk to write; nor those of the
     /// rest of its pool.
     pub(crate) fn never_read_direct(&self) {
-        if let Hold::Upload(upload) = self {
-            upload.placer.staging().refuse_direct_reads();
+        if let Some(staging) = self.foreign_staging() {
+            staging.refuse_direct_reads();
         }
     }
 
@@ -173,8 +191,10 @@ impl Shared {
             Hold::Nothing => {}
             Hold::Staging(range) => self.free_staging(&self.staging, range),
             Hold::Bounce(bounce) => {
+                let of = bounce.pool.as_ref();
+                let staging = of.map_or(&self.staging, |of| of.pool.staging());
                 if let Some(range) = bounce.range {
-                    self.free_staging(&self.staging, range);
+                    self.free_staging(staging, range);
                 }
             }
             Hold::Upload(upload) | Hold::Download(upload) => {

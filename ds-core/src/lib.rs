@@ -38,7 +38,9 @@ mod custom;
 mod driver;
 mod error;
 mod file;
+mod foreign_pool;
 pub mod gdeflate;
+mod given;
 #[cfg(feature = "vulkan")]
 pub mod gpu;
 // There are no devices in a build without Vulkan; everything else is the same.
@@ -69,13 +71,15 @@ mod transfer;
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};
 pub use copies::{
-    ForeignCopies, ForeignCopy, ForeignDestination, ForeignPlaceInfo, ForeignShown, ForeignTo,
+    ForeignCopies, ForeignCopy, ForeignDestination, ForeignPlaceInfo, ForeignShown, ForeignSignal,
+    ForeignTask, ForeignTo,
 };
 pub use custom::{CustomDecompressionQueue, CustomRequest, CustomResult, Select};
 pub use error::{
     E_PENDING, Error, ErrorCallback, ErrorReport, S_OK, Subsystem, set_error_callback,
 };
 pub use file::{File, FileCore};
+pub use foreign_pool::ForeignPool;
 pub use handle::Handle;
 pub use memory::{Buffer, MemoryDestination, MemorySource, RawBytes, SharedBytes, Span};
 pub use notify::{

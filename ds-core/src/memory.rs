@@ -45,7 +45,8 @@ impl Span {
     /// # Safety
     /// From the moment a request with this span is enqueued until that request has completed (or
     /// been cancelled, or its queue closed), the memory must stay valid, and nobody else may write
-    /// it or, if it is a destination, read it.
+    /// it or, if it is a destination, read it. Memory for a [`crate::ForeignPool`] must stay valid, and
+    /// nobody else may write it, until the block's cookie is back.
     pub const unsafe fn new(start: *mut u8, bytes: usize) -> Span {
         Span { start, bytes }
     }

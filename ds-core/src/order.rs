@@ -25,6 +25,8 @@ pub(crate) struct Failure {
 #[derive(Debug, Default)]
 struct Group {
     outstanding: u32,
+    /// Of those, the ones whose last step is not the host's already.
+    unhanded: u32,
     first_failure: Option<Failure>,
     /// The marker that ends the group, and its sequence number; the newest group has none yet.
     marker: Option<(Token, u64)>,
@@ -39,6 +41,8 @@ pub(crate) struct Order {
     groups: VecDeque<Group>,
     /// The id of `groups[0]`.
     first_id: GroupId,
+    /// The first group whose marker waits for requests to be handed to the host.
+    ahead: GroupId,
     /// The first failure of groups whose marker has fired but was no status.
     carried: Option<Failure>,
 }
@@ -59,6 +63,7 @@ impl Order {
         Order {
             groups,
             first_id: 0,
+            ahead: 0,
             carried: None,
         }
     }
@@ -71,7 +76,9 @@ impl Order {
     /// A request joins the newest group.
     pub(crate) fn add_request(&mut self) -> GroupId {
         let id = self.first_id + self.groups.len() as u64 - 1;
-        self.group(id).outstanding += 1;
+        let group = self.group(id);
+        group.outstanding += 1;
+        group.unhanded += 1;
         id
     }
 
@@ -83,6 +90,33 @@ impl Order {
             .expect("there is always an open group");
         newest.marker = Some((marker, sequence));
         self.groups.push_back(Group::default());
+    }
+
+    /// A request of `group` is done, or all that is left to be done is the host's. Once for each.
+    pub(crate) fn hand_request(&mut self, group: GroupId) {
+        let group = self.group(group);
+        group.unhanded = group
+            .unhanded
+            .checked_sub(1)
+            .expect("a request is handed over once");
+    }
+
+    /// The next marker before which nothing is left but for the host, among those with a sequence number
+    /// below `submitted`. It stays, and is the next one until [`Order::pass_handed_marker`] or its turn.
+    pub(crate) fn next_handed_marker(&mut self, submitted: u64) -> Option<Token> {
+        self.ahead = self.ahead.max(self.first_id);
+        let ahead = self.ahead;
+        let group = self.group(ahead);
+        let (marker, sequence) = group.marker?;
+        if group.unhanded > 0 || sequence >= submitted {
+            return None;
+        }
+        Some(marker)
+    }
+
+    /// The one behind it may be the next: it was handed over, or nobody waits for it.
+    pub(crate) fn pass_handed_marker(&mut self) {
+        self.ahead += 1;
     }
 
     /// A request of `group` is done.
@@ -173,6 +207,34 @@ mod tests {
             "enqueue order, not completion order"
         );
         assert_eq!(order.take_failure(), None, "the next status starts afresh");
+    }
+
+    #[test]
+    fn what_was_handed_over_lets_its_marker_be_seen_but_not_fire() {
+        let mut order = Order::new(8);
+        let a = order.add_request();
+        order.add_marker(token(1), 1);
+        let b = order.add_request();
+        order.add_marker(token(2), 3);
+        order.hand_request(b);
+        assert_eq!(order.next_handed_marker(9), None, "the first comes first");
+        order.hand_request(a);
+        assert_eq!(order.next_handed_marker(1), None, "not submitted");
+        assert_eq!(order.next_handed_marker(9), Some(token(1)));
+        assert_eq!(order.next_handed_marker(9), Some(token(1)), "it stays");
+        order.pass_handed_marker();
+        assert_eq!(order.next_handed_marker(2), None);
+        assert_eq!(order.next_handed_marker(9), Some(token(2)));
+        order.pass_handed_marker();
+        assert_eq!(order.next_handed_marker(9), None, "each once");
+        assert_eq!(order.next_marker(9), None, "both are with the host");
+        order.finish_request(a, None);
+        order.finish_request(b, None);
+        assert_eq!(order.next_marker(9), Some(token(1)));
+        assert_eq!(order.next_marker(9), Some(token(2)));
+        order.add_marker(token(3), 9);
+        assert_eq!(order.next_marker(10), Some(token(3)));
+        assert_eq!(order.next_handed_marker(10), None, "it has fired");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::error::{Error, Fault, Subsystem};
 use crate::file::File;
 use crate::gpu::GpuDestination;
-use crate::hold::{Bounce, BounceTo, Hold, Upload};
+use crate::hold::{Bounce, BounceTo, Hold, OfPool, Upload};
 use crate::io::Direction;
 use crate::memory::Span;
 use crate::open_file::OpenFile;
@@ -34,6 +34,8 @@ type Prepared = Result<Work, NotNow>;
 /// A direct read may put bytes before the payload, as many as the file's offset is past a sector. The
 /// GPU takes payloads of this alignment, so others are read where they begin.
 const UPLOAD_ALIGNMENT: u64 = 16;
+/// The same of a host's pools: what D3D12 wants of the place of a texture.
+const FOREIGN_ALIGNMENT: u64 = 512;
 
 #[track_caller]
 fn fail(error: Error, operation: &'static str) -> NotNow {
@@ -62,6 +64,7 @@ impl Work {
             | Work::Copy { hold, .. }
             | Work::HandOver(hold) => match hold {
                 Hold::Nothing | Hold::Bounce(Bounce { range: None, .. }) => None,
+                Hold::Bounce(Bounce { pool: Some(_), .. }) => Some(PoolKind::Foreign),
                 Hold::Staging(_) | Hold::Bounce(_) => Some(PoolKind::Host),
                 Hold::Upload(_) | Hold::Download(_) => Some(PoolKind::Device),
             },
@@ -178,18 +181,14 @@ fn opened_source(request: &Request) -> Result<(Arc<OpenFile>, u64, usize), NotNo
 
 /// A request whose last step is the host's. What must be there at the same time (what is read, what
 /// is decoded from it) has one range of staging: whoever held one and waited for another might wait for
-/// ever.
+/// ever. It is the host's own memory where the host has lent some.
 fn prepare_bounce(request: &Request, destination: BounceTo, queue: &Arc<QueueCore>) -> Prepared {
     let compression = request.compression;
     let decoded = bytes_decoded_here(request, destination);
     if let Source::Memory(source) = &request.source {
         let source = source.span();
         if compression == Compression::NONE {
-            return Ok(Work::HandOver(Hold::Bounce(Bounce {
-                range: None,
-                payload: source,
-                destination,
-            })));
+            return hand_memory_over(request, source, destination, queue);
         }
         let (hold, destination) = match destination {
             BounceTo::Memory(span) if decoded == 0 => (Hold::Nothing, span),
@@ -203,7 +202,12 @@ fn prepare_bounce(request: &Request, destination: BounceTo, queue: &Arc<QueueCor
         });
     }
     let (file, offset, bytes) = opened_source(request)?;
-    let slack = file.slack_bytes(queue.shared.file_mode, bytes);
+    let kept =
+        pool_kind(queue, destination) == PoolKind::Foreign && compression == Compression::NONE;
+    let slack = match offset % FOREIGN_ALIGNMENT == 0 || !kept {
+        true => file.slack_bytes(queue.shared.file_mode, bytes),
+        false => 0,
+    };
     let before = decoded.next_multiple_of(PAGE_BYTES);
     let (hold, output) = take_bounce(request, queue, decoded, before + bytes, slack, destination)?;
     let room = hold.span().expect("just taken");
@@ -217,6 +221,39 @@ fn prepare_bounce(request: &Request, destination: BounceTo, queue: &Arc<QueueCor
         memory,
         decompress,
     })
+}
+
+/// Bytes of memory, as they are: the host takes them from there; or they are copied into its own memory, by
+/// whoever has time.
+fn hand_memory_over(
+    request: &Request,
+    source: Span,
+    destination: BounceTo,
+    queue: &Arc<QueueCore>,
+) -> Prepared {
+    if pool_kind(queue, destination) == PoolKind::Host {
+        return Ok(Work::HandOver(Hold::Bounce(Bounce {
+            range: None,
+            pool: None,
+            payload: source,
+            destination,
+        })));
+    }
+    let bytes = source.bytes();
+    let (hold, destination) = take_bounce(request, queue, bytes, bytes, 0, destination)?;
+    Ok(Work::Copy {
+        source,
+        hold,
+        destination,
+    })
+}
+
+/// Where bytes wait for the host.
+fn pool_kind(queue: &QueueCore, destination: BounceTo) -> PoolKind {
+    match destination {
+        BounceTo::Cookie(_) if queue.foreign_pool().is_some() => PoolKind::Foreign,
+        BounceTo::Cookie(_) | BounceTo::Memory(_) => PoolKind::Host,
+    }
 }
 
 /// How many bytes are decompressed into staging. The application writes to memory by itself.
@@ -238,12 +275,21 @@ fn take_bounce(
     slack: usize,
     destination: BounceTo,
 ) -> Result<(Hold, Span), NotNow> {
-    let range = take(queue, PoolKind::Host, bytes, slack)?;
+    let kind = pool_kind(queue, destination);
+    let range = take(queue, kind, bytes, slack)?;
+    let lent = queue.foreign_pool().filter(|_| kind == PoolKind::Foreign);
     let output = match destination {
         BounceTo::Memory(span) if decoded == 0 => span,
         _ => range.span().part(0, decoded),
     };
     let bounce = Bounce {
+        pool: lent.map(|pool| OfPool {
+            block: pool
+                .staging()
+                .block_of(&range)
+                .expect("a range lies in a block"),
+            pool: Arc::clone(pool),
+        }),
         range: Some(range),
         // Of what is not decoded the read says later where it is.
         payload: output.part(0, output.bytes().min(request.destination_bytes())),

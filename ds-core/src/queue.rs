@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::backend::GpuDecode;
+use crate::copies::ForeignSignal;
 use crate::error::{Error, Fault, report};
+use crate::foreign_pool::{ForeignPool, PoolCore};
 use crate::gpu::{GpuDevice, Placer, PlacerThread};
 use crate::notify::{Aftermath, Event, Fence, StatusArray};
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
@@ -89,6 +91,9 @@ pub struct QueueDesc {
     /// Who decompresses GDeflate for a GPU; `None` for what the runtime is configured to
     /// ([`crate::Config::gpu_decode`]).
     pub gpu_decode: Option<GpuDecode>,
+    /// Memory of the host's, in which its destinations' bytes come to it ([`crate::ForeignCopies::pool`]);
+    /// `None` for the runtime's.
+    pub foreign_pool: Option<ForeignPool>,
 }
 
 impl QueueDesc {
@@ -102,6 +107,7 @@ impl QueueDesc {
             error_event: None,
             device: None,
             gpu_decode: None,
+            foreign_pool: None,
         }
     }
 
@@ -125,6 +131,15 @@ impl QueueDesc {
     pub fn device(self, device: &GpuDevice) -> QueueDesc {
         QueueDesc {
             device: Some(device.clone()),
+            ..self
+        }
+    }
+
+    /// The same with memory of the host's.
+    #[must_use]
+    pub fn foreign_pool(self, pool: &ForeignPool) -> QueueDesc {
+        QueueDesc {
+            foreign_pool: Some(pool.clone()),
             ..self
         }
     }
@@ -249,6 +264,8 @@ pub(crate) struct QueueCore {
     staging_bytes: usize,
     /// Where bytes for a GPU go.
     placer: Option<Arc<Placer>>,
+    /// Where bytes for the host wait.
+    foreign_pool: Option<Arc<PoolCore>>,
     state: Mutex<State>,
     /// There is room again, or the queue closed.
     room: Condvar,
@@ -266,8 +283,8 @@ pub(crate) struct Deferred {
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
     /// The queue has something to start and is not in the scheduler's list.
     pub(crate) list: Option<Wake>,
-    /// Somebody else may get staging now: of the runtime, of the device.
-    next_for_staging: [Option<usize>; 2],
+    /// Somebody else may get staging now, of each pool.
+    next_for_staging: [Option<usize>; PoolKind::ALL.len()],
     now: Option<Instant>,
 }
 
@@ -284,7 +301,7 @@ impl Deferred {
 }
 
 impl Queue {
-    pub(crate) fn create(runtime: &Runtime, desc: QueueDesc) -> Result<Queue, Error> {
+    pub(crate) fn create(runtime: &Runtime, mut desc: QueueDesc) -> Result<Queue, Error> {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&desc.capacity) {
             return Err(Error::InvalidQueueCapacity);
         }
@@ -304,6 +321,10 @@ impl Queue {
             thread.placer().make_decoder(asked);
         }
         let core = shared.register(|staging_bytes| {
+            let foreign_pool = desc.foreign_pool.take().map(|pool| Arc::clone(pool.core()));
+            if let Some(pool) = &foreign_pool {
+                pool.set_limits(&shared.config, staging_bytes);
+            }
             let copies = shared.copies.has_begun();
             let state = Mutex::new(State::new(desc.capacity, error_event.clone(), copies));
             Arc::new(QueueCore {
@@ -312,6 +333,7 @@ impl Queue {
                 error_event,
                 staging_bytes,
                 placer: placer.as_ref().map(|thread| Arc::clone(thread.placer())),
+                foreign_pool,
                 state,
                 room: Condvar::new(),
                 quiet: Condvar::new(),
@@ -387,6 +409,16 @@ impl Queue {
         let _ = self
             .core
             .enqueue_marker(Marker::Signal(fence.cloned(), value), invalid);
+    }
+
+    /// Adds a signal that the host makes: it comes to the host when everything enqueued before is done,
+    /// failed requests too, or is a copy that came to the host before it. Statuses, events and other signals
+    /// before it come first.
+    pub fn enqueue_foreign_signal(&self, signal: ForeignSignal) {
+        let invalid = signal.refusal();
+        let _ = self
+            .core
+            .enqueue_marker(Marker::Foreign(Some(signal)), invalid);
     }
 
     /// Adds an event: it is set when everything enqueued before is done, failed requests too.
@@ -505,6 +537,11 @@ impl QueueCore {
         self.placer.as_ref()
     }
 
+    /// Where bytes for the host wait, if it has lent memory.
+    pub(crate) fn foreign_pool(&self) -> Option<&Arc<PoolCore>> {
+        self.foreign_pool.as_ref()
+    }
+
     /// Who decompresses for a GPU.
     pub(crate) fn gpu_decode(&self) -> GpuDecode {
         self.desc
@@ -517,6 +554,7 @@ impl QueueCore {
         match pool {
             PoolKind::Host => Some(&self.shared.staging),
             PoolKind::Device => self.placer.as_ref().map(|placer| placer.staging()),
+            PoolKind::Foreign => self.foreign_pool.as_ref().map(|pool| pool.staging()),
         }
     }
 
@@ -532,7 +570,7 @@ impl QueueCore {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
-        for pool in [PoolKind::Host, PoolKind::Device] {
+        for pool in PoolKind::ALL {
             if let Some(staging) = self.staging(pool) {
                 let next = deferred.next_for_staging[pool as usize];
                 self.shared.try_staging_again(staging, next);
@@ -656,12 +694,14 @@ impl QueueCore {
         self.state.lock().is_cancelled(token)
     }
 
-    /// Calls `hand` under the lock, so that a cancel comes before or after it, unless the request in flight
-    /// was cancelled.
-    pub(crate) fn unless_cancelled(&self, token: Token, hand: impl FnOnce()) {
-        let state = self.state.lock();
+    /// The last step of the request in flight is the host's: `hand` gives it away, under the lock, so that a
+    /// cancel comes before or after it; unless it was cancelled. Signals that waited for no more than this
+    /// follow.
+    pub(crate) fn hand_to_host(self: &Arc<Self>, token: Token, hand: impl FnOnce()) {
+        let mut state = self.state.lock();
         if !state.is_cancelled(token) {
             hand();
+            state.mark_handed(token);
         }
     }
 
@@ -731,6 +771,9 @@ impl QueueCore {
         self.shared.host.skip_cancelled(self);
         self.shared.copies.skip_cancelled(self);
         let mut state = self.state.lock();
+        if state.is_closed() {
+            self.shared.copies.drop_signals(state.owner());
+        }
         while left(&state) > 0 {
             state.waiting_for_quiet += 1;
             self.wait_for(&self.quiet, &mut state, None);

@@ -21,6 +21,7 @@ use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::file::File;
+use crate::foreign_pool::PoolCore;
 use crate::gdeflate;
 use crate::gpu::{GpuDevice, PlacerThread};
 use crate::hold::Hold;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     gpu: Option<GpuDevice>,
     /// One for each device that a queue of this runtime has.
     placers: Mutex<Vec<Weak<PlacerThread>>>,
+    /// Memory that the host has lent.
+    foreign_pools: Mutex<Vec<Weak<PoolCore>>>,
     io_stats: Mutex<IoStats>,
     /// The simulation's driver and worker, which nobody's thread runs.
     turned: Option<Mutex<Turned>>,
@@ -118,7 +121,7 @@ impl Runtime {
             file_mode: config.effective_file_mode(),
             choice,
             scheduler,
-            staging: Staging::new(config.staging_bytes as usize),
+            staging: Staging::new(config.staging_bytes as usize, config.staging_room_max()),
             host: Host::new(config.decode_thread_count()),
             custom: Custom::new(),
             copies: Copies::new(),
@@ -127,6 +130,7 @@ impl Runtime {
             queues: Mutex::default(),
             gpu,
             placers: Mutex::default(),
+            foreign_pools: Mutex::default(),
             io_stats: Mutex::default(),
             turned,
             config,
@@ -436,6 +440,27 @@ impl Shared {
         let thread = Arc::new(PlacerThread::start(device, self.staging.bytes_max())?);
         placers.push(Arc::downgrade(&thread));
         Ok(thread)
+    }
+
+    pub(crate) fn add_foreign_pool(&self, pool: &Arc<PoolCore>) {
+        let mut pools = self.foreign_pools.lock();
+        pools.retain(|pool| pool.strong_count() > 0);
+        pools.push(Arc::downgrade(pool));
+    }
+
+    /// Whether there is memory to give back, now or when its users are done.
+    pub(crate) fn holds_staging(&self) -> bool {
+        let pools = self.foreign_pools.lock();
+        let mut pools = pools.iter().filter_map(Weak::upgrade);
+        self.staging.holds_memory() || pools.any(|pool| pool.staging().holds_memory())
+    }
+
+    /// Gives idle memory back to the kernel, and to the host.
+    pub(crate) fn release_idle_staging(&self) {
+        self.staging.release_idle();
+        for pool in self.foreign_pools.lock().iter().filter_map(Weak::upgrade) {
+            pool.staging().release_idle();
+        }
     }
 
     pub(crate) fn unregister(&self, queue: &Arc<QueueCore>) {

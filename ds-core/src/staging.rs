@@ -1,11 +1,11 @@
 //! Staging: page-aligned ranges from one capped pool, for bytes that cannot land where they end.
 //!
 //! Owns the pool of a runtime. Invariants:
-//! - Ranges handed out are disjoint, and all of them lie in one block of memory of exactly the
-//!   configured size, or of twice that where bytes may also wait there on their way out (`copies.rs`).
+//! - Ranges handed out are disjoint. All of them lie in one block of memory of exactly the configured
+//!   size, or of twice that where bytes may also wait there on their way out (`copies.rs`); or in blocks
+//!   that a host gives one by one (`given.rs`).
 //! - The block of the runtime's pool is taken from the kernel page by page as it is touched; that of a
-//!   device's pool is memory which the device sees too. Either is given back when the pool has been
-//!   idle.
+//!   device's pool is memory which the device sees too. Any is given back when the pool has been idle.
 //! - Whoever is refused waits in line: nobody overtakes, so a large request is not starved by small
 //!   ones.
 
@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::copies::Desk;
 use crate::error::Error;
+use crate::given::{Given, Wanted};
 use crate::gpu::{GpuDevice, SharedMemory};
 use crate::memory::Span;
 use crate::sys::{Mapping, PAGE_BYTES};
@@ -77,6 +79,8 @@ enum Origin {
     Host,
     /// A device.
     Device(GpuDevice),
+    /// A host.
+    Given(Given),
 }
 
 /// A pool's memory.
@@ -87,10 +91,14 @@ enum Block {
 }
 
 impl Block {
-    fn new(origin: &Origin, bytes: usize) -> Result<Block, Error> {
+    /// `None` where memory comes in blocks, when it is given.
+    fn new(origin: &Origin, bytes: usize) -> Result<Option<Block>, Error> {
         Ok(match origin {
-            Origin::Host => Block::Host(Mapping::new(bytes)?),
-            Origin::Device(device) => Block::Device(Arc::new(SharedMemory::new(device, bytes)?)),
+            Origin::Host => Some(Block::Host(Mapping::new(bytes)?)),
+            Origin::Device(device) => {
+                Some(Block::Device(Arc::new(SharedMemory::new(device, bytes)?)))
+            }
+            Origin::Given(_) => None,
         })
     }
 
@@ -113,8 +121,11 @@ struct Pool {
     /// Rings that have some of the memory registered.
     pins: usize,
     bytes_max: usize,
-    /// How large the memory is: the cap, or twice that, with room for bytes on their way out.
+    /// How large the memory is: the cap, or twice that, with room for bytes on their way out. Of blocks:
+    /// what one request may have that has all of them to itself.
     bytes_room: usize,
+    /// What a person allows the memory to be.
+    bytes_room_max: Option<usize>,
     bounces: bool,
     bytes_in_use: usize,
     bytes_peak: usize,
@@ -178,11 +189,87 @@ impl Staging {
         }
     }
 
-    /// A pool of at most `bytes_max` bytes; nothing is allocated yet.
-    pub(crate) fn new(bytes_max: usize) -> Staging {
+    /// A pool of at most `bytes_max` bytes, whose memory is at most `bytes_room_max`; nothing is allocated
+    /// yet.
+    pub(crate) fn new(bytes_max: usize, bytes_room_max: Option<usize>) -> Staging {
         let staging = Staging::default();
+        staging.pool.lock().bytes_room_max = bytes_room_max;
         staging.set_bytes_max(bytes_max);
         staging
+    }
+
+    /// A pool of blocks that the host gives when it is asked, at `desk`, for one for `pool`.
+    pub(crate) fn given(desk: Arc<Desk>, pool: u64) -> Staging {
+        let staging = Staging::default();
+        staging.pool.lock().origin = Origin::Given(Given::new(desk, pool));
+        staging
+    }
+
+    /// How much memory a pool of blocks may have: `bytes_max`, or as much as a single range needs, up to
+    /// `bytes_room`.
+    pub(crate) fn set_limits(&self, bytes_max: usize, bytes_room: usize) {
+        let mut pool = self.pool.lock();
+        pool.bytes_max = bytes_max;
+        pool.bytes_room = bytes_room;
+    }
+
+    /// Adds a block; names the asker who should try again.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if none that small is wanted, or it begins inside a page.
+    pub(crate) fn add_block(&self, memory: Span, cookie: u64) -> Result<Option<usize>, Error> {
+        let mut pool = self.pool.lock();
+        let Pool { origin, free, .. } = &mut *pool;
+        let Origin::Given(given) = origin else {
+            return Err(Error::InvalidArgument);
+        };
+        given.add(free, memory, cookie)?;
+        pool.touched = true;
+        Ok(pool.line.front().copied())
+    }
+
+    /// The host has no memory for the block that it was asked for; names the asker who should try again.
+    #[must_use]
+    pub(crate) fn refuse_block(&self) -> Option<usize> {
+        let mut pool = self.pool.lock();
+        let idle = pool.bytes_in_use == 0;
+        if let Pool {
+            origin: Origin::Given(given),
+            free,
+            ..
+        } = &mut *pool
+        {
+            given.refuse(free, idle);
+        }
+        pool.line.front().copied()
+    }
+
+    /// Gives blocks back as soon as nobody uses them.
+    pub(crate) fn close(&self) {
+        if let Pool {
+            origin: Origin::Given(given),
+            free,
+            ..
+        } = &mut *self.pool.lock()
+        {
+            given.close(free);
+        }
+    }
+
+    /// What the host has given and not got back, in bytes.
+    pub(crate) fn bytes_given(&self) -> usize {
+        match &self.pool.lock().origin {
+            Origin::Given(given) => given.bytes(),
+            Origin::Host | Origin::Device(_) => 0,
+        }
+    }
+
+    /// Which block of the host's the range lies in.
+    pub(crate) fn block_of(&self, range: &Range) -> Option<u64> {
+        match &self.pool.lock().origin {
+            Origin::Given(given) => given.cookie_at(range.offset),
+            Origin::Host | Origin::Device(_) => None,
+        }
     }
 
     /// The cap in bytes.
@@ -221,10 +308,12 @@ impl Staging {
             return Answer::NoMemory;
         }
         let first = pool.line.front().is_none_or(|&front| front == asker);
-        match first
-            .then(|| pool.take(bytes.next_multiple_of(PAGE_BYTES)))
-            .flatten()
-        {
+        let rounded = bytes.next_multiple_of(PAGE_BYTES);
+        let taken = first.then(|| pool.take(rounded)).flatten();
+        if first && taken.is_none() && pool.want(rounded) == Wanted::Never {
+            return Answer::NoMemory;
+        }
+        match taken {
             Some(range) => {
                 pool.line.retain(|&waiter| waiter != asker);
                 Answer::Granted(Range {
@@ -311,11 +400,19 @@ impl Staging {
         let mut pool = self.pool.lock();
         if pool.bytes_in_use == 0 && pool.touched && pool.pins == 0 {
             pool.touched = false;
+            // Nobody has a range, so the GPU is done with it.
             match &pool.block {
                 Some(Block::Host(mapping)) => mapping.release(),
-                // Nobody has a range, so the GPU is done with it.
                 Some(Block::Device(_)) => pool.block = None,
                 None => {}
+            }
+            if let Pool {
+                origin: Origin::Given(given),
+                free,
+                ..
+            } = &mut *pool
+            {
+                given.retire_all(free);
             }
         }
     }
@@ -341,7 +438,9 @@ impl Pool {
         self.bytes_max = bytes_max;
         self.free.clear();
         let shares = if self.bounces { 2 } else { 1 };
-        self.bytes_room = bytes_max.next_multiple_of(PAGE_BYTES) * shares;
+        let room = bytes_max.next_multiple_of(PAGE_BYTES) * shares;
+        self.bytes_room = room.min(self.bytes_room_max.unwrap_or(room));
+        self.bytes_max = bytes_max.min(self.bytes_room);
         if self.bytes_room > 0 {
             self.free.push((0, self.bytes_room));
         }
@@ -350,7 +449,7 @@ impl Pool {
 
     /// The most that one request can have.
     fn bytes_limit(&self) -> usize {
-        if self.bounces {
+        if self.bounces || matches!(self.origin, Origin::Given(_)) {
             self.bytes_room
         } else {
             self.bytes_max
@@ -360,17 +459,31 @@ impl Pool {
     /// Reserves the address space, or the device's memory, on first use.
     fn map(&mut self) -> Result<(), Error> {
         if self.block.is_none() {
-            self.block = Some(Block::new(&self.origin, self.bytes_room)?);
+            self.block = Block::new(&self.origin, self.bytes_room)?;
         }
         Ok(())
+    }
+
+    /// Asks for memory for `bytes` bytes, which the first in line did not find, where that can be asked.
+    fn want(&mut self, bytes: usize) -> Wanted {
+        match &mut self.origin {
+            Origin::Given(given) => given.want(&mut self.free, bytes, self.bytes_max),
+            Origin::Host | Origin::Device(_) => Wanted::Later,
+        }
+    }
+
+    fn span(&self, offset: usize, bytes: usize) -> Option<Span> {
+        match &self.origin {
+            Origin::Given(given) => given.span(offset, bytes),
+            Origin::Host | Origin::Device(_) => Some(self.block.as_ref()?.span(offset, bytes)),
+        }
     }
 
     /// First fit; `bytes` is a multiple of the page size.
     fn take(&mut self, bytes: usize) -> Option<Range> {
         let index = self.free.iter().position(|&(_, free)| free >= bytes)?;
-        let block = self.block.as_ref()?;
         let (offset, free) = self.free[index];
-        let span = block.span(offset, bytes);
+        let span = self.span(offset, bytes)?;
         if free == bytes {
             self.free.remove(index);
         } else {
@@ -411,6 +524,9 @@ impl Pool {
             (false, false) => self.free.insert(index, (offset, bytes)),
         }
         self.bytes_in_use -= bytes;
+        if let Origin::Given(given) = &mut self.origin {
+            given.given_back(&mut self.free, offset, self.bytes_max);
+        }
     }
 }
 
@@ -427,7 +543,7 @@ mod tests {
 
     #[test]
     fn ranges_are_disjoint_aligned_and_join_again() {
-        let staging = Staging::new(16 * PAGE_BYTES);
+        let staging = Staging::new(16 * PAGE_BYTES, None);
         let ranges: Vec<_> = (0..16).map(|_| granted(staging.alloc(1, 100))).collect();
         let mut starts: Vec<_> = ranges.iter().map(|r| r.span().address()).collect();
         starts.dedup();
@@ -450,7 +566,7 @@ mod tests {
 
     #[test]
     fn nobody_overtakes_a_large_request() {
-        let staging = Staging::new(4 * PAGE_BYTES);
+        let staging = Staging::new(4 * PAGE_BYTES, None);
         let small = granted(staging.alloc(1, PAGE_BYTES));
         assert_eq!(staging.alloc(2, 4 * PAGE_BYTES), Answer::Wait);
         assert_eq!(
@@ -467,9 +583,9 @@ mod tests {
 
     #[test]
     fn sizes_above_the_cap_never_fit() {
-        let staging = Staging::new(10_000);
+        let staging = Staging::new(10_000, None);
         assert_eq!(staging.alloc(1, 10_001), Answer::TooLarge);
-        assert_eq!(Staging::new(0).alloc(1, 1), Answer::TooLarge);
+        assert_eq!(Staging::new(0, None).alloc(1, 1), Answer::TooLarge);
         let range = granted(staging.alloc(1, 10_000));
         assert!(!staging.set_bytes_max(5), "in use");
         let _ = staging.free(range);

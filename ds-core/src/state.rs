@@ -14,8 +14,10 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use crate::copies::ForeignSignal;
 use crate::error::{Error, Fault, S_OK, Subsystem};
 use crate::handle::Handle;
 use crate::hold::Hold;
@@ -38,6 +40,8 @@ pub(crate) enum Marker {
     Status(Option<StatusArray>, u32),
     Signal(Option<Fence>, u64),
     Event(Option<Event>),
+    /// A signal that the host makes; gone once it has been handed over.
+    Foreign(Option<ForeignSignal>),
 }
 
 impl Marker {
@@ -54,13 +58,16 @@ impl Marker {
             Marker::Event(event) => {
                 FailedCommand::Event(event.as_ref().map_or(0, |event| event.as_raw().addr()))
             }
+            Marker::Foreign(signal) => {
+                FailedCommand::Signal(0, signal.as_ref().map_or(0, ForeignSignal::value))
+            }
         }
     }
 
     fn operation(&self) -> &'static str {
         match self {
             Marker::Status(..) => "status",
-            Marker::Signal(..) => "signal",
+            Marker::Signal(..) | Marker::Foreign(_) => "signal",
             Marker::Event(..) => "set event",
         }
     }
@@ -79,6 +86,8 @@ impl fmt::Display for Marker {
             }
             Marker::Status(None, index) => write!(f, "index {index} of no status array"),
             Marker::Signal(_, value) => write!(f, "value {value}"),
+            Marker::Foreign(Some(signal)) => write!(f, "value {}", signal.value()),
+            Marker::Foreign(None) => f.write_str("a value"),
             Marker::Event(_) => f.write_str("no event"),
         }
     }
@@ -126,6 +135,8 @@ struct RequestEntry {
     cancelled: bool,
     /// It met memory that only the host's threads can write, and its bytes go there by a copy of the host's.
     foreign: bool,
+    /// Its last step is the host's, who has it.
+    handed: bool,
     fence: Option<(Fence, u64)>,
     submitted_at: Option<Instant>,
 }
@@ -193,6 +204,12 @@ pub(crate) enum PoolKind {
     Host,
     /// That of the queue's device.
     Device,
+    /// What the host has lent the queue.
+    Foreign,
+}
+
+impl PoolKind {
+    pub(crate) const ALL: [PoolKind; 3] = [PoolKind::Host, PoolKind::Device, PoolKind::Foreign];
 }
 
 /// What came of looking at the next request.
@@ -203,9 +220,14 @@ enum Next {
     NoStaging(PoolKind),
 }
 
+/// Numbers for queues, never used again.
+static OWNERS: AtomicUsize = AtomicUsize::new(0);
+
 /// The state.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The number that names this queue to whoever keeps its signals.
+    owner: usize,
     capacity: u32,
     slots: Slots<Entry>,
     next_sequence: u64,
@@ -249,6 +271,7 @@ impl State {
     pub(crate) fn new(capacity: u32, error_event: Event, host_copies: bool) -> State {
         let slots = capacity as usize;
         State {
+            owner: OWNERS.fetch_add(1, Ordering::Relaxed),
             capacity,
             slots: Slots::new(slots),
             next_sequence: 0,
@@ -274,6 +297,10 @@ impl State {
             host_copies,
             stats: QueueStats::default(),
         }
+    }
+
+    pub(crate) fn owner(&self) -> usize {
+        self.owner
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -339,6 +366,7 @@ impl State {
             stage,
             cancelled: false,
             foreign: false,
+            handed: false,
             fence,
             submitted_at: None,
         };
@@ -639,8 +667,11 @@ impl State {
         }
         // Before any status can fire: whoever sees the status may use the memory and delete the
         // file.
-        let group = entry.group;
+        let (group, handed) = (entry.group, entry.handed);
         drop(entry);
+        if !handed {
+            self.order.hand_request(group);
+        }
         self.order.finish_request(group, failure);
     }
 
@@ -711,25 +742,63 @@ impl State {
         }
     }
 
+    /// The last step of a request is the host's.
+    pub(crate) fn mark_handed(&mut self, token: Token) {
+        let Some(entry) = self.request_mut(token) else {
+            return;
+        };
+        let (group, before) = (entry.group, std::mem::replace(&mut entry.handed, true));
+        if !before {
+            self.order.hand_request(group);
+            self.hand_signals();
+        }
+    }
+
+    /// Hands the signals over that wait for nothing but the host. A status or event before one must come
+    /// first: whoever sees the signal may look at the status.
+    fn hand_signals(&mut self) {
+        while let Some(token) = self.order.next_handed_marker(self.submitted) {
+            let entry = self
+                .slots
+                .get_mut(token)
+                .expect("a marker stays until it fires");
+            let Kind::Marker(Marker::Foreign(signal)) = &mut entry.kind else {
+                return;
+            };
+            // A closed queue signals nothing any more.
+            let signal = signal.take_if(|_| entry.invalid.is_none() && !self.closed);
+            if let Some(signal) = signal {
+                signal.hand(self.owner);
+            }
+            self.order.pass_handed_marker();
+        }
+    }
+
     /// Fires every marker whose turn has come.
     pub(crate) fn fire_markers(&mut self, deferred: &mut Deferred) {
+        self.hand_signals();
         while let Some(token) = self.order.next_marker(self.submitted) {
-            let Some(entry) = self.slots.remove(token) else {
-                continue;
-            };
-            let Kind::Marker(marker) = entry.kind else {
-                continue;
-            };
-            match entry.invalid {
-                Some(error) => {
-                    self.record(entry.sequence, error, marker.command());
-                    let fault = Fault::new(error, Subsystem::Queue, marker.operation());
-                    deferred
-                        .reports
-                        .push((fault.with_detail(marker.to_string()), None));
-                }
-                None => self.fire(entry.sequence, marker, deferred),
+            self.fire_marker(token, deferred);
+            self.hand_signals();
+        }
+    }
+
+    fn fire_marker(&mut self, token: Token, deferred: &mut Deferred) {
+        let Some(entry) = self.slots.remove(token) else {
+            return;
+        };
+        let Kind::Marker(marker) = entry.kind else {
+            return;
+        };
+        match entry.invalid {
+            Some(error) => {
+                self.record(entry.sequence, error, marker.command());
+                let fault = Fault::new(error, Subsystem::Queue, marker.operation());
+                deferred
+                    .reports
+                    .push((fault.with_detail(marker.to_string()), None));
             }
+            None => self.fire(entry.sequence, marker, deferred),
         }
     }
 
@@ -831,7 +900,7 @@ impl State {
             self.finish(token, Ok(()), deferred);
         }
         // Revoked requests gave their staging back.
-        for pool in [PoolKind::Host, PoolKind::Device] {
+        for pool in PoolKind::ALL {
             let next = queue.staging(pool).and_then(Staging::next_in_line);
             deferred.next_for(pool, next);
         }

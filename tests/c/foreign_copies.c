@@ -25,7 +25,7 @@ static uint8_t *map(size_t size) {
 }
 
 // What the host's handler does for its own threads.
-static ds_result copy(const ds_foreign_copy *wanted) {
+static ds_result copy(const ds_foreign_task *wanted) {
     uint8_t *to = wanted->destination;
     if (to < watched || to + wanted->size > watched + COUNT * SIZE) return DS_E_ACCESS_VIOLATION;
     uintptr_t page = (uintptr_t)to & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
@@ -35,10 +35,10 @@ static ds_result copy(const ds_foreign_copy *wanted) {
 }
 
 static void make_copies(void) {
-    ds_foreign_copy found[3];
+    ds_foreign_task found[3];
     uint32_t count;
     do {
-        CHECK_OK(ds_foreign_copies_get(runtime, 3, found, &count));
+        CHECK_OK(ds_foreign_tasks_get(runtime, 3, found, &count));
         // Before the answers: whoever sees a request complete sees its copy counted.
         pthread_mutex_lock(&lock);
         copies += count;
@@ -85,14 +85,14 @@ static void bytes_arrive(void) {
 
 static void wrong_arguments(ds_event *event) {
     uint32_t count = 77;
-    ds_foreign_copy found[1];
+    ds_foreign_task found[1];
     CHECK_RESULT(ds_foreign_copies_begin(NULL, event), DS_E_INVALIDARG);
     CHECK_RESULT(ds_foreign_copies_begin(runtime, NULL), DS_E_INVALIDARG);
-    CHECK_RESULT(ds_foreign_copies_get(NULL, 1, found, &count), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_tasks_get(NULL, 1, found, &count), DS_E_INVALIDARG);
     CHECK(count == 0);
-    CHECK_RESULT(ds_foreign_copies_get(runtime, 1, NULL, &count), DS_E_INVALIDARG);
-    CHECK_RESULT(ds_foreign_copies_get(runtime, 1, found, NULL), DS_E_INVALIDARG);
-    CHECK_OK(ds_foreign_copies_get(runtime, 0, NULL, &count));
+    CHECK_RESULT(ds_foreign_tasks_get(runtime, 1, NULL, &count), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_tasks_get(runtime, 1, found, NULL), DS_E_INVALIDARG);
+    CHECK_OK(ds_foreign_tasks_get(runtime, 0, NULL, &count));
     uint64_t cookie;
     CHECK_RESULT(ds_foreign_copies_returned(NULL, 1, &cookie, &count), DS_E_INVALIDARG);
     CHECK_RESULT(ds_foreign_copies_returned(runtime, 1, NULL, &count), DS_E_INVALIDARG);

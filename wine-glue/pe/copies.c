@@ -5,7 +5,7 @@
 // the Unix half, where Wine answers a fault with c0000005: nothing of it is seen by the application's own
 // exception handlers, and the request fails with it.
 //
-// Bytes for D3D12's resources go on to uploader.c, which answers by itself.
+// Bytes for D3D12's resources, and signals behind them, go on to uploader.c, which answers by itself.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -35,7 +35,7 @@ HRESULT copies_run(const void *source, void *destination, uint64_t size) {
     return unix_call(UNIX_COPIES_RUN, &args) == S_OK ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
 }
 
-static HRESULT run(const struct unix_copy *copy) {
+static HRESULT run(const struct unix_task *copy) {
     if (!is_writable(copy->destination, copy->size)) return E_DSTORAGE_ACCESS_VIOLATION;
     return copies_run((const void *)(uintptr_t)copy->source, (void *)(uintptr_t)copy->destination,
                       copy->size);
@@ -51,26 +51,38 @@ void copies_finish(uint64_t runtime, uint64_t id, HRESULT result) {
     unix_call(UNIX_COPIES_FINISH, &finish);
 }
 
-// The places of requests that have ended.
+// What the engine has no use for any more.
 static void free_returned(uint64_t runtime) {
     struct unix_copies_returned returned = {.runtime = runtime};
     while (unix_call(UNIX_COPIES_RETURNED, &returned) == S_OK && returned.count)
-        for (uint32_t i = 0; i < returned.count; i++)
-            place_free((struct place *)(uintptr_t)returned.found[i]);
+        for (uint32_t i = 0; i < returned.count; i++) {
+            uint64_t cookie = returned.found[i];
+            switch (cookie & COOKIE_OF_MASK) {
+            case COOKIE_OF_PLACE: place_free(POINTER_OF(struct place, cookie)); break;
+            case COOKIE_OF_BLOCK: block_free(POINTER_OF(struct block, cookie)); break;
+            default: gpu_signal_free(POINTER_OF(struct gpu_signal, cookie)); break;
+            }
+        }
+}
+
+static void carry_out(uint64_t runtime, const struct unix_task *task) {
+    switch (task->kind) {
+    case TASK_COPY_TO_MEMORY: copies_finish(runtime, task->id, run(task)); break;
+    case TASK_COPY_TO_PLACE: uploader_take(runtime, task); break;
+    case TASK_SIGNAL: uploader_take_signal(POINTER_OF(struct gpu_signal, task->cookie)); break;
+    case TASK_BLOCK:
+        // Blocks that were given up for this one go first, so that there is never more than there may be.
+        free_returned(runtime);
+        uploader_give_block(task->cookie, task->size);
+        break;
+    }
 }
 
 void copies_make(uint64_t runtime) {
-    struct unix_copies_get get = {.runtime = runtime};
+    struct unix_tasks_get get = {.runtime = runtime};
     uploaders_turn(runtime);
-    while (unix_call(UNIX_COPIES_GET, &get) == S_OK && get.count) {
-        for (uint32_t i = 0; i < get.count; i++) {
-            const struct unix_copy *copy = &get.found[i];
-            if (copy->is_cookie)
-                uploader_take(runtime, copy);
-            else
-                copies_finish(runtime, copy->id, run(copy));
-        }
-    }
+    while (unix_call(UNIX_TASKS_GET, &get) == S_OK && get.count)
+        for (uint32_t i = 0; i < get.count; i++) carry_out(runtime, &get.found[i]);
     uploaders_turn(runtime);
     free_returned(runtime);
 }

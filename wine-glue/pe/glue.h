@@ -87,6 +87,13 @@ HRESULT copies_run(const void *source, void *destination, uint64_t size);
 // Answers a copy.
 void copies_finish(uint64_t runtime, uint64_t id, HRESULT result);
 
+// What the engine gives back says what it is in its lowest bits.
+#define COOKIE_OF_MASK 3u
+#define COOKIE_OF_PLACE 0u
+#define COOKIE_OF_BLOCK 1u
+#define COOKIE_OF_SIGNAL 2u
+#define POINTER_OF(type, cookie) ((type *)(uintptr_t)((cookie) & ~(uint64_t)COOKIE_OF_MASK))
+
 // place.c: destinations in D3D12 resources.
 struct uploader;
 struct place;
@@ -101,10 +108,25 @@ struct uploader *uploader_acquire(IUnknown *device);
 void uploader_release(struct uploader *uploader);
 // Whether what has tiles enough is decoded on the device; NULL for none.
 BOOL uploader_decodes(const struct uploader *uploader);
+// The engine's pool of its memory; 0 if the device has no memory that the engine could use.
+uint64_t uploader_pool(const struct uploader *uploader);
+// A signal of `fence` on the uploader's queue: its cookie, 0 without memory. S_FALSE: only a processor can
+// signal it; E_DSTORAGE_INVALID_FENCE if it is another device's.
+HRESULT uploader_signal(struct uploader *uploader, d3d12_fence *fence, uint64_t value, uint64_t *cookie);
+struct gpu_signal;
+void gpu_signal_free(struct gpu_signal *signal);
 // The pump's part: takes a copy over, whose cookie is a place, and answers it later.
-void uploader_take(uint64_t runtime, const struct unix_copy *copy);
+void uploader_take(uint64_t runtime, const struct unix_task *copy);
+// Takes a signal over, to be made behind the copies that were taken before.
+void uploader_take_signal(struct gpu_signal *signal);
+// Gives the pool of that cookie a block of `bytes` bytes or more, or says that there is none.
+void uploader_give_block(uint64_t pool_cookie, uint64_t bytes);
 // Answers what the GPU is done with, and gives it more to do.
 void uploaders_turn(uint64_t runtime);
+
+// blocks.c: memory that the engine fills and the GPU reads.
+struct block;
+void block_free(struct block *block);
 
 // fence.c: ID3D12Fence on one side, the engine's fences on the other.
 // Finds or makes the engine's fence that stands for `fence` in signals, and notes that `value` is to come.

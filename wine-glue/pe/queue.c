@@ -191,8 +191,19 @@ static void WINAPI enqueue_status(storage_queue *this, storage_status_array *arr
     unix_call(UNIX_QUEUE_STATUS, &args);
 }
 
+// On the queue of the GPU that makes the copies, behind them. FALSE: the pump is to signal the fence.
+static BOOL signal_behind_copies(struct queue *queue, d3d12_fence *fence, uint64_t value) {
+    struct unix_queue_signal_behind args = {.queue = queue->native, .value = value};
+    if (!queue->uploader || !fence) return FALSE;
+    args.result = uploader_signal(queue->uploader, fence, value, &args.cookie);
+    if (args.result == S_FALSE) return FALSE;
+    unix_call(UNIX_QUEUE_SIGNAL_BEHIND, &args);
+    return TRUE;
+}
+
 static void WINAPI enqueue_signal(storage_queue *this, d3d12_fence *fence, uint64_t value) {
     exact_object(fence, "no fence"); // O-38
+    if (signal_behind_copies(from(this), fence, value)) return;
     struct unix_queue_signal args = {.queue = from(this)->native, .value = value};
     HRESULT result = fence_begin_signal(fence, value, &args.fence);
     if (FAILED(result)) log_line("EnqueueSignal: no fence could be made (%08lx)", result);
@@ -288,7 +299,8 @@ static HRESULT native_create(struct queue *queue) {
                                        .error_cookie = queue->error_cookie,
                                        .capacity = queue->desc.capacity,
                                        .source_type = (uint32_t)queue->desc.source_type,
-                                       .priority = queue->desc.priority};
+                                       .priority = queue->desc.priority,
+                                       .pool = queue->uploader ? uploader_pool(queue->uploader) : 0};
     HRESULT result = unix_call(UNIX_QUEUE_CREATE, &create);
     queue->native = create.queue;
     if (SUCCEEDED(result)) cookie_tells_failures(queue->error_cookie, queue->native, queue->desc.name);

@@ -1,4 +1,4 @@
-// upload.h: what place.c and uploader.c know of each other, and of D3D12.
+// upload.h: what place.c, uploader.c and blocks.c know of each other, and of D3D12.
 //
 // D3D12's declarations are mingw-w64's. Methods that answer a struct take a pointer to it, as C++ compilers
 // make of them.
@@ -44,8 +44,25 @@ struct place {
 HRESULT tiles_understand(struct place *place, const storage_request *request, uint32_t subresource_count);
 
 ID3D12Device *uploader_device(const struct uploader *uploader);
-// The reference that a place holds.
+// The reference that a place holds, as a queue does: a user's.
 void uploader_reference(struct uploader *uploader);
+// That of a block, which goes when the last user has gone.
+void uploader_hold(struct uploader *uploader);
+void uploader_let_go(struct uploader *uploader);
+
+// Memory that stays mapped, and is ordinary memory for the processor. Holds the uploader.
+struct block {
+    struct uploader *uploader;
+    ID3D12Resource *memory;
+    uint8_t *mapped;
+    uint64_t bytes;
+};
+
+// Of a device's: `uploader` is whose, or NULL for a trial.
+HRESULT block_make(ID3D12Device *device, struct uploader *uploader, uint64_t bytes, struct block **out);
+// A mapped buffer, to copy from.
+HRESULT memory_make(ID3D12Device *device, const D3D12_HEAP_PROPERTIES *heap, uint64_t bytes,
+                    ID3D12Resource **memory, uint8_t **mapped);
 
 // What decodes GDeflate on this device; NULL if the processor does.
 struct decoder *uploader_decoder(const struct uploader *uploader);

@@ -1,15 +1,19 @@
-// uploader.c: brings bytes into a device's resources: upload memory, command lists, one copy queue.
+// uploader.c: brings bytes into a device's resources: command lists, one copy queue, signals behind them.
 //
-// One uploader a device, for as long as a queue or a request of that device lives. Bytes are copied into a
-// batch's upload memory, which stays mapped, and the GPU copies them on; the engine has its answers when the
-// fence says that the batch is done, so what follows a request in its queue follows the bytes, too. A batch
-// goes to the GPU when it is full or nothing more waits.
+// One uploader a device, for as long as a queue or a request of that device lives. The engine brings bytes to
+// blocks of memory that the GPU sees (blocks.c); here only the copies are recorded, and the engine has its
+// answers when the fence says that a batch is done, so what follows a request in its queue follows the bytes,
+// too. An application's fence is signalled by the same queue of the GPU, behind the copies that it is about:
+// nobody waits for that.
 //
-// Batches and their memory are the pump's alone. A thread of Windows' pool waits for the fence and wakes the
-// pump. Bounded: UPLOAD_BYTES_MAX of upload memory for each device, or one payload if that is more; an idle
-// uploader keeps one batch's.
+// A batch goes to the GPU when it is full, when a signal follows, or when nothing more waits and the GPU has
+// less than two to work on; what comes while it has goes along with the next.
 //
-// A device that was removed answers everything with the reason.
+// Where the device has no memory of that kind, bytes wait in the engine's own staging, and the pump copies
+// them to a batch's upload memory: UPLOAD_BYTES_MAX for each device, or one payload if that is more.
+//
+// Batches are the pump's alone. A thread of Windows' pool waits for the fence and wakes the pump. A device
+// that was removed answers everything with the reason.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -18,10 +22,16 @@
 #include <stdlib.h>
 
 #define BATCH_COUNT 4
-// What a batch's memory has at least.
+// So many that the GPU has one to go on with.
+#define BATCHES_BUSY 2
+// A batch of so many bytes is full: a GPU takes longer for them than for the way to it, and not so long that
+// a frame would wait.
+#define BATCH_BYTES_FULL (UINT64_C(4) << 20)
+// What a batch's own memory has at least.
 #define BATCH_BYTES (UINT64_C(8) << 20)
 #define UPLOAD_BYTES_MAX (UINT64_C(64) << 20)
 #define ANSWERS_MAX 256
+#define TRIAL_BYTES 65536
 
 struct answer {
     uint64_t id;
@@ -31,6 +41,8 @@ struct answer {
 struct batch {
     ID3D12CommandAllocator *allocator;
     ID3D12GraphicsCommandList *list;
+    uint64_t queued; // bytes that are copied
+    // Of its own, for bytes that wait elsewhere.
     ID3D12Resource *memory;
     uint8_t *mapped;
     uint64_t bytes, used;
@@ -39,16 +51,27 @@ struct batch {
     struct answer answers[ANSWERS_MAX];
 };
 
-// A copy that the engine has handed over.
+// A fence of the application's, for one signal. Holds the fence and the uploader.
+struct gpu_signal {
+    struct gpu_signal *next;
+    struct uploader *uploader;
+    ID3D12Fence *fence;
+    uint64_t value;
+};
+
+// A copy that the engine has handed over, or a signal.
 struct pending {
     struct pending *next;
     uint64_t id, source, size, done;
     struct place *place;
+    struct block *block; // that the source lies in; or NULL
+    struct gpu_signal *signal;
 };
 
 struct uploader {
     struct uploader *next;
-    LONG references; // leaves and reaches 0 under the lock
+    LONG references; // users, and blocks; leaves and reaches 0 under the lock
+    LONG users;      // queues, places and signals
     ID3D12Device *device;
     IUnknown *identity;
     ID3D12CommandQueue *commands;
@@ -57,6 +80,8 @@ struct uploader {
     ID3D12Fence *fence;
     HANDLE event;
     PTP_WAIT pool_wait;
+    uint64_t pool;        // the engine's; or 0
+    uint64_t pool_cookie; // differs for each
     // The rest is the pump's.
     struct uploader *busy_next;
     BOOL is_busy, is_open; // whether the batch behind those in flight is being filled
@@ -71,6 +96,9 @@ static SRWLOCK lock = SRWLOCK_INIT;
 static struct uploader *uploaders;
 // Those with something to do; the pump's. Their places keep them.
 static struct uploader *busy;
+// Signals that were made; the pump's. They hold their uploaders until its turn is over.
+static struct gpu_signal *made;
+static uint64_t pool_cookie_last;
 
 // --- Life ----------------------------------------------------------------------------------------------
 
@@ -79,6 +107,8 @@ ID3D12Device *uploader_device(const struct uploader *uploader) { return uploader
 struct decoder *uploader_decoder(const struct uploader *uploader) { return uploader->decoder; }
 
 BOOL uploader_decodes(const struct uploader *uploader) { return uploader && uploader->decoder; }
+
+uint64_t uploader_pool(const struct uploader *uploader) { return uploader->pool; }
 
 static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
                                 TP_WAIT_RESULT why) {
@@ -102,6 +132,7 @@ static void destroy(struct uploader *uploader) {
         WaitForThreadpoolWaitCallbacks(uploader->pool_wait, TRUE);
     }
     if (uploader->pool_wait) CloseThreadpoolWait(uploader->pool_wait);
+    if (uploader->pool) unix_call_object(UNIX_POOL_DESTROY, uploader->pool);
     for (int i = 0; i < BATCH_COUNT; i++) {
         struct batch *batch = &uploader->batches[i];
         drop_memory(batch);
@@ -115,6 +146,22 @@ static void destroy(struct uploader *uploader) {
     if (uploader->identity) IUnknown_Release(uploader->identity);
     if (uploader->device) ID3D12Device_Release(uploader->device);
     free(uploader);
+}
+
+// A pool of blocks, if the device makes such: else the engine's own staging is used.
+static void equip_pool(struct uploader *uploader) {
+    struct block *trial;
+    HRESULT result = block_make(uploader->device, NULL, TRIAL_BYTES, &trial);
+    if (FAILED(result)) {
+        log_line("the device has no cached memory for reads (%08lx): bytes take one more copy", result);
+        return;
+    }
+    block_free(trial);
+    AcquireSRWLockExclusive(&lock);
+    uploader->pool_cookie = ++pool_cookie_last;
+    ReleaseSRWLockExclusive(&lock);
+    struct unix_pool_create create = {.runtime = engine_runtime(), .cookie = uploader->pool_cookie};
+    if (SUCCEEDED(unix_call(UNIX_POOL_CREATE, &create))) uploader->pool = create.pool;
 }
 
 static HRESULT equip(struct uploader *uploader) {
@@ -133,13 +180,14 @@ static HRESULT equip(struct uploader *uploader) {
     uploader->pool_wait = CreateThreadpoolWait(fence_came, uploader, NULL);
     if (!uploader->event || !uploader->pool_wait) return E_OUTOFMEMORY;
     SetThreadpoolWait(uploader->pool_wait, uploader->event, NULL);
+    equip_pool(uploader);
     return S_OK;
 }
 
 static HRESULT make(IUnknown *object, IUnknown *identity, struct uploader **out) {
     struct uploader *uploader = calloc(1, sizeof *uploader);
     if (!uploader) return E_OUTOFMEMORY;
-    uploader->references = 1;
+    uploader->references = uploader->users = 1;
     uploader->last = &uploader->first;
     uploader->identity = identity;
     IUnknown_AddRef(identity);
@@ -161,7 +209,7 @@ static struct uploader *add(struct uploader *made) {
     AcquireSRWLockExclusive(&lock);
     struct uploader *found = find(made->identity);
     if (found) {
-        found->references++;
+        found->references++, found->users++;
     } else {
         made->next = uploaders;
         uploaders = made;
@@ -181,7 +229,7 @@ struct uploader *uploader_acquire(IUnknown *object) {
     }
     AcquireSRWLockExclusive(&lock);
     struct uploader *uploader = find(identity);
-    if (uploader) uploader->references++;
+    if (uploader) uploader->references++, uploader->users++;
     ReleaseSRWLockExclusive(&lock);
     if (!uploader && SUCCEEDED(result = make(object, identity, &uploader))) uploader = add(uploader);
     IUnknown_Release(identity);
@@ -192,20 +240,106 @@ struct uploader *uploader_acquire(IUnknown *object) {
 
 void uploader_reference(struct uploader *uploader) {
     AcquireSRWLockExclusive(&lock);
+    uploader->references++, uploader->users++;
+    ReleaseSRWLockExclusive(&lock);
+}
+
+void uploader_hold(struct uploader *uploader) {
+    AcquireSRWLockExclusive(&lock);
     uploader->references++;
     ReleaseSRWLockExclusive(&lock);
 }
 
-void uploader_release(struct uploader *uploader) {
+void uploader_let_go(struct uploader *uploader) {
     AcquireSRWLockExclusive(&lock);
     BOOL last = --uploader->references == 0;
-    if (last) {
-        struct uploader **place = &uploaders;
-        while (*place != uploader) place = &(*place)->next;
-        *place = uploader->next;
-    }
     ReleaseSRWLockExclusive(&lock);
     if (last) destroy(uploader);
+}
+
+static void unlink_uploader(struct uploader *gone) {
+    struct uploader **place = &uploaders;
+    while (*place != gone) place = &(*place)->next;
+    *place = gone->next;
+}
+
+// With its last user the pool goes, and so its blocks come back to the pump.
+void uploader_release(struct uploader *uploader) {
+    AcquireSRWLockExclusive(&lock);
+    BOOL unused = --uploader->users == 0;
+    uint64_t pool = uploader->pool;
+    if (unused) {
+        unlink_uploader(uploader);
+        uploader->pool = 0;
+    }
+    ReleaseSRWLockExclusive(&lock);
+    if (unused && pool) unix_call_object(UNIX_POOL_DESTROY, pool);
+    uploader_let_go(uploader);
+}
+
+// --- Memory and signals --------------------------------------------------------------------------------
+
+// A user, so that the pool stays meanwhile; NULL if it has gone.
+static struct uploader *reference_by_pool(uint64_t pool_cookie) {
+    AcquireSRWLockExclusive(&lock);
+    struct uploader *uploader = uploaders;
+    while (uploader && uploader->pool_cookie != pool_cookie) uploader = uploader->next;
+    if (uploader) uploader->references++, uploader->users++;
+    ReleaseSRWLockExclusive(&lock);
+    return uploader;
+}
+
+void uploader_give_block(uint64_t pool_cookie, uint64_t bytes) {
+    struct uploader *uploader = reference_by_pool(pool_cookie);
+    if (!uploader) return;
+    struct block *block;
+    HRESULT result = block_make(uploader->device, uploader, bytes, &block);
+    if (SUCCEEDED(result)) {
+        struct unix_pool_add add = {.pool = uploader->pool,
+                                    .memory = NUMBER(block->mapped),
+                                    .size = block->bytes,
+                                    .cookie = NUMBER(block) | COOKIE_OF_BLOCK};
+        result = unix_call(UNIX_POOL_ADD, &add);
+        if (FAILED(result)) block_free(block);
+    }
+    if (FAILED(result)) {
+        log_line("no memory of %llu bytes for the GPU: %08lx", (unsigned long long)bytes, result);
+        unix_call_object(UNIX_POOL_REFUSE, uploader->pool);
+    }
+    uploader_release(uploader);
+}
+
+// S_FALSE if the fence does not say whose it is: then it is the application's own.
+static HRESULT check_fence(const struct uploader *uploader, ID3D12Fence *fence) {
+    IUnknown *own = NULL;
+    if (FAILED(ID3D12Fence_GetDevice(fence, &IID_IUnknown, (void **)&own)) || !own) return S_FALSE;
+    IUnknown *identity = NULL;
+    IUnknown_QueryInterface(own, &IID_IUnknown, (void **)&identity);
+    BOOL same = identity == uploader->identity;
+    if (identity) IUnknown_Release(identity);
+    IUnknown_Release(own);
+    return same ? S_OK : E_DSTORAGE_INVALID_FENCE;
+}
+
+HRESULT uploader_signal(struct uploader *uploader, d3d12_fence *fence, uint64_t value, uint64_t *cookie) {
+    *cookie = COOKIE_OF_SIGNAL;
+    HRESULT result = check_fence(uploader, (ID3D12Fence *)fence);
+    if (result != S_OK) return result;
+    struct gpu_signal *signal = calloc(1, sizeof *signal);
+    if (!signal) return E_OUTOFMEMORY;
+    uploader_reference(uploader);
+    *signal =
+        (struct gpu_signal){.uploader = uploader, .fence = (ID3D12Fence *)fence, .value = value};
+    ID3D12Fence_AddRef(signal->fence);
+    *cookie |= NUMBER(signal);
+    return S_OK;
+}
+
+void gpu_signal_free(struct gpu_signal *signal) {
+    if (!signal) return;
+    ID3D12Fence_Release(signal->fence);
+    uploader_release(signal->uploader);
+    free(signal);
 }
 
 // --- Batches -------------------------------------------------------------------------------------------
@@ -220,7 +354,7 @@ static void answer_all(uint64_t runtime, struct batch *batch, HRESULT failure) {
         copies_finish(runtime, answer->id, FAILED(failure) ? failure : answer->result);
     }
     batch->answer_count = 0;
-    batch->used = 0;
+    batch->used = batch->queued = 0;
 }
 
 // Why the device went away, if it did; `otherwise` if it does not say.
@@ -282,23 +416,8 @@ static HRESULT provide_memory(struct uploader *uploader, struct batch *batch, ui
     }
     if (all > UPLOAD_BYTES_MAX && uploader->in_flight) return S_FALSE;
     D3D12_HEAP_PROPERTIES heap = {.Type = D3D12_HEAP_TYPE_UPLOAD};
-    D3D12_RESOURCE_DESC desc = {.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
-                                .Width = wanted,
-                                .Height = 1,
-                                .DepthOrArraySize = 1,
-                                .MipLevels = 1,
-                                .SampleDesc = {.Count = 1},
-                                .Layout = D3D12_TEXTURE_LAYOUT_ROW_MAJOR};
-    HRESULT result = ID3D12Device_CreateCommittedResource(
-        uploader->device, &heap, D3D12_HEAP_FLAG_NONE, &desc, D3D12_RESOURCE_STATE_GENERIC_READ, NULL,
-        &IID_ID3D12Resource, (void **)&batch->memory);
-    D3D12_RANGE nothing_read = {0, 0};
-    if (SUCCEEDED(result))
-        result = ID3D12Resource_Map(batch->memory, 0, &nothing_read, (void **)&batch->mapped);
-    if (FAILED(result)) {
-        drop_memory(batch);
-        return uploader->in_flight ? S_FALSE : result;
-    }
+    HRESULT result = memory_make(uploader->device, &heap, wanted, &batch->memory, &batch->mapped);
+    if (FAILED(result)) return uploader->in_flight ? S_FALSE : result;
     batch->bytes = wanted;
     return S_OK;
 }
@@ -320,13 +439,18 @@ static HRESULT begin_list(struct uploader *uploader, struct batch *batch) {
                                           &IID_ID3D12GraphicsCommandList, (void **)&batch->list);
 }
 
-// The batch to be filled, with room for `bytes` more. S_FALSE: not before others are done.
+static BOOL has_room(const struct batch *batch, uint64_t bytes) {
+    return batch->answer_count < ANSWERS_MAX && batch->queued < BATCH_BYTES_FULL &&
+           batch->bytes - batch->used >= bytes;
+}
+
+// The batch to be filled, with room for one more copy, and `bytes` bytes of its own memory. S_FALSE: not
+// before others are done.
 static HRESULT open_batch(struct uploader *uploader, uint64_t runtime, uint64_t bytes, struct batch **out) {
-    struct batch *batch = batch_at(uploader, uploader->in_flight);
-    if (uploader->is_open && (batch->answer_count == ANSWERS_MAX || batch->bytes - batch->used < bytes))
+    if (uploader->is_open && !has_room(batch_at(uploader, uploader->in_flight), bytes))
         send_batch(uploader, runtime);
     if (uploader->in_flight == BATCH_COUNT) return S_FALSE;
-    batch = *out = batch_at(uploader, uploader->in_flight);
+    struct batch *batch = *out = batch_at(uploader, uploader->in_flight);
     if (uploader->is_open) return S_OK;
     HRESULT result = provide_memory(uploader, batch, bytes);
     if (result == S_OK) result = begin_list(uploader, batch);
@@ -336,24 +460,52 @@ static HRESULT open_batch(struct uploader *uploader, uint64_t runtime, uint64_t 
 
 // --- The pump ------------------------------------------------------------------------------------------
 
-void uploader_take(uint64_t runtime, const struct unix_copy *copy) {
-    struct place *place = (struct place *)(uintptr_t)copy->cookie;
-    struct uploader *uploader = place->uploader;
-    struct pending *pending = calloc(1, sizeof *pending);
-    if (!pending) {
-        copies_finish(runtime, copy->id, E_OUTOFMEMORY);
-        return;
-    }
-    *pending = (struct pending){
-        .id = copy->id, .source = copy->source, .size = copy->size, .place = place};
-    // What comes behind a texture's last row is nobody's.
-    if (pending->size > place->bytes) pending->size = place->bytes;
+static void append(struct uploader *uploader, struct pending *pending) {
     *uploader->last = pending;
     uploader->last = &pending->next;
     if (uploader->is_busy) return;
     uploader->is_busy = TRUE;
     uploader->busy_next = busy;
     busy = uploader;
+}
+
+void uploader_take(uint64_t runtime, const struct unix_task *copy) {
+    struct place *place = POINTER_OF(struct place, copy->cookie);
+    struct pending *pending = calloc(1, sizeof *pending);
+    if (!pending) {
+        copies_finish(runtime, copy->id, E_OUTOFMEMORY);
+        return;
+    }
+    *pending = (struct pending){.id = copy->id,
+                                .source = copy->source,
+                                .size = copy->size,
+                                .place = place,
+                                .block = POINTER_OF(struct block, copy->block)};
+    // What comes behind a texture's last row is nobody's.
+    if (pending->size > place->bytes) pending->size = place->bytes;
+    append(place->uploader, pending);
+}
+
+// Where the GPU cannot, the processor does: such a fence is behind nothing.
+static void make_signal(struct uploader *uploader, struct gpu_signal *signal) {
+    HRESULT result = uploader->removed;
+    if (SUCCEEDED(result))
+        result = ID3D12CommandQueue_Signal(uploader->commands, signal->fence, signal->value);
+    if (FAILED(result)) result = ID3D12Fence_Signal(signal->fence, signal->value);
+    if (FAILED(result)) log_line("a fence cannot be signalled: %08lx", result);
+    signal->next = made;
+    made = signal;
+}
+
+void uploader_take_signal(struct gpu_signal *signal) {
+    struct uploader *uploader = signal->uploader;
+    struct pending *pending = calloc(1, sizeof *pending);
+    if (!pending) {
+        make_signal(uploader, signal);
+        return;
+    }
+    pending->signal = signal;
+    append(uploader, pending);
 }
 
 static void drop_first(struct uploader *uploader) {
@@ -365,27 +517,39 @@ static void drop_first(struct uploader *uploader) {
 
 // The next part of a copy, into the batch.
 static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes) {
-    const char *source = (const char *)(uintptr_t)pending->source + pending->done;
-    HRESULT result = copies_run(source, batch->mapped + batch->used, bytes);
-    if (FAILED(result)) return result;
-    if (bytes)
-        result = place_record(pending->place, batch->list, batch->memory, batch->mapped + batch->used,
-                              batch->used, pending->done, bytes);
-    if (FAILED(result)) return result;
-    batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+    ID3D12Resource *memory = batch->memory;
+    const uint8_t *mapped = batch->mapped;
+    uint64_t from = batch->used;
+    if (pending->block) {
+        memory = pending->block->memory;
+        mapped = pending->block->mapped;
+        from = pending->source - NUMBER(mapped);
+    } else {
+        const char *source = (const char *)(uintptr_t)pending->source + pending->done;
+        HRESULT result = copies_run(source, batch->mapped + from, bytes);
+        if (FAILED(result)) return result;
+    }
+    if (bytes) {
+        HRESULT result = place_record(pending->place, batch->list, memory, mapped + from, from,
+                                      pending->done, bytes);
+        if (FAILED(result)) return result;
+    }
+    if (!pending->block) batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+    batch->queued += bytes;
     pending->done += bytes;
     return S_OK;
 }
 
 // Moves on with the first copy that waits; FALSE if it must wait on.
-static BOOL advance(struct uploader *uploader, uint64_t runtime) {
+static BOOL advance_copy(struct uploader *uploader, uint64_t runtime) {
     struct pending *pending = uploader->first;
     struct batch *batch = NULL;
     uint64_t bytes = pending->size - pending->done;
-    if (place_can_be_split(pending->place) && bytes > BATCH_BYTES) bytes = BATCH_BYTES;
+    BOOL is_split = !pending->block && place_can_be_split(pending->place) && bytes > BATCH_BYTES;
+    if (is_split) bytes = BATCH_BYTES;
     HRESULT result = uploader->removed;
     if (uploader->is_open && !place_has_room(pending->place)) send_batch(uploader, runtime);
-    if (SUCCEEDED(result)) result = open_batch(uploader, runtime, bytes, &batch);
+    if (SUCCEEDED(result)) result = open_batch(uploader, runtime, pending->block ? 0 : bytes, &batch);
     if (result == S_FALSE) return FALSE;
     if (FAILED(result)) {
         // Parts of it may still be on their way.
@@ -403,6 +567,24 @@ static BOOL advance(struct uploader *uploader, uint64_t runtime) {
     return TRUE;
 }
 
+// The same with the first that waits, copy or signal.
+static BOOL advance(struct uploader *uploader, uint64_t runtime) {
+    struct gpu_signal *signal = uploader->first->signal;
+    if (!signal) return advance_copy(uploader, runtime);
+    send_batch(uploader, runtime);
+    drop_first(uploader);
+    make_signal(uploader, signal);
+    return TRUE;
+}
+
+static void free_made(void) {
+    while (made) {
+        struct gpu_signal *signal = made;
+        made = signal->next;
+        gpu_signal_free(signal);
+    }
+}
+
 static void rest(struct uploader *uploader) {
     decoder_rest(uploader->decoder);
     for (uint32_t i = 1; i < BATCH_COUNT; i++) drop_memory(batch_at(uploader, i));
@@ -415,7 +597,7 @@ void uploaders_turn(uint64_t runtime) {
         struct uploader *uploader = *place;
         retire(uploader, runtime);
         while (uploader->first && advance(uploader, runtime)) {}
-        send_batch(uploader, runtime);
+        if (uploader->in_flight < BATCHES_BUSY) send_batch(uploader, runtime);
         retire(uploader, runtime);
         if (uploader->first || uploader->in_flight) {
             place = &uploader->busy_next;
@@ -425,4 +607,5 @@ void uploaders_turn(uint64_t runtime) {
         uploader->is_busy = FALSE;
         *place = uploader->busy_next;
     }
+    free_made();
 }

@@ -20,9 +20,12 @@
 _Static_assert(sizeof(struct unix_notification) == sizeof(ds_notification), "notification");
 _Static_assert(offsetof(struct unix_notification, value) == offsetof(ds_notification, value), "value");
 _Static_assert(UNIX_NOTIFICATIONS_MAX == DS_NOTIFICATIONS_MAX, "notifications");
-_Static_assert(sizeof(struct unix_copy) == sizeof(ds_foreign_copy), "copy");
-_Static_assert(offsetof(struct unix_copy, destination) == offsetof(ds_foreign_copy, destination), "copy");
-_Static_assert(offsetof(struct unix_copy, is_cookie) == offsetof(ds_foreign_copy, is_cookie), "copy");
+_Static_assert(sizeof(struct unix_task) == sizeof(ds_foreign_task), "task");
+_Static_assert(offsetof(struct unix_task, destination) == offsetof(ds_foreign_task, destination), "task");
+_Static_assert(offsetof(struct unix_task, block) == offsetof(ds_foreign_task, block), "task");
+_Static_assert(TASK_COPY_TO_MEMORY == DS_FOREIGN_COPY_TO_MEMORY, "kind");
+_Static_assert(TASK_COPY_TO_PLACE == DS_FOREIGN_COPY_TO_COOKIE, "kind");
+_Static_assert(TASK_SIGNAL == DS_FOREIGN_SIGNAL && TASK_BLOCK == DS_FOREIGN_BLOCK, "kind");
 _Static_assert(UNIX_DESTINATION_FOREIGN == DS_DESTINATION_FOREIGN, "foreign");
 _Static_assert(sizeof(struct unix_foreign) == sizeof(ds_destination_foreign), "foreign");
 _Static_assert(offsetof(struct unix_foreign, shown) == offsetof(ds_destination_foreign, shown), "foreign");
@@ -114,11 +117,11 @@ static int32_t copies_begin(void *args) {
     return result;
 }
 
-static int32_t copies_get(void *args) {
-    struct unix_copies_get *call = args;
-    ds_foreign_copy found[UNIX_COPIES_MAX];
-    ds_result result = ds_foreign_copies_get(POINTER(ds_runtime, call->runtime), UNIX_COPIES_MAX, found,
-                                             &call->count);
+static int32_t tasks_get(void *args) {
+    struct unix_tasks_get *call = args;
+    ds_foreign_task found[UNIX_TASKS_MAX];
+    ds_result result = ds_foreign_tasks_get(POINTER(ds_runtime, call->runtime), UNIX_TASKS_MAX, found,
+                                            &call->count);
     if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
     return result;
 }
@@ -142,6 +145,31 @@ static int32_t copies_returned(void *args) {
                                                   found, &call->count);
     if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
     return result;
+}
+
+static int32_t pool_create(void *args) {
+    struct unix_pool_create *call = args;
+    ds_foreign_pool *pool = NULL;
+    ds_result result = ds_foreign_pool_create(POINTER(ds_runtime, call->runtime), call->cookie, &pool);
+    call->pool = NUMBER(pool);
+    return result;
+}
+
+static int32_t pool_destroy(void *args) {
+    const struct unix_object *call = args;
+    ds_foreign_pool_destroy(POINTER(ds_foreign_pool, call->object));
+    return DS_OK;
+}
+
+static int32_t pool_add(void *args) {
+    const struct unix_pool_add *call = args;
+    return ds_foreign_pool_add_block(POINTER(ds_foreign_pool, call->pool), POINTER(void, call->memory),
+                                     call->size, call->cookie);
+}
+
+static int32_t pool_refuse(void *args) {
+    const struct unix_object *call = args;
+    return ds_foreign_pool_refuse_block(POINTER(ds_foreign_pool, call->object));
 }
 
 static int32_t file_create(void *args) {
@@ -202,7 +230,8 @@ static int32_t queue_create(void *args) {
                           .source_type = call->source_type,
                           .priority = call->priority,
                           .name = POINTER(const char, call->name),
-                          .error_event = event};
+                          .error_event = event,
+                          .foreign_pool = POINTER(ds_foreign_pool, call->pool)};
     ds_queue *queue = NULL;
     result = ds_queue_create(runtime, &desc, &queue);
     ds_event_release(event);
@@ -244,6 +273,12 @@ static int32_t queue_signal(void *args) {
     const struct unix_queue_signal *call = args;
     return ds_queue_enqueue_signal(POINTER(ds_queue, call->queue), POINTER(ds_fence, call->fence),
                                    call->value);
+}
+
+static int32_t queue_signal_behind(void *args) {
+    const struct unix_queue_signal_behind *call = args;
+    return ds_queue_enqueue_foreign_signal(POINTER(ds_queue, call->queue), call->cookie, call->value,
+                                           call->result);
 }
 
 static int32_t queue_event(void *args) {
@@ -412,10 +447,14 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_NOTIFICATIONS_WAIT] = notifications_wait,
     [UNIX_NOTIFICATIONS_INTERRUPT] = notifications_interrupt,
     [UNIX_COPIES_BEGIN] = copies_begin,
-    [UNIX_COPIES_GET] = copies_get,
+    [UNIX_TASKS_GET] = tasks_get,
     [UNIX_COPIES_RUN] = copies_run,
     [UNIX_COPIES_FINISH] = copies_finish,
     [UNIX_COPIES_RETURNED] = copies_returned,
+    [UNIX_POOL_CREATE] = pool_create,
+    [UNIX_POOL_DESTROY] = pool_destroy,
+    [UNIX_POOL_ADD] = pool_add,
+    [UNIX_POOL_REFUSE] = pool_refuse,
     [UNIX_FILE_CREATE] = file_create,
     [UNIX_FILE_CLOSE] = file_close,
     [UNIX_FILE_RELEASE] = file_release,
@@ -430,6 +469,7 @@ const unix_function __wine_unix_call_funcs[UNIX_CODE_COUNT] = {
     [UNIX_QUEUE_REQUESTS] = queue_requests,
     [UNIX_QUEUE_STATUS] = queue_status,
     [UNIX_QUEUE_SIGNAL] = queue_signal,
+    [UNIX_QUEUE_SIGNAL_BEHIND] = queue_signal_behind,
     [UNIX_QUEUE_EVENT] = queue_event,
     [UNIX_QUEUE_CANCEL] = queue_cancel,
     [UNIX_QUEUE_QUERY] = queue_query,

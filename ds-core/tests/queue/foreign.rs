@@ -11,7 +11,7 @@ use ds_core::{
 };
 
 use crate::rig::{
-    Rig, SAMPLE_BYTES, assert_ok, code, sample, sample_file, sample_stream, untouched,
+    Rig, SAMPLE_BYTES, assert_ok, code, fetch_copies, sample, sample_file, sample_stream, untouched,
 };
 
 crate::semantic_tests! {
@@ -108,7 +108,7 @@ impl<'a> Host<'a> {
 
     fn fetch(&self, max: usize) -> Vec<ForeignCopy> {
         let mut found = Vec::new();
-        self.rig.runtime.foreign_copies().fetch(max, &mut found);
+        fetch_copies(&self.rig.runtime, max, &mut found);
         found
     }
 

@@ -10,7 +10,9 @@ use ds_core::{
     StatusArray,
 };
 
-use crate::rig::{Rig, SAMPLE_BYTES, assert_ok, code, sample, sample_file, sample_stream};
+use crate::rig::{
+    Rig, SAMPLE_BYTES, assert_ok, code, fetch_copies, sample, sample_file, sample_stream,
+};
 
 crate::semantic_tests! {
     every_kind_of_bytes_comes_with_its_cookie;
@@ -58,7 +60,7 @@ impl<'a> Host<'a> {
     fn pump(&self, places: &mut Places) {
         let copies = self.rig.runtime.foreign_copies();
         let mut found = Vec::new();
-        copies.fetch(3, &mut found);
+        fetch_copies(&self.rig.runtime, 3, &mut found);
         for copy in &found {
             let bytes = bytes_of(copy);
             let cookie = cookie_of(copy);
@@ -270,7 +272,7 @@ fn the_hosts_failure_is_the_requests(rig: &Rig) {
     queue.enqueue_status(Some(&array), 0);
     queue.submit();
     let mut found = Vec::new();
-    rig.wait_until("a copy", || copies.fetch(1, &mut found) == 1);
+    rig.wait_until("a copy", || fetch_copies(&rig.runtime, 1, &mut found) == 1);
     let mut places = Places::default();
     host.take_returned(&mut places);
     assert!(

@@ -12,6 +12,8 @@ mod custom;
 mod errors;
 mod foreign;
 mod foreign_places;
+mod foreign_pool;
+mod foreign_signals;
 mod mix;
 mod requests;
 mod rig;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
 use ds_core::{
-    Backend, Buffer, Config, Error, Fence, File, FileMode, Queue, QueueDesc, Request, Runtime,
-    S_OK, StatusArray,
+    Backend, Buffer, Config, Error, Fence, File, FileMode, ForeignCopy, ForeignTask, Queue,
+    QueueDesc, Request, Runtime, S_OK, StatusArray,
 };
 
 /// How many seeds a body runs with, unless `DS_SEEDS` says otherwise.
@@ -214,6 +214,17 @@ impl Rig {
     pub(crate) fn wait_fence(&self, fence: &Fence, value: u64) {
         self.wait_until("a fence", || fence.value() >= value);
     }
+}
+
+/// Fetches copies for the host, which has nothing else to do.
+pub(crate) fn fetch_copies(runtime: &Runtime, max: usize, out: &mut Vec<ForeignCopy>) -> usize {
+    let mut tasks = Vec::new();
+    let count = runtime.foreign_copies().fetch(max, &mut tasks);
+    out.extend(tasks.iter().map(|task| match task {
+        ForeignTask::Copy(copy) => *copy,
+        other => panic!("nothing but copies was asked for, got {other:?}"),
+    }));
+    count
 }
 
 /// The code of an error, to compare with results.

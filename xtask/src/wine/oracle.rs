@@ -28,8 +28,6 @@ pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
 pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
-/// How the line of a program begins that can test nothing.
-const SKIPPED: &str = "SKIPPED: ";
 
 /// Runs everything with both DLLs under each Wine there is.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
