@@ -44,13 +44,24 @@ fn generate(root: &Path) -> Result<String, Box<dyn Error>> {
 
 /// The public modules, in the order in which `lib.rs` declares them: it is the header's, and so a reader's.
 fn rust_files(directory: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    let library = fs::read_to_string(directory.join("lib.rs"))?;
-    let modules = library
+    modules_of(&directory.join("lib.rs"))
+}
+
+/// The files of the modules that `parent` declares, `lib.rs` or a `mod.rs`; of a folder, those in it.
+fn modules_of(parent: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let text = fs::read_to_string(parent)?;
+    let names = text
         .lines()
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'));
-    Ok(modules
-        .map(|name| directory.join(name).with_extension("rs"))
-        .collect())
+    let mut files = Vec::new();
+    for name in names {
+        let module = parent.with_file_name(name);
+        match module.with_extension("rs") {
+            file if file.exists() => files.push(file),
+            _ => files.extend(modules_of(&module.join("mod.rs"))?),
+        }
+    }
+    Ok(files)
 }
 
 fn update(header: &Path, text: &str) {

@@ -133,7 +133,10 @@ find_wine() {
 if [ $# -ne 3 ]; then usage; fi
 verb=$1 kind=$2
 case $verb in install | uninstall) ;; *) usage ;; esac
-[ -d "$3" ] || fail "there is no folder $3"
+[ -d "$3" ] || case $kind in
+--prefix) fail "there is no folder $3; if it is to be a prefix, let Wine make it first: wine wineboot" ;;
+*) fail "there is no folder $3" ;;
+esac
 base=$(CDPATH='' cd -- "$3" && pwd)
 case $kind in
 --prefix)

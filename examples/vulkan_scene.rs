@@ -1,4 +1,4 @@
-//! Paints the scene that the Vulkan examples stream: `cargo run --example vulkan_scene [FOLDER]`.
+//! Paints the scene that the GPU examples stream: `cargo run --example vulkan_scene [FOLDER]`.
 //!
 //! `examples/scene.dspk` was made of such a folder, each picture in one chunk, so that one request fills it:
 //! `ds pack --level 12 --chunk-kib 1024 -o examples/scene.dspk FOLDER/.` Without a folder this only says what

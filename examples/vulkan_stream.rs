@@ -87,7 +87,7 @@ fn stream(
         let name = String::from_utf8_lossy(&entry.path);
         let (Some(shape), Kind::File { bytes, chunks: own }) = (Shape::of(&name), &entry.kind)
         else {
-            println!("{name}: no part of a scene, left out");
+            println!("{name}: no picture, left out");
             continue;
         };
         let own = &chunks[own.clone()];

@@ -454,6 +454,13 @@ typedef struct ds_destination_foreign {
     const union ds_destination *shown;
     // The type of destination, 0 to 127, that error records show.
     uint32_t shown_type;
+    // If `shown_format` is not DS_COMPRESSION_NONE: the size after decompression that error records show.
+    uint32_t shown_uncompressed_size;
+    // The compression format that error records show for a request of DS_COMPRESSION_NONE whose bytes the
+    // host decompresses by itself.
+    ds_compression_format shown_format;
+    // 0.
+    uint8_t reserved[7];
 } ds_destination_foreign;
 
 // Where bytes go; the member that the destination type names.

@@ -90,8 +90,8 @@ struct unix_runtime_describe {
     char version[32];  // out
     char backend[32];  // out
     char reason[256];  // out
-    uint32_t exact;    // out: 1 if all is to be as with Microsoft's runtime
-    uint32_t reserved;
+    uint32_t exact;      // out: 1 if all is to be as with Microsoft's runtime
+    uint32_t gpu_decode; // out: 1 if devices are to decode GDeflate by themselves
 };
 
 struct unix_runtime_set_staging {
@@ -240,7 +240,10 @@ struct unix_foreign {
     int32_t result;      // negative: the request fails with it
     uint64_t shown;      // the DSTORAGE_DESTINATION for error records
     uint32_t shown_type; // and its type
-    uint32_t reserved;
+    // If a format: the host decodes, and error records show these.
+    uint32_t shown_uncompressed_size;
+    uint8_t shown_format;
+    uint8_t reserved[7];
 };
 
 struct unix_queue_status {

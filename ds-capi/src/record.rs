@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::ptr;
 
-use ds_core::{ErrorRecord, FailedCommand, FileInfo, PlaceInfo, RequestInfo};
+use ds_core::{Compression, ErrorRecord, FailedCommand, FileInfo, PlaceInfo, RequestInfo};
 
 use crate::event::ds_event;
 use crate::fence::ds_fence;
@@ -222,13 +222,24 @@ fn request_of(info: &RequestInfo) -> ds_error_request {
     }
     let (source_type, source) = source_of(&info.source);
     let (destination_type, destination) = destination_of(&info.destination);
-    copy.request.options.compression_format = info.compression.0;
+    let (format, uncompressed_bytes) = compression_of(info);
+    copy.request.options.compression_format = format.0;
     copy.request.options.types = source_type | destination_type << 1;
     copy.request.source = source;
     copy.request.destination = destination;
-    copy.request.uncompressed_size = info.uncompressed_bytes;
+    copy.request.uncompressed_size = uncompressed_bytes;
     copy.request.cancellation_tag = info.cancellation_tag;
     copy
+}
+
+/// What the host decompresses by itself is shown as the application wrote it.
+fn compression_of(info: &RequestInfo) -> (Compression, u32) {
+    match info.destination {
+        PlaceInfo::Foreign(ref place) if place.shown.format != Compression::NONE => {
+            (place.shown.format, place.shown.uncompressed_bytes)
+        }
+        _ => (info.compression, info.uncompressed_bytes),
+    }
 }
 
 fn source_of(place: &PlaceInfo) -> (ds_source_type, ds_source) {
@@ -281,7 +292,7 @@ fn destination_of(place: &PlaceInfo) -> (ds_destination_type, ds_destination) {
             (DS_DESTINATION_MEMORY, destination)
         }
         #[cfg(feature = "vulkan")]
-        PlaceInfo::Gpu(ref place) => crate::gpu::destination_of(place),
+        PlaceInfo::Gpu(ref place) => crate::gpu::place::destination_of(place),
         #[cfg(not(feature = "vulkan"))]
         PlaceInfo::Gpu(ref place) => match *place {},
         PlaceInfo::Foreign(ref place) => (place.shown.kind, shown(place.shown.words)),

@@ -107,6 +107,8 @@ unsafe fn foreign_destination(to: &ds_destination_foreign, runtime: &Runtime) ->
         .shown(ForeignShown {
             kind: (to.shown_type & 0x7F) as u8,
             words: words.copied().unwrap_or_default(),
+            format: Compression(to.shown_format),
+            uncompressed_bytes: to.shown_uncompressed_size,
         });
     Destination::Foreign(match to.result {
         0.. => destination,
@@ -129,7 +131,8 @@ unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) ->
         _ => request.uncompressed_size,
     };
     // SAFETY: passed on to the caller.
-    let destination = unsafe { crate::gpu::destination(to_type, &request.destination, payload) };
+    let destination =
+        unsafe { crate::gpu::place::destination(to_type, &request.destination, payload) };
     destination.map_or(Destination::Other(to_type), Destination::Gpu)
 }
 

@@ -232,6 +232,13 @@ pub struct ds_destination_foreign {
     pub shown: *const ds_destination,
     /// The type of destination, 0 to 127, that error records show.
     pub shown_type: u32,
+    /// If `shown_format` is not DS_COMPRESSION_NONE: the size after decompression that error records show.
+    pub shown_uncompressed_size: u32,
+    /// The compression format that error records show for a request of DS_COMPRESSION_NONE whose bytes the
+    /// host decompresses by itself.
+    pub shown_format: ds_compression_format,
+    /// 0.
+    pub reserved: [u8; 7],
 }
 
 /// Where bytes go; the member that the destination type names.
@@ -292,8 +299,9 @@ const _: () = {
     assert!(offset_of!(ds_destination_tiles, num_tiles) == 24);
     assert!(offset_of!(ds_destination_tiles, depth) == 38);
     assert!(size_of::<ds_destination_file>() == 24 && offset_of!(ds_destination_file, size) == 16);
-    assert!(size_of::<ds_destination_foreign>() == 32);
+    assert!(size_of::<ds_destination_foreign>() == 40);
     assert!(offset_of!(ds_destination_foreign, shown) == 16);
+    assert!(offset_of!(ds_destination_foreign, shown_format) == 32);
     assert!(size_of::<ds_destination>() == 40);
     assert!(size_of::<ds_request>() == 104 && align_of::<ds_request>() == 8);
     assert!(offset_of!(ds_request, source) == 16);

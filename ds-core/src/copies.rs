@@ -37,6 +37,7 @@ use crate::hold::{Bounce, BounceTo, Hold};
 use crate::memory::RawBytes;
 use crate::notify::Event;
 use crate::queue::{Outcome, QueueCore};
+use crate::request::Compression;
 use crate::runtime::Runtime;
 use crate::slots::{Slots, Token};
 
@@ -88,6 +89,10 @@ pub struct ForeignShown {
     pub kind: u8,
     /// Whatever the host likes.
     pub words: [u64; 5],
+    /// In the place of [`Compression::NONE`]: what the host decompresses by itself.
+    pub format: Compression,
+    /// With a format: the size after decompression, in bytes.
+    pub uncompressed_bytes: u32,
 }
 
 /// A destination that only the host can reach, from [`ForeignCopies::destination`].

@@ -96,7 +96,7 @@ pub use request::{
 };
 pub use runtime::Runtime;
 pub use staging::{STAGING_BYTES_DEFAULT, StagingStats};
-pub use stats::{Histogram, IoStats, QueueStats};
+pub use stats::{GpuStats, Histogram, IoStats, QueueStats};
 pub use sys::without_signals;
 
 /// The version of this library.

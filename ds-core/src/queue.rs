@@ -28,7 +28,7 @@ use crate::scheduler::Wake;
 use crate::slots::Token;
 use crate::staging::Staging;
 use crate::state::{Budget, Command, Entry, Marker, PoolKind, Started, State};
-use crate::stats::QueueStats;
+use crate::stats::{GpuStats, QueueStats};
 
 /// The smallest capacity of a queue.
 pub const CAPACITY_MIN: u32 = 128;
@@ -493,6 +493,11 @@ impl Queue {
     /// What the queue has done.
     pub fn stats(&self) -> QueueStats {
         self.core.state.lock().stats()
+    }
+
+    /// What was asked of its GPU, by all queues of the runtime; `None` without one.
+    pub fn gpu_stats(&self) -> Option<GpuStats> {
+        self.core.placer.as_ref().map(|placer| placer.stats())
     }
 
     /// The name it was made with.

@@ -18,8 +18,8 @@ use crate::gpu::{GpuDestination, GpuDevice};
 use crate::handle::Handle;
 use crate::memory::{MemoryDestination, MemorySource};
 
-/// How a request's source is compressed: DirectStorage's format numbers.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// How a request's source is compressed: DirectStorage's format numbers. Not at all by default.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct Compression(pub u8);
 
 impl Compression {

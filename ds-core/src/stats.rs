@@ -110,6 +110,17 @@ impl std::ops::AddAssign for IoStats {
     }
 }
 
+/// What was asked of a GPU for the queues of a runtime that share it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct GpuStats {
+    /// Requests whose bytes went to the GPU, or came from it.
+    pub requests: u64,
+    /// Submissions that carried them.
+    pub batches: u64,
+    /// How often the thread that submits was woken while the GPU had work, which asks the driver.
+    pub wakes: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

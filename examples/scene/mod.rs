@@ -1,14 +1,17 @@
-//! What the Vulkan examples stream: pictures, by names that say how they are stored.
+//! What the examples stream: pictures and meshes, by names that say how they are stored.
 //!
-//! A file of the scene is called `NAME.vkFORMAT.WxHxD.mMIPS` if it is the payload of an image with all its
+//! A picture of the scene is called `NAME.vkFORMAT.WxHxD.mMIPS` if it is the payload of an image with all its
 //! mips, and `NAME.vkFORMAT.WxHxD.buffer` if it is rows of texels for a buffer. FORMAT is a `VkFormat`: 37
-//! (RGBA8) or 131 (BC1). So the archive needs no other description.
+//! (RGBA8) or 131 (BC1). A mesh is called `NAME.mesh.VERTICESxINDICES.TEXTURE`, after the picture it wears.
+//! So the archive needs no other description.
 
 #![forbid(unsafe_code)]
 // Each example uses its own part of this.
 #![allow(dead_code)]
 
 pub(crate) mod bc1;
+pub(crate) mod materials;
+pub(crate) mod mesh;
 pub(crate) mod paint;
 
 /// `VK_FORMAT_R8G8B8A8_UNORM`.
@@ -33,7 +36,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// Reads a file's name; `None` for a file that is no part of a scene.
+    /// Reads a file's name; `None` for a file that is no picture.
     pub(crate) fn of(name: &str) -> Option<Shape> {
         let mut parts = name.rsplit('/').next()?.split('.').skip(1);
         let format = parts.next()?.strip_prefix("vk")?.parse().ok()?;

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::{BC1, Picture, RGBA8, Shape};
+use super::{BC1, Picture, RGBA8, Shape, materials, mesh};
 
 /// Every file: its name, and its bytes.
 pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
@@ -22,20 +22,23 @@ pub(crate) fn files() -> Vec<(String, Vec<u8>)> {
         extent: bar.extent.map(|side| side as u32),
         mips: None,
     };
-    vec![
+    let mut files = vec![
         image("hills", hills(), BC1),
         image("mandelbrot", mandelbrot(), RGBA8),
         image("ball", ball(), RGBA8),
         (shape.name("spectrum"), bar.pixels.concat()),
-    ]
+    ];
+    files.extend(materials::all().map(|(name, picture)| image(name, picture, BC1)));
+    files.extend(mesh::files());
+    files
 }
 
-fn mix(a: [f32; 3], b: [f32; 3], t: f32) -> [f32; 3] {
+pub(crate) fn mix(a: [f32; 3], b: [f32; 3], t: f32) -> [f32; 3] {
     let t = t.clamp(0.0, 1.0);
     std::array::from_fn(|c| a[c] + (b[c] - a[c]) * t)
 }
 
-fn pixel(colour: [f32; 3]) -> [u8; 4] {
+pub(crate) fn pixel(colour: [f32; 3]) -> [u8; 4] {
     let [r, g, b] = colour.map(|c| (255.0 * c.clamp(0.0, 1.0)) as u8);
     [r, g, b, 255]
 }

@@ -50,8 +50,24 @@ static inline ID3D12Fence *make_fence(void) {
     return made;
 }
 
+// Microsoft's DLL asks a device for more than some d3d12s of Wine offer, and then makes no queue with it.
+static inline void skip_without_queues(void) {
+    storage_queue_desc desc = {.capacity = CAPACITY, .device = (IUnknown *)device};
+    storage_factory *factory;
+    storage_queue *queue;
+    must(get_factory(&IID_FACTORY, (void **)&factory));
+    HRESULT result = factory->methods->CreateQueue(factory, &desc, &IID_QUEUE, (void **)&queue);
+    if (FAILED(result)) {
+        printf("SKIPPED: Microsoft's DLL makes no queue with this D3D12 device: %08lx\n", (long)result);
+        exit(EXIT_SKIPPED);
+    }
+    queue->methods->Release(queue);
+    factory->methods->Release(factory);
+}
+
 static inline void make_device(void) {
     device = another_device();
+    if (!ours) skip_without_queues();
     D3D12_COMMAND_QUEUE_DESC desc = {.Type = D3D12_COMMAND_LIST_TYPE_DIRECT};
     must(ID3D12Device_CreateCommandQueue(device, &desc, &IID_ID3D12CommandQueue, (void **)&commands));
     fence = make_fence();

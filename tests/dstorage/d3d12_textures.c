@@ -4,76 +4,13 @@
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "d3d12.h"
+#include "d3d12_texture.h"
 
 #define FILE_BYTES (8u << 20)
-#define SUBRESOURCES_MAX 32
 
 static storage_factory *factory;
 static storage_file *file;
 static storage_queue *queue;
-
-struct layout {
-    D3D12_PLACED_SUBRESOURCE_FOOTPRINT footprints[SUBRESOURCES_MAX];
-    UINT rows[SUBRESOURCES_MAX];
-    UINT64 row_bytes[SUBRESOURCES_MAX];
-    UINT64 bytes;
-};
-
-static struct layout layout_of(const D3D12_RESOURCE_DESC *desc, uint32_t first, uint32_t count) {
-    struct layout made;
-    ID3D12Device_GetCopyableFootprints(device, desc, first, count, 0, made.footprints, made.rows,
-                                       made.row_bytes, &made.bytes);
-    return made;
-}
-
-// Makes a texture whose bytes are all 0x55.
-static ID3D12Resource *make_texture(const D3D12_RESOURCE_DESC *desc, uint32_t count) {
-    struct layout layout = layout_of(desc, 0, count);
-    ID3D12Resource *made = make_resource(desc, D3D12_HEAP_TYPE_DEFAULT, D3D12_RESOURCE_STATE_COMMON);
-    ID3D12Resource *fill = make_buffer(layout.bytes, D3D12_HEAP_TYPE_UPLOAD);
-    void *mapped;
-    must(ID3D12Resource_Map(fill, 0, NULL, &mapped));
-    memset(mapped, 0x55, layout.bytes);
-    ID3D12Resource_Unmap(fill, 0, NULL);
-    struct recording recording = begin_commands();
-    change(recording.list, made, D3D12_RESOURCE_STATE_COMMON, D3D12_RESOURCE_STATE_COPY_DEST);
-    for (uint32_t i = 0; i < count; i++) {
-        D3D12_TEXTURE_COPY_LOCATION to = {.pResource = made,
-                                          .Type = D3D12_TEXTURE_COPY_TYPE_SUBRESOURCE_INDEX,
-                                          .SubresourceIndex = i};
-        D3D12_TEXTURE_COPY_LOCATION from = {.pResource = fill,
-                                            .Type = D3D12_TEXTURE_COPY_TYPE_PLACED_FOOTPRINT,
-                                            .PlacedFootprint = layout.footprints[i]};
-        ID3D12GraphicsCommandList_CopyTextureRegion(recording.list, &to, 0, 0, 0, &from, NULL);
-    }
-    change(recording.list, made, D3D12_RESOURCE_STATE_COPY_DEST, D3D12_RESOURCE_STATE_COMMON);
-    run_commands(recording);
-    ID3D12Resource_Release(fill);
-    return made;
-}
-
-// What the texture holds, laid out by its footprints; to be freed.
-static uint8_t *read_texture(ID3D12Resource *texture, const D3D12_RESOURCE_DESC *desc, uint32_t count) {
-    struct layout layout = layout_of(desc, 0, count);
-    ID3D12Resource *readback = make_buffer(layout.bytes, D3D12_HEAP_TYPE_READBACK);
-    struct recording recording = begin_commands();
-    change(recording.list, texture, D3D12_RESOURCE_STATE_COMMON, D3D12_RESOURCE_STATE_COPY_SOURCE);
-    for (uint32_t i = 0; i < count; i++) {
-        D3D12_TEXTURE_COPY_LOCATION from = {.pResource = texture,
-                                            .Type = D3D12_TEXTURE_COPY_TYPE_SUBRESOURCE_INDEX,
-                                            .SubresourceIndex = i};
-        D3D12_TEXTURE_COPY_LOCATION to = {.pResource = readback,
-                                          .Type = D3D12_TEXTURE_COPY_TYPE_PLACED_FOOTPRINT,
-                                          .PlacedFootprint = layout.footprints[i]};
-        ID3D12GraphicsCommandList_CopyTextureRegion(recording.list, &to, 0, 0, 0, &from, NULL);
-    }
-    change(recording.list, texture, D3D12_RESOURCE_STATE_COPY_SOURCE, D3D12_RESOURCE_STATE_COMMON);
-    run_commands(recording);
-    uint8_t *out = malloc(layout.bytes);
-    take_bytes(readback, layout.bytes, out);
-    return out;
-}
 
 // How many rows of subresource `which` are not the pattern of a payload that begins at `offset` with
 // subresource `first`; with an offset of UINT64_MAX, are not untouched.
@@ -130,17 +67,6 @@ static void fill(const char *what, const D3D12_RESOURCE_DESC *desc, uint32_t cou
     }
     free(bytes);
     ID3D12Resource_Release(texture);
-}
-
-static D3D12_RESOURCE_DESC texture_2d(DXGI_FORMAT format, uint32_t width, uint32_t height, uint16_t slices,
-                                      uint16_t levels) {
-    return (D3D12_RESOURCE_DESC){.Dimension = D3D12_RESOURCE_DIMENSION_TEXTURE2D,
-                                 .Width = width,
-                                 .Height = height,
-                                 .DepthOrArraySize = slices,
-                                 .MipLevels = levels,
-                                 .Format = format,
-                                 .SampleDesc = {.Count = 1}};
 }
 
 static void subresources_arrive(void) {

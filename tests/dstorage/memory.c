@@ -251,10 +251,10 @@ int main(void) {
         files->methods->RetrieveErrorRecord(files, &record);
         memory->methods->RetrieveErrorRecord(memory, &record);
         watched_and_read_only();
-        watched_and_reset_meanwhile();
-        many_watched();
-        watched_and_cancelled();
     }
+    watched_and_reset_meanwhile();
+    many_watched();
+    watched_and_cancelled();
     files->methods->Release(files);
     memory->methods->Release(memory);
     file->methods->Release(file);

@@ -17,6 +17,13 @@ static void configuration(void) {
         BOOL unknown[4];
     } configuration = {{.num_submit_threads = 1, .disable_telemetry = TRUE}, {TRUE, TRUE, TRUE, TRUE}};
     ok_hr(set_configuration((const storage_configuration *)&configuration), S_OK);
+    // And where memory ends behind them.
+    uint8_t *page = VirtualAlloc(NULL, 8192, MEM_RESERVE, PAGE_NOACCESS);
+    page = VirtualAlloc(page, 4096, MEM_COMMIT, PAGE_READWRITE);
+    void *last = page + 4096 - sizeof configuration.known;
+    memcpy(last, &configuration.known, sizeof configuration.known);
+    ok_hr(set_configuration(last), S_OK);
+    VirtualFree(page, 0, MEM_RELEASE);
 }
 
 static void error_record(void) {

@@ -42,6 +42,54 @@ static void scripts_and_spellings(void) {
     DeleteFileW(name);
 }
 
+// Removable and network drives, and a share of a server: whatever Wine opens can be read. The prefix of
+// these tests has them, and the environment says so; elsewhere what is not there is left out.
+static void drives(void) {
+    static const struct {
+        const WCHAR *root;
+        UINT type;
+    } places[] = {{L"R:\\", DRIVE_REMOVABLE},
+                  {L"N:\\", DRIVE_REMOTE},
+                  {L"\\\\server\\share\\", DRIVE_NO_ROOT_DIR}}; // any type
+    for (unsigned i = 0; i < ARRAYSIZE(places); i++) {
+        WCHAR path[MAX_PATH];
+        BOOL is_there = GetFileAttributesW(places[i].root) != INVALID_FILE_ATTRIBUTES;
+        ok(is_there || !getenv("TEST_DRIVES"), "there is no %ls", places[i].root);
+        if (!is_there) continue;
+        if (places[i].type != DRIVE_NO_ROOT_DIR) {
+            UINT type = GetDriveTypeW(places[i].root);
+            ok(type == places[i].type, "%ls is of type %u", places[i].root, type);
+        }
+        swprintf(path, MAX_PATH, L"%lspaths of drives.bin", places[i].root);
+        make_file(path, FILE_BYTES);
+        reads_whole(path, "on a drive");
+        for (WCHAR *letter = path; *letter; letter++)
+            if (*letter == L'\\') *letter = L'/';
+        reads_whole(path, "on a drive, with slashes");
+        DeleteFileW(path);
+    }
+}
+
+// Relative to the drive's folder, to the drive, and to the folder above.
+static void relative_paths(void) {
+    WCHAR folder[MAX_PATH], path[MAX_PATH];
+    make_file(L"relative.bin", FILE_BYTES);
+    GetCurrentDirectoryW(MAX_PATH, folder);
+    swprintf(path, MAX_PATH, L"%.2lsrelative.bin", folder);
+    reads_whole(path, "relative to the drive's folder");
+    swprintf(path, MAX_PATH, L"%ls\\relative.bin", folder + 2);
+    reads_whole(path, "relative to the drive");
+    swprintf(path, MAX_PATH, L"..\\%ls\\relative.bin", wcsrchr(folder, L'\\') + 1);
+    reads_whole(path, "relative to the folder above");
+    // A folder of the program's choice, after the DLL was loaded.
+    CreateDirectoryW(L"below", NULL);
+    SetCurrentDirectoryW(L"below");
+    reads_whole(L"..\\relative.bin", "from another folder");
+    SetCurrentDirectoryW(folder);
+    RemoveDirectoryW(L"below");
+    DeleteFileW(L"relative.bin");
+}
+
 // The record has room for 259 characters; the path may be longer.
 static void record_names(const WCHAR *path) {
     storage_file *file = open_file(factory, path);
@@ -111,6 +159,8 @@ int main(void) {
     factory = factory_or_exit();
     queue = make_queue(factory, SOURCE_FILE);
     scripts_and_spellings();
+    drives();
+    relative_paths();
     long_path();
     sharing();
     queue->methods->Release(queue);

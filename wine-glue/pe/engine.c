@@ -19,7 +19,7 @@ static SRWLOCK lock = SRWLOCK_INIT;
 static uint32_t references;
 static uint64_t runtime;
 static uint64_t generation;
-static BOOL exact;
+static BOOL exact, wants_gpu_decode;
 static storage_configuration configuration;
 
 static struct {
@@ -90,6 +90,7 @@ static HRESULT look(const char *overruled) {
     HRESULT result = unix_call(UNIX_RUNTIME_DESCRIBE, &about);
     if (FAILED(result)) return result;
     exact = about.exact != 0;
+    wants_gpu_decode = about.gpu_decode != 0;
     if (log_is_verbose())
         log_line("ds-runtime %s, backend %s (%s)%s%s", about.version, about.backend, about.reason,
                  overruled ? ", DS_CONFIG=" : "", overruled ? overruled : "");
@@ -172,6 +173,8 @@ uint64_t engine_runtime(void) { return runtime; }
 uint64_t engine_generation(void) { return generation; }
 
 BOOL engine_is_exact(void) { return exact; }
+
+BOOL engine_wants_gpu_decode(void) { return wants_gpu_decode; }
 
 // Nothing is refused (O-07): what the engine has no use for it clamps or only notes. Fewer than -1 threads to
 // decompress are as many as it likes.

@@ -44,6 +44,8 @@ uint64_t engine_generation(void);
 BOOL process_is_ending(void);
 // Whether all is to be as with Microsoft's runtime; see exact.c.
 BOOL engine_is_exact(void);
+// Whether devices that can decode GDeflate are to do it (gpu_decode=gpu, and nothing that forbids it).
+BOOL engine_wants_gpu_decode(void);
 // E_FAIL while there is a runtime.
 HRESULT engine_configure(const storage_configuration *given);
 
@@ -111,6 +113,8 @@ uint64_t uploader_pool(const struct uploader *uploader);
 HRESULT uploader_signal(struct uploader *uploader, d3d12_fence *fence, uint64_t value, uint64_t *cookie);
 struct gpu_signal;
 void gpu_signal_free(struct gpu_signal *signal);
+// Whether what has tiles enough is decoded on the device; NULL for none.
+BOOL uploader_decodes(const struct uploader *uploader);
 // The pump's part: takes a copy over, whose cookie is a place, and answers it later.
 void uploader_take(uint64_t runtime, const struct unix_task *copy);
 // Takes a signal over, to be made behind the copies that were taken before.

@@ -11,7 +11,7 @@
 
 #include <initguid.h>
 
-#include "upload.h"
+#include "decoder.h"
 
 #include <stdlib.h>
 
@@ -44,6 +44,7 @@ static uint32_t plane_count(ID3D12Device *device, DXGI_FORMAT format) {
 }
 
 static uint32_t subresource_count(const struct place *place) {
+    if (place->is_buffer) return 1;
     uint32_t slices = is_3d(&place->desc) ? 1 : place->desc.DepthOrArraySize;
     ID3D12Device *device = uploader_device(place->uploader);
     return place->desc.MipLevels * slices * plane_count(device, place->desc.Format);
@@ -143,10 +144,11 @@ static HRESULT understand(struct place *place, const storage_request *request) {
         !can_be_written(place->resource))
         return E_INVALIDARG;
     place->resource->lpVtbl->GetDesc(place->resource, &place->desc);
-    BOOL is_buffer = place->desc.Dimension == D3D12_RESOURCE_DIMENSION_BUFFER;
-    place->is_buffer = request->options.types >> 1 == DESTINATION_BUFFER;
-    if (is_buffer != place->is_buffer) return E_INVALIDARG;
-    if (!is_buffer) return understand_texture(place, request);
+    place->is_buffer = place->desc.Dimension == D3D12_RESOURCE_DIMENSION_BUFFER;
+    uint8_t type = request->options.types >> 1;
+    if (type == DESTINATION_TILES) return tiles_understand(place, request, subresource_count(place));
+    if (place->is_buffer != (type == DESTINATION_BUFFER)) return E_INVALIDARG;
+    if (!place->is_buffer) return understand_texture(place, request);
     place->offset = to->buffer.offset;
     place->bytes = to->buffer.size;
     BOOL inside = place->offset <= place->desc.Width && place->bytes <= place->desc.Width - place->offset;
@@ -155,17 +157,33 @@ static HRESULT understand(struct place *place, const storage_request *request) {
 
 // --- Places --------------------------------------------------------------------------------------------
 
-// How many bytes come, after decompression.
-static uint32_t payload_bytes(const storage_request *request) {
-    if (request->options.compression_format != COMPRESSION_NONE) return request->uncompressed_size;
+static uint32_t source_bytes(const storage_request *request) {
     BOOL from_memory = (request->options.types & 1) == SOURCE_MEMORY;
     return from_memory ? request->source.memory.size : request->source.file.size;
 }
 
+// How many bytes come, after decompression.
+static uint32_t payload_bytes(const storage_request *request) {
+    BOOL is_compressed = request->options.compression_format != COMPRESSION_NONE;
+    return is_compressed ? request->uncompressed_size : source_bytes(request);
+}
+
+// Has the engine bring the stream as it is, if the GPU is to decode it.
+static void leave_to_gpu(struct place *place, const storage_request *request, struct unix_foreign *out) {
+    uint32_t stream_bytes = source_bytes(request), decoded_bytes = request->uncompressed_size;
+    if (request->options.compression_format != COMPRESSION_GDEFLATE || !uploader_decoder(place->uploader) ||
+        !decoder_takes(stream_bytes, decoded_bytes) || place->bytes > decoded_bytes)
+        return;
+    place->is_compressed = TRUE;
+    place->decoded_bytes = decoded_bytes;
+    place->wanted_bytes = place->bytes;
+    place->bytes = out->size = stream_bytes;
+    out->shown_uncompressed_size = decoded_bytes;
+    out->shown_format = COMPRESSION_GDEFLATE;
+}
+
 static HRESULT refusal(const struct uploader *uploader, const storage_request *request) {
-    // CopyTiles needs resources that no d3d12 here has: not tried, so not offered.
-    if (!uploader || request->options.types >> 1 == DESTINATION_TILES)
-        return E_DSTORAGE_INVALID_DESTINATION_TYPE;
+    if (!uploader) return E_DSTORAGE_INVALID_DESTINATION_TYPE;
     return request->destination.buffer.resource ? S_OK : E_DSTORAGE_ACCESS_VIOLATION;
 }
 
@@ -185,12 +203,13 @@ void place_make(struct uploader *uploader, const storage_request *request, struc
     out->result = understand(place, request);
     if (FAILED(out->result)) return;
     // A buffer's size is the request's own word, which the engine compares.
-    if (place->is_buffer)
+    if (request->options.types >> 1 == DESTINATION_BUFFER)
         out->size = (uint32_t)place->bytes;
     else if (out->size < place->bytes)
         out->result = E_INVALIDARG;
     else if (request->options.compression_format != COMPRESSION_NONE)
         out->size = (uint32_t)place->bytes;
+    if (SUCCEEDED(out->result)) leave_to_gpu(place, request, out);
 }
 
 void place_free(struct place *place) {
@@ -246,11 +265,37 @@ static void record_texture(const struct place *place, ID3D12GraphicsCommandList 
     }
 }
 
-void place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
-                  uint64_t from, uint64_t at, uint64_t bytes) {
+// Only what the tiles lie in changes its state: the application may be using other levels.
+static void record_tiles(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                         uint64_t from) {
+    const D3D12_RESOURCE_STATES common = D3D12_RESOURCE_STATE_COMMON, copy = D3D12_RESOURCE_STATE_COPY_DEST;
+    for (uint32_t i = 0; i < place->count; i++) change_state(place, list, place->first + i, common, copy);
+    ID3D12GraphicsCommandList_CopyTiles(list, place->resource, &place->tile_start, &place->tile_region,
+                                        memory, from,
+                                        D3D12_TILE_COPY_FLAG_LINEAR_BUFFER_TO_SWIZZLED_TILED_RESOURCE);
+    for (uint32_t i = 0; i < place->count; i++) change_state(place, list, place->first + i, copy, common);
+}
+
+void place_record_plain(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                        uint64_t from, uint64_t at, uint64_t bytes) {
     if (place->is_buffer)
         ID3D12GraphicsCommandList_CopyBufferRegion(list, place->resource, place->offset + at, memory, from,
                                                    bytes);
+    else if (place->is_tiles)
+        record_tiles(place, list, memory, from);
     else
         record_texture(place, list, memory, from);
+}
+
+BOOL place_has_room(const struct place *place) {
+    return !place->is_compressed ||
+           decoder_has_room(uploader_decoder(place->uploader), place->bytes, place->decoded_bytes);
+}
+
+HRESULT place_record(const struct place *place, ID3D12GraphicsCommandList *list, ID3D12Resource *memory,
+                     const uint8_t *mapped, uint64_t from, uint64_t at, uint64_t bytes) {
+    if (place->is_compressed)
+        return decoder_add(uploader_decoder(place->uploader), list, place, memory, from, mapped);
+    place_record_plain(place, list, memory, from, at, bytes);
+    return S_OK;
 }

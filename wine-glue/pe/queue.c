@@ -98,6 +98,11 @@ static void translate_resource(struct queue *queue, storage_request *to, storage
     *shown = to->destination;
     foreign.shown = NUMBER(shown);
     foreign.shown_type = to->options.types >> 1;
+    // What the GPU decodes is for the engine a stream of bytes like any other.
+    if (foreign.shown_format) {
+        to->options.compression_format = COMPRESSION_NONE;
+        to->uncompressed_size = 0;
+    }
     to->destination = (storage_destination){0};
     memcpy(&to->destination, &foreign, sizeof foreign);
     to->options.types = REQUEST_TYPES(to->options.types & 1, UNIX_DESTINATION_FOREIGN);
@@ -259,6 +264,8 @@ static void WINAPI query(storage_queue *this, storage_queue_info *out) {
 
 static uint32_t WINAPI get_compression_support(storage_queue *this, uint8_t format) {
     struct unix_queue_support args = {.queue = from(this)->native, .format = format};
+    if (format == COMPRESSION_GDEFLATE && uploader_decodes(from(this)->uploader))
+        return SUPPORT_GPU_OPTIMIZED | SUPPORT_USES_COMPUTE_QUEUE;
     return SUCCEEDED(unix_call(UNIX_QUEUE_SUPPORT, &args)) ? args.support : 0;
 }
 

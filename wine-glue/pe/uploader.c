@@ -17,7 +17,7 @@
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "upload.h"
+#include "decoder.h"
 
 #include <stdlib.h>
 
@@ -75,6 +75,8 @@ struct uploader {
     ID3D12Device *device;
     IUnknown *identity;
     ID3D12CommandQueue *commands;
+    D3D12_COMMAND_LIST_TYPE type;
+    struct decoder *decoder; // or NULL
     ID3D12Fence *fence;
     HANDLE event;
     PTP_WAIT pool_wait;
@@ -103,6 +105,10 @@ static uint64_t pool_cookie_last;
 ID3D12Device *uploader_device(const struct uploader *uploader) { return uploader->device; }
 
 uint64_t uploader_pool(const struct uploader *uploader) { return uploader->pool; }
+
+struct decoder *uploader_decoder(const struct uploader *uploader) { return uploader->decoder; }
+
+BOOL uploader_decodes(const struct uploader *uploader) { return uploader && uploader->decoder; }
 
 static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
                                 TP_WAIT_RESULT why) {
@@ -133,6 +139,7 @@ static void destroy(struct uploader *uploader) {
         if (batch->list) ID3D12GraphicsCommandList_Release(batch->list);
         if (batch->allocator) ID3D12CommandAllocator_Release(batch->allocator);
     }
+    decoder_free(uploader->decoder);
     if (uploader->fence) ID3D12Fence_Release(uploader->fence);
     if (uploader->commands) ID3D12CommandQueue_Release(uploader->commands);
     if (uploader->event) CloseHandle(uploader->event);
@@ -159,7 +166,10 @@ static void equip_pool(struct uploader *uploader) {
 
 static HRESULT equip(struct uploader *uploader) {
     ID3D12Device *device = uploader->device;
-    D3D12_COMMAND_QUEUE_DESC desc = {.Type = D3D12_COMMAND_LIST_TYPE_COPY};
+    if (engine_wants_gpu_decode()) uploader->decoder = decoder_make(device);
+    // One queue for all, so that its order is that of the requests.
+    uploader->type = uploader->decoder ? D3D12_COMMAND_LIST_TYPE_COMPUTE : D3D12_COMMAND_LIST_TYPE_COPY;
+    D3D12_COMMAND_QUEUE_DESC desc = {.Type = uploader->type};
     HRESULT result = ID3D12Device_CreateCommandQueue(device, &desc, &IID_ID3D12CommandQueue,
                                                      (void **)&uploader->commands);
     if (SUCCEEDED(result))
@@ -367,7 +377,10 @@ static void retire(struct uploader *uploader, uint64_t runtime) {
 }
 
 static HRESULT execute(struct uploader *uploader, struct batch *batch) {
-    HRESULT result = ID3D12GraphicsCommandList_Close(batch->list);
+    HRESULT result = S_OK;
+    if (uploader->decoder)
+        result = decoder_finish(uploader->decoder, batch->list, (uint32_t)(batch - uploader->batches));
+    if (SUCCEEDED(result)) result = ID3D12GraphicsCommandList_Close(batch->list);
     if (FAILED(result)) return result;
     ID3D12CommandList *lists[] = {(ID3D12CommandList *)batch->list};
     ID3D12CommandQueue_ExecuteCommandLists(uploader->commands, 1, lists);
@@ -418,11 +431,11 @@ static HRESULT begin_list(struct uploader *uploader, struct batch *batch) {
         return ID3D12GraphicsCommandList_Reset(batch->list, batch->allocator, NULL);
     }
     if (!batch->allocator)
-        result = ID3D12Device_CreateCommandAllocator(device, D3D12_COMMAND_LIST_TYPE_COPY,
+        result = ID3D12Device_CreateCommandAllocator(device, uploader->type,
                                                      &IID_ID3D12CommandAllocator,
                                                      (void **)&batch->allocator);
     if (FAILED(result)) return result;
-    return ID3D12Device_CreateCommandList(device, 0, D3D12_COMMAND_LIST_TYPE_COPY, batch->allocator, NULL,
+    return ID3D12Device_CreateCommandList(device, 0, uploader->type, batch->allocator, NULL,
                                           &IID_ID3D12GraphicsCommandList, (void **)&batch->list);
 }
 
@@ -505,17 +518,21 @@ static void drop_first(struct uploader *uploader) {
 // The next part of a copy, into the batch.
 static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes) {
     ID3D12Resource *memory = batch->memory;
+    const uint8_t *mapped = batch->mapped + batch->used;
     uint64_t from = batch->used;
+    HRESULT result = S_OK;
     if (pending->block) {
         memory = pending->block->memory;
-        from = pending->source - NUMBER(pending->block->mapped);
+        mapped = (const uint8_t *)(uintptr_t)pending->source;
+        from = (uint64_t)(mapped - pending->block->mapped);
     } else {
         const char *source = (const char *)(uintptr_t)pending->source + pending->done;
-        HRESULT result = copies_run(source, batch->mapped + from, bytes);
-        if (FAILED(result)) return result;
+        result = copies_run(source, batch->mapped + from, bytes);
         batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
     }
-    if (bytes) place_record(pending->place, batch->list, memory, from, pending->done, bytes);
+    if (SUCCEEDED(result) && bytes)
+        result = place_record(pending->place, batch->list, memory, mapped, from, pending->done, bytes);
+    if (FAILED(result)) return result;
     batch->queued += bytes;
     pending->done += bytes;
     return S_OK;
@@ -529,6 +546,7 @@ static BOOL advance_copy(struct uploader *uploader, uint64_t runtime) {
     BOOL is_split = !pending->block && place_can_be_split(pending->place) && bytes > BATCH_BYTES;
     if (is_split) bytes = BATCH_BYTES;
     HRESULT result = uploader->removed;
+    if (uploader->is_open && !place_has_room(pending->place)) send_batch(uploader, runtime);
     if (SUCCEEDED(result)) result = open_batch(uploader, runtime, pending->block ? 0 : bytes, &batch);
     if (result == S_FALSE) return FALSE;
     if (FAILED(result)) {
@@ -566,7 +584,17 @@ static void free_made(void) {
 }
 
 static void rest(struct uploader *uploader) {
-    for (uint32_t i = 1; i < BATCH_COUNT; i++) drop_memory(batch_at(uploader, i));
+    decoder_rest(uploader->decoder);
+    // One memory stays, for the batch that comes next: a new one can cost milliseconds.
+    struct batch *next = batch_at(uploader, 0);
+    for (uint32_t i = 1; i < BATCH_COUNT; i++) {
+        struct batch *other = batch_at(uploader, i);
+        if (!next->memory && other->memory) {
+            next->memory = other->memory, next->mapped = other->mapped, next->bytes = other->bytes;
+            other->memory = NULL;
+        }
+        drop_memory(other);
+    }
 }
 
 // Places, and with them uploaders, are freed behind this.

@@ -29,6 +29,8 @@ _Static_assert(TASK_SIGNAL == DS_FOREIGN_SIGNAL && TASK_BLOCK == DS_FOREIGN_BLOC
 _Static_assert(UNIX_DESTINATION_FOREIGN == DS_DESTINATION_FOREIGN, "foreign");
 _Static_assert(sizeof(struct unix_foreign) == sizeof(ds_destination_foreign), "foreign");
 _Static_assert(offsetof(struct unix_foreign, shown) == offsetof(ds_destination_foreign, shown), "foreign");
+_Static_assert(offsetof(struct unix_foreign, shown_format) == offsetof(ds_destination_foreign, shown_format),
+               "foreign");
 _Static_assert(UNIX_FILENAME_BYTES == DS_ERROR_FILENAME_BYTES, "filename");
 _Static_assert(UNIX_NAME_BYTES == DS_REQUEST_MAX_NAME, "name");
 _Static_assert(UNIX_REQUEST_BYTES == sizeof(ds_request), "request");
@@ -58,12 +60,19 @@ static int32_t runtime_destroy(void *args) {
 
 static void copy(char *to, size_t bytes, const char *text) { snprintf(to, bytes, "%s", text ? text : ""); }
 
-static int is_exact(const ds_runtime *runtime) {
+// Whether an option has that value.
+static int option_is(const ds_runtime *runtime, const char *key, const char *wanted) {
     char value[8] = "";
     ds_option option;
     for (uint32_t i = 0; ds_option_describe(i, &option) == DS_OK; i++)
-        if (!strcmp(option.key, "exact")) ds_runtime_option_value(runtime, i, value, sizeof value);
-    return !strcmp(value, "1");
+        if (!strcmp(option.key, key)) ds_runtime_option_value(runtime, i, value, sizeof value);
+    return !strcmp(value, wanted);
+}
+
+// The one way to a device's decoder is the metacommand.
+static int wants_gpu_decode(const ds_runtime *runtime) {
+    return option_is(runtime, "gpu_decode", "gpu") && !option_is(runtime, "disable_gpu_metacommand", "1") &&
+           !option_is(runtime, "disable_gpu_decompression", "1");
 }
 
 static int32_t runtime_describe(void *args) {
@@ -72,7 +81,8 @@ static int32_t runtime_describe(void *args) {
     copy(call->version, sizeof call->version, ds_version());
     copy(call->backend, sizeof call->backend, ds_runtime_backend(runtime));
     copy(call->reason, sizeof call->reason, ds_runtime_backend_reason(runtime));
-    call->exact = (uint32_t)is_exact(runtime);
+    call->exact = (uint32_t)option_is(runtime, "exact", "1");
+    call->gpu_decode = (uint32_t)wants_gpu_decode(runtime);
     return DS_OK;
 }
 

@@ -155,7 +155,7 @@ fn lay_out_wine(tree: &Path, report: &mut Report) -> Result<(), String> {
     for dll in wine::DLLS {
         wine::check_exports(&libraries, dll)?;
     }
-    package::build_sample(&tree.join("bin").join(package::SAMPLE))?;
+    package::build_samples(&tree.join("bin"))?;
     for (from, to) in COPIED_FOR_WINE {
         paths::copy(&paths::root().join(from), &tree.join(to))?;
     }

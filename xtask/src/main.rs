@@ -127,13 +127,13 @@ const COMMANDS: &[Command] = &[
     },
     Command {
         name: "wine",
-        options: "[program] | bench [--oracle DIR] [--rounds N] [--record]",
+        options: "[--d3d12 DIR] [program] | bench [--oracle DIR] [--rounds N] [--record]",
         summary: "dstorage.dll, and Windows programs that use it",
         run: wine::run,
     },
     Command {
         name: "conformance",
-        options: "--oracle DIR [program]",
+        options: "--oracle DIR [--d3d12 DIR] [program]",
         summary: "the same programs with Microsoft's DLLs, compared",
         run: wine::conformance,
     },

@@ -14,6 +14,7 @@ use crate::notify::FenceCore;
 use crate::queue::{CompressionSupport, QueueCore};
 use crate::slots::Token;
 use crate::staging::Staging;
+use crate::stats::GpuStats;
 
 /// Why there is no device.
 const WHY: &str = "this build has no Vulkan (feature `vulkan`)";
@@ -100,6 +101,10 @@ impl Placer {
         match *self {}
     }
 
+    pub(crate) fn stats(&self) -> GpuStats {
+        match *self {}
+    }
+
     pub(crate) fn decodes(&self, _asked: GpuDecode, _bytes: u32, _waiting: usize) -> bool {
         match *self {}
     }
@@ -112,6 +117,7 @@ impl Placer {
         match *self {}
     }
 
+    #[expect(clippy::boxed_local, reason = "as it is with a GPU")]
     pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Box<Upload>) {
         match *self {}
     }

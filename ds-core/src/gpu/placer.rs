@@ -11,7 +11,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -26,6 +26,7 @@ use crate::queue::{CompressionSupport, Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::spawn_thread;
 use crate::slots::Token;
 use crate::staging::Staging;
+use crate::stats::GpuStats;
 
 use super::batch::{Added, Batch, JOBS_MAX, Job};
 use super::decode::{TileDecoder, TilePath};
@@ -62,6 +63,8 @@ pub(crate) struct Placer {
     crossover_tiles: Option<usize>,
     /// Which decoder it has, if any.
     path: Option<TilePath>,
+    requests_done: AtomicU64,
+    batches_done: AtomicU64,
     /// That decoder has been made.
     decoder_ready: AtomicBool,
 }
@@ -114,6 +117,15 @@ impl Placer {
 
     pub(crate) fn staging(&self) -> &Staging {
         &self.staging
+    }
+
+    /// What it has done so far.
+    pub(crate) fn stats(&self) -> GpuStats {
+        GpuStats {
+            requests: self.requests_done.load(Ordering::Relaxed),
+            batches: self.batches_done.load(Ordering::Relaxed),
+            wakes: self.inbox.lock().wakes,
+        }
     }
 
     /// Whether the GPU is to decode a tile stream of `bytes` decoded bytes, behind which `waiting`
@@ -222,6 +234,8 @@ impl PlacerThread {
                 tiles: AtomicUsize::new(0),
                 crossover_tiles: crossover_tiles(device.caps()),
                 path: TilePath::best(device.device()).ok(),
+                requests_done: AtomicU64::new(0),
+                batches_done: AtomicU64::new(0),
                 decoder_ready: AtomicBool::new(false),
             });
             let queues = 0..device.device().queue_len();
@@ -413,6 +427,11 @@ impl Worker {
             let reached = outlet.timeline.value()?;
             while outlet.next_value().is_some_and(|value| value <= reached) {
                 let mut batch = outlet.running.pop_front().expect("it has a value");
+                let requests = batch.job_len() as u64;
+                self.placer
+                    .requests_done
+                    .fetch_add(requests, Ordering::Relaxed);
+                self.placer.batches_done.fetch_add(1, Ordering::Relaxed);
                 batch.finish(&mut self.finished);
                 outlet.idle.push(batch);
             }

@@ -453,6 +453,9 @@ fn two_thousand_mixed_requests() {
     }
     drop(chunks);
     assert_eq!((finish(&queue), finish(&memory_queue)), (S_OK, S_OK));
+    let stats = queue.gpu_stats().expect("the queue has a device");
+    assert_eq!(stats.requests, 1500, "of both queues, for they share it");
+    assert!((1..=1500).contains(&stats.batches), "{stats:?}");
     let mut found = vec![0; 2000 * 128];
     buffer.read(0, &mut found).unwrap();
     let host = host.bytes().unwrap();

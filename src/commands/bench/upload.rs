@@ -14,8 +14,8 @@ use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
 use ds_core::gpu::{self, Commands, DeviceOptions, GpuBuffer, GpuDevice, GpuError, Place};
 use ds_core::{
-    Compression, Config, Destination, File, GpuDecode, Queue, QueueDesc, Request, Runtime, S_OK,
-    Source, StatusArray,
+    Compression, Config, Destination, File, GpuDecode, GpuStats, Queue, QueueDesc, Request,
+    Runtime, S_OK, Source, StatusArray,
 };
 use ds_tool::{Error, Result};
 use serde_json::{Value, json};
@@ -49,6 +49,11 @@ pub(super) struct Arguments {
     /// The device's number or part of its name; without it, the best one
     #[arg(long, value_name = "D", default_value = "")]
     device: String,
+    /// Ways to measure: uncompressed, GDeflate by the GPU, GDeflate by the CPU (a software device takes
+    /// minutes for the second)
+    #[arg(long, value_name = "WAY", value_delimiter = ',', default_value = "none,gpu,cpu",
+          value_parser = ["none", "gpu", "cpu"])]
+    ways: Vec<String>,
     /// Rounds of each kind
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: u32,
@@ -60,11 +65,21 @@ pub(super) struct Arguments {
     json: Option<PathBuf>,
 }
 
-/// The ways to measure: how it is compressed, and who decompresses.
-const WAYS: [(&str, Compression, GpuDecode); 3] = [
-    ("none", Compression::NONE, GpuDecode::Auto),
-    ("gdeflate, gpu", Compression::GDEFLATE, GpuDecode::Gpu),
-    ("gdeflate, cpu", Compression::GDEFLATE, GpuDecode::Cpu),
+/// The ways to measure: what the option calls it, how it is compressed, and who decompresses.
+const WAYS: [(&str, &str, Compression, GpuDecode); 3] = [
+    ("none", "none", Compression::NONE, GpuDecode::Auto),
+    (
+        "gpu",
+        "gdeflate, gpu",
+        Compression::GDEFLATE,
+        GpuDecode::Gpu,
+    ),
+    (
+        "cpu",
+        "gdeflate, cpu",
+        Compression::GDEFLATE,
+        GpuDecode::Cpu,
+    ),
 ];
 
 /// A file of requests, in the page cache.
@@ -103,12 +118,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         pieces.len(),
     ))?;
     let bare = bare_copy(&device, bytes, arguments.rounds)?;
-    let mut rows = vec![row("bare copy", bytes, 1, bare)];
+    let mut rows = vec![row("bare copy", bytes, 1, bare, None)];
     show(&rows[0])?;
-    for (name, compression, decode) in WAYS {
+    let wanted = |way: &str| arguments.ways.iter().any(|wanted| wanted == way);
+    for (_, name, compression, decode) in WAYS.into_iter().filter(|(way, ..)| wanted(way)) {
         let sample = Sample::make(arguments, &pieces, compression)?;
-        let round = measure(arguments, &device, &buffer, &sample, &pieces, decode)?;
-        rows.push(row(name, bytes, arguments.count, round));
+        let (round, stats) = measure(arguments, &device, &buffer, &sample, &pieces, decode)?;
+        rows.push(row(name, bytes, arguments.count, round, stats));
         show(rows.last().expect("just pushed"))?;
     }
     if let Some(path) = &arguments.json {
@@ -224,7 +240,7 @@ fn measure(
     sample: &Sample,
     pieces: &[Vec<u8>],
     decode: GpuDecode,
-) -> Result<Round> {
+) -> Result<(Round, Option<GpuStats>)> {
     let mut config = Config::default();
     config.staging_bytes = arguments.staging_mib << 20;
     config.gpu_decode = decode;
@@ -239,7 +255,7 @@ fn measure(
     for _ in 0..arguments.rounds {
         rounds.push(timed(|| stream(&queue, buffer, sample, pieces))?);
     }
-    Ok(median(rounds))
+    Ok((median(rounds), queue.gpu_stats()))
 }
 
 /// One round.
@@ -287,9 +303,14 @@ fn compare(buffer: &GpuBuffer, sample: &Sample, pieces: &[Vec<u8>]) -> Result<()
     Ok(())
 }
 
-fn row(name: &str, bytes: u64, requests: u32, round: Round) -> Value {
+fn row(name: &str, bytes: u64, requests: u32, round: Round, stats: Option<GpuStats>) -> Value {
     let seconds = round.wall.as_secs_f64();
+    let a_batch = |count: fn(&GpuStats) -> u64| {
+        stats.map(|stats| count(&stats) as f64 / stats.batches.max(1) as f64)
+    };
     json!({
+        "requests_batch": a_batch(|stats| stats.requests),
+        "wakes_batch": a_batch(|stats| stats.wakes),
         "way": name,
         "bytes": bytes,
         "requests": requests,
@@ -301,8 +322,15 @@ fn row(name: &str, bytes: u64, requests: u32, round: Round) -> Value {
 
 fn show(row: &Value) -> Result<()> {
     let number = |key: &str| row[key].as_f64().unwrap_or_default();
+    let batches = match row["requests_batch"].as_f64() {
+        None => String::new(),
+        Some(requests) => format!(
+            "; {requests:.0} requests and {:.2} wakes a batch",
+            number("wakes_batch")
+        ),
+    };
     ui::print(&format!(
-        "{:16} {:9.3} ms {:8.2} GB/s, CPU {:8.2} us a request\n",
+        "{:16} {:9.3} ms {:8.2} GB/s, CPU {:8.2} us a request{batches}\n",
         row["way"].as_str().unwrap_or_default(),
         number("ms"),
         number("gb_s"),

@@ -33,13 +33,32 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    /// The root for `release` with `packages` in it; made now if it is not there yet.
+    /// The root for `release` with `packages` in it; made now if it is not there yet, and completed if it was
+    /// made for fewer.
     pub(crate) fn get(release: &str, packages: &[&str]) -> Result<Root, String> {
         let path = paths::target().join(format!("debian-{release}"));
         if !path.is_dir() {
             make(release, packages, &path)?;
         }
-        Ok(Root { path })
+        let root = Root { path };
+        if !root.has(packages) {
+            println!(
+                "$ apt-get install, in debian-{release}: {}",
+                packages.join(" ")
+            );
+            root.install(packages)?;
+        }
+        Ok(root)
+    }
+
+    /// Whether the packages' lists of files are there, with which they come.
+    fn has(&self, packages: &[&str]) -> bool {
+        let lists = self.outside("var/lib/dpkg/info");
+        let has_list = |package: &&str| {
+            let names = [format!("{package}.list"), format!("{package}:amd64.list")];
+            names.iter().any(|name| lists.join(name).is_file())
+        };
+        packages.iter().all(has_list)
     }
 
     /// The path outside of a file inside.

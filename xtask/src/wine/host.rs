@@ -1,7 +1,7 @@
 //! A Wine to run programs under: the machine's own, or that of a second Debian.
 //!
-//! Each has a prefix for the tests alone, made once, and no display unless it is given one. Whatever runs is
-//! bound by a time limit; `end` ends what is left.
+//! Each has a prefix for the tests alone, made once, with drives of several kinds, and no display unless it
+//! is given one. Whatever runs is bound by a time limit; `end` ends what is left.
 #![forbid(unsafe_code)]
 
 use super::debian::Root;
@@ -9,6 +9,7 @@ use super::display::{Display, VULKAN_DRIVERS};
 use crate::paths;
 use crate::sh::Cmd;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,9 +18,10 @@ const DIRECTORY: &str = "/usr/lib/wine";
 const LOADERS: &[&str] = &["wine64", "wine"];
 const SERVERS: &[&str] = &["wineserver", "wineserver64"];
 
-/// The release that brings the second Wine, and what of it is needed.
+/// The release that brings the second Wine, and what of it is needed: Wine's d3d12 makes its devices on
+/// Vulkan, and its dxgi asks for OpenGL before that.
 const SECOND_RELEASE: &str = "trixie";
-const SECOND_PACKAGES: &[&str] = &["wine64"];
+const SECOND_PACKAGES: &[&str] = &["wine64", "libvulkan1", "mesa-vulkan-drivers", "libgl1"];
 /// What the second Wine is called where it is missing.
 pub(crate) const SECOND_NAME: &str = "wine 10.0";
 
@@ -37,7 +39,19 @@ pub(crate) struct Wine {
     prefix: &'static str,
     /// For DISPLAY; empty for none.
     display: String,
+    /// A program of Linux that starts Wine.
+    launcher: Option<PathBuf>,
+    /// Where the d3d12 lies that programs get in the place of Wine's own.
+    d3d12: Option<PathBuf>,
 }
+
+/// Drives that programs find in every prefix: letter, and Wine's word for the kind. With the share of
+/// [`SHARE`] they lead to one folder.
+const DRIVES: [(&str, &str); 2] = [("r:", "floppy"), ("n:", "network")];
+/// A share of a server, below `dosdevices`.
+const SHARE: &str = "unc/server/share";
+/// What a complete prefix says of itself: a prefix that was made otherwise is made again.
+const PREFIX_REVISION: &str = "with drives R: and N:\n";
 
 /// Whether a Wine is installed on this machine.
 pub(crate) fn is_installed() -> bool {
@@ -67,15 +81,12 @@ impl Wine {
             tree: tree.to_path_buf(),
             prefix: "prefix",
             display: String::new(),
+            launcher: None,
+            d3d12: None,
         };
         let version = wine.command(&wine.loader).arg("--version").limit_s(60);
         wine.name = name_of_version(&version.capture().text_or_shown()?)?;
         Ok(wine)
-    }
-
-    /// Whether it is the one of the newer Debian.
-    pub(crate) fn is_second(&self) -> bool {
-        self.root.is_some()
     }
 
     /// The same Wine with another prefix.
@@ -92,6 +103,34 @@ impl Wine {
             display: display.name().into(),
             ..self.clone()
         }
+    }
+
+    /// The same Wine, started by a program of Linux, which lies below the common tree.
+    pub(crate) fn with_launcher(&self, launcher: &Path) -> Wine {
+        Wine {
+            launcher: Some(launcher.into()),
+            ..self.clone()
+        }
+    }
+
+    /// The same Wine with the d3d12 that lies in `folder` beside each program, or with its own.
+    pub(crate) fn with_d3d12(&self, folder: Option<&Path>) -> Wine {
+        Wine {
+            d3d12: folder.map(PathBuf::from),
+            ..self.clone()
+        }
+    }
+
+    /// What `with_d3d12` was given.
+    pub(crate) fn d3d12(&self) -> Option<&Path> {
+        self.d3d12.as_deref()
+    }
+
+    /// For WINEDLLOVERRIDES: `more`, behind what holds for every program.
+    pub(crate) fn overrides(&self, more: &str) -> String {
+        let d3d12 = self.d3d12.as_ref().map_or("", |_| "d3d12,d3d12core=n;");
+        // What would ask for a download in a fresh prefix.
+        format!("mscoree,mshtml=;{d3d12}{more}")
     }
 
     /// The folder for what belongs to this Wine alone.
@@ -118,17 +157,18 @@ impl Wine {
     }
 
     fn command(&self, program: &Path) -> Cmd {
-        let command = match &self.root {
-            Some(root) => root.enter(&self.tree).arg(program),
-            None => Cmd::new(program),
+        let command = match (&self.root, &self.launcher) {
+            (Some(root), Some(launcher)) => root.enter(&self.tree).arg(launcher).arg(program),
+            (Some(root), None) => root.enter(&self.tree).arg(program),
+            (None, Some(launcher)) => Cmd::new(launcher).arg(program),
+            (None, None) => Cmd::new(program),
         };
         command
             .env("WINEPREFIX", self.prefix())
             .env("WINEARCH", "win64")
             .env("WINEDEBUG", "-all")
             .env("WINESERVER", &self.server)
-            // What would ask for a download in a fresh prefix.
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", self.overrides(""))
             .env("DISPLAY", &self.display)
             .env("VK_ICD_FILENAMES", VULKAN_DRIVERS)
             .env("VK_DRIVER_FILES", VULKAN_DRIVERS)
@@ -136,17 +176,19 @@ impl Wine {
             .quiet()
     }
 
-    /// A Windows program to be run.
+    /// A Windows program to be run. `TEST_DRIVES` tells it that the drives are there.
     pub(crate) fn run(&self, program: &Path) -> Cmd {
-        self.command(&self.loader).arg(program)
+        let command = self.command(&self.loader).arg(program);
+        command.env("TEST_DRIVES", "1")
     }
 
     /// Makes the prefix, unless a complete one is there.
     pub(crate) fn make_prefix(&self) -> Result<(), String> {
         let complete = self.folder().join(format!("{}.complete", self.prefix));
-        if complete.is_file() {
+        if fs::read(&complete).is_ok_and(|said| said == PREFIX_REVISION.as_bytes()) {
             return Ok(());
         }
+        let _ = fs::remove_file(&complete);
         let prefix = self.prefix();
         let _ = fs::remove_dir_all(&prefix);
         fs::create_dir_all(&prefix)
@@ -155,9 +197,32 @@ impl Wine {
         println!("$ wineboot -i, {}", self.name);
         let boot = self.command(&self.loader).args(["wineboot", "-i"]);
         boot.limit_s(PREFIX_LIMIT_S).capture().text_or_shown()?;
+        self.make_drives()?;
         self.wait()?;
         println!("  {:.1} s", started.elapsed().as_secs_f64());
-        paths::write(&complete, "")
+        paths::write(&complete, PREFIX_REVISION)
+    }
+
+    /// Drives of the kinds that are not a fixed disk, and a share. Wine looks at the registry when its first
+    /// process starts, so this is over before programs come.
+    fn make_drives(&self) -> Result<(), String> {
+        let folder = self.folder().join("drives");
+        fs::create_dir_all(&folder)
+            .map_err(|e| format!("cannot make {}: {e}", folder.display()))?;
+        let devices = self.prefix().join("dosdevices");
+        let letters = DRIVES.iter().map(|(letter, _)| *letter);
+        for name in letters.chain([SHARE]) {
+            let link = devices.join(name);
+            paths::make_parent(&link)?;
+            symlink(&folder, &link).map_err(|e| format!("cannot make {}: {e}", link.display()))?;
+        }
+        for (letter, kind) in DRIVES {
+            let key = r"HKLM\Software\Wine\Drives";
+            let add = self.command(&self.loader).args(["reg", "add", key]);
+            let add = add.args(["/v", letter, "/d", kind, "/f"]).limit_s(60);
+            add.capture().text_or_shown()?;
+        }
+        Ok(())
     }
 
     /// Waits until the last Windows process has ended and all is written.

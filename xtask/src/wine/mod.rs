@@ -1,12 +1,16 @@
-//! `cargo xtask wine [program]`: dstorage.dll and dstoragecore.dll, and Windows programs that use them.
+//! `cargo xtask wine [program | samples]`: dstorage.dll and dstoragecore.dll, and Windows programs that use
+//! them.
 //!
 //! Builds both halves of each DLL under `target/wine`, checks that they fit, and runs every program of
 //! `tests/dstorage`, or the one that is named, under each Wine there is: the installed one, and a newer one
 //! in a second Debian, which root can make. Without a display but for Direct3D's, in prefixes of their own,
 //! each program in a folder of its own and under a time limit. Then does what a player does, with setup.sh
-//! and the sample.
+//! and the samples.
 //!
 //! What is missing is said, and its programs count as skipped.
+//!
+//! `--d3d12 DIR` runs the programs that use Direct3D 12 with the d3d12.dll and d3d12core.dll of DIR in the
+//! place of Wine's own, which whoever runs this has got for himself; copies never leave the build tree.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -17,22 +21,38 @@ mod host;
 mod oracle;
 pub(crate) mod package;
 mod programs;
+pub(crate) mod samples;
+mod suites;
 
 pub(crate) use host::is_installed;
 pub(crate) use oracle::run as conformance;
 
 use crate::paths;
 use crate::report::Report;
+use display::Display;
 use host::{SECOND_NAME, Wine};
 use std::path::{Path, PathBuf};
 
+/// In the place of a program: the samples for Direct3D 12 alone.
+const SAMPLES: &str = "samples";
+
 /// Builds the DLLs, checks them and runs the programs.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    let only = match arguments {
+    if let [one, options @ ..] = arguments
+        && one == "bench"
+    {
+        return bench::run(options, report);
+    }
+    let (d3d12, arguments) = take_d3d12(arguments)?;
+    let only = match &arguments[..] {
         [] => None,
-        [one, options @ ..] if one == "bench" => return bench::run(options, report),
         [one] => Some(one.as_str()),
-        _ => return Err("usage: cargo xtask wine [program], or: wine bench [options]".into()),
+        _ => {
+            return Err(
+                "usage: cargo xtask wine [--d3d12 DIR] [program | samples], or: wine bench [options]"
+                    .into(),
+            );
+        }
     };
     if let Some(missing) = build::missing_tool() {
         report.skip("wine", &format!("{missing} is not here"));
@@ -50,24 +70,53 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     programs::build_broken(&tree, &engine)?;
     package::check_script(report);
     let package = package::lay_out(&tree)?;
-    let programs = programs::build(&tree, only)?;
-    let display = display::Display::start();
+    let mut programs = match only {
+        Some(SAMPLES) => Vec::new(),
+        _ => programs::build(&tree, only)?,
+    };
+    if d3d12.is_some() {
+        programs.retain(programs::needs_display);
+    }
+    let display = Display::start();
     for wine in wines(&tree, report) {
+        let wine = wine.with_d3d12(d3d12.as_deref());
         if let Err(why) = wine.make_prefix() {
             report.fail(&format!("{}: a prefix", wine.name), &why);
             continue;
         }
-        let display = match wine.is_second() {
-            true => Err("its Direct3D 12 is not tried yet (docs/wine.md)"),
-            false => display.as_ref().map_err(String::as_str),
-        };
+        let display = display.as_ref().map_err(String::as_str);
         programs::run_all(&wine, &tree, &programs, display, report);
-        if only.is_none() {
+        if let Some(basic) = programs.iter().find(|program| program.name == "basic") {
+            report.check(
+                &format!("{}: {} without io_uring", wine.name, basic.name),
+                programs::run_without_io_uring(&wine, &tree, basic),
+            );
+        }
+        if only.is_none() && d3d12.is_none() {
             package::try_all(&wine, &package, report);
+        }
+        if matches!(only, None | Some(SAMPLES)) {
+            let name = format!("{}: the samples for Direct3D 12", wine.name);
+            match display {
+                Ok(display) => samples::try_all(&wine.with_display(display), &package, report),
+                Err(why) => report.skip(&name, why),
+            }
         }
         wine.end();
     }
     Ok(())
+}
+
+/// Takes `--d3d12 DIR` out of the arguments.
+fn take_d3d12(arguments: &[String]) -> Result<(Option<PathBuf>, Vec<String>), String> {
+    let mut rest = arguments.to_vec();
+    let Some(at) = rest.iter().position(|argument| argument == "--d3d12") else {
+        return Ok((None, rest));
+    };
+    let taken: Vec<String> = rest.drain(at..rest.len().min(at + 2)).collect();
+    let folder = taken.get(1).ok_or("--d3d12 needs a folder")?;
+    let folder = std::fs::canonicalize(folder).map_err(|e| format!("{folder}: {e}"))?;
+    Ok((Some(folder), rest))
 }
 
 /// Where everything of this command lies.

@@ -1,5 +1,5 @@
-//! `cargo xtask conformance --oracle DIR [program]`: the same programs with Microsoft's DLLs, compared check
-//! by check.
+//! `cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]`: the same programs with Microsoft's DLLs,
+//! compared check by check.
 //!
 //! DIR holds a dstorage.dll and a dstoragecore.dll that whoever runs this has got for himself; they are
 //! copied beside each program and never leave the build tree. Each check that comes out otherwise than with
@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::build::{self, DLLS};
+use super::display::Display;
 use super::host::Wine;
 use super::programs::{self, Program};
 use crate::paths;
@@ -18,20 +19,22 @@ use std::path::{Path, PathBuf};
 const REASONS: &str = "bench/wine/differences.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
-const RUN_LIMIT_S: u64 = 30;
+const RUN_LIMIT_S: u64 = 60;
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
-pub(crate) const OVERRIDES: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
+pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
 const UNEXPLAINED: &str = "NOT EXPLAINED";
 
 /// Runs everything with both DLLs under each Wine there is.
 pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), String> {
-    let (dlls, only) = match arguments {
+    let usage = "usage: cargo xtask conformance --oracle DIR [--d3d12 DIR] [program]";
+    let (d3d12, arguments) = super::take_d3d12(arguments)?;
+    let (dlls, only) = match &arguments[..] {
         [option, folder] if option == "--oracle" => (PathBuf::from(folder), None),
         [option, folder, one] if option == "--oracle" => {
             (PathBuf::from(folder), Some(one.as_str()))
         }
-        _ => return Err("usage: cargo xtask conformance --oracle DIR [program]".into()),
+        _ => return Err(usage.into()),
     };
     check_folder(&dlls)?;
     if let Some(missing) = build::missing_tool() {
@@ -42,17 +45,29 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     build::build(&tree, &build::engine()?)?;
     let mut programs = programs::build(&tree, only)?;
     programs.retain(|program| !NOT_COMPARED.contains(&program.name.as_str()));
+    if d3d12.is_some() {
+        programs.retain(programs::needs_display);
+    }
     let mut reasons = Reasons::read()?;
+    let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
         for program in &programs {
             let name = format!("{}: {} beside the oracle", wine.name, program.name);
-            let compared = compare(wine, program, &tree, &dlls, &mut reasons);
+            let wine = match (&display, programs::needs_display(program)) {
+                (_, false) => wine.clone(),
+                (Ok(display), true) => wine.with_d3d12(d3d12.as_deref()).with_display(display),
+                (Err(why), true) => {
+                    report.skip(&name, why);
+                    continue;
+                }
+            };
+            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
             report.check(&name, compared);
         }
     }
-    // Some reasons are about one Wine or one program only.
-    if wines.len() == 2 && only.is_none() {
+    // Some reasons are about one Wine, one d3d12 or one program only.
+    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -123,7 +138,7 @@ fn traced(
     let run = wine.run(&folder.join(paths::name_of(&program.binary)));
     let run = match ours {
         true => run.env("WINEDLLPATH", tree),
-        false => run.env("WINEDLLOVERRIDES", OVERRIDES),
+        false => run.env("WINEDLLOVERRIDES", wine.overrides(OVERRIDES)),
     };
     let ended = run
         .env("TEST_TRACE", "1")
@@ -230,25 +245,34 @@ fn print_differences(
     unexplained
 }
 
-/// Where checks stand: in a program, or in the header that all of them include.
+/// Where checks stand: in a program, or in one of the headers that programs share.
 struct Sources {
     program: String,
-    header: String,
+    headers: Vec<String>,
 }
 
 impl Sources {
     fn read(program: &str) -> Result<Sources, String> {
         let program = programs::source(program);
+        let headers = program
+            .parent()
+            .map(|folder| paths::files_in(folder, &["h"]));
+        let headers = headers.unwrap_or_default();
+        let headers: Result<_, _> = headers.iter().map(|header| paths::read(header)).collect();
         Ok(Sources {
-            header: paths::read(&program.with_file_name("test.h"))?,
+            headers: headers?,
             program: paths::read(&program)?,
         })
     }
 
+    /// No two of these texts define a function of one name: what a header defines, no program does.
     fn line(&self, function: &str, number: usize) -> &str {
-        let of_header = [" ", "*"].map(|before| format!("{before}{function}("));
-        let defined = of_header.iter().any(|call| self.header.contains(call));
-        let text = if defined { &self.header } else { &self.program };
+        let definition = [" ", "*"].map(|before| format!("{before}{function}("));
+        let defines = |header: &&String| {
+            let mut lines = header.lines().filter(|line| line.starts_with("static "));
+            lines.any(|line| definition.iter().any(|start| line.contains(start)))
+        };
+        let text = self.headers.iter().find(defines).unwrap_or(&self.program);
         text.lines().nth(number - 1).map_or("", str::trim)
     }
 }
@@ -350,7 +374,7 @@ mod tests {
         let mut none = Reasons { rows: Vec::new() };
         let sources = Sources {
             program: "a\nb\n".into(),
-            header: "void g(void)\nc\n".into(),
+            headers: vec!["f(x);\n".into(), "static void g(void)\nc\n".into()],
         };
         assert_eq!((sources.line("f", 2), sources.line("g", 2)), ("b", "c"));
         let mut count = |theirs| print_differences("p", &sources, &ours, theirs, &mut none);

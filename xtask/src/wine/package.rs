@@ -2,11 +2,13 @@
 //!
 //! Works on a package like the release archive, made of what `target/wine` has, and on the prefix of a Wine;
 //! with a Wine whose files are ours to change, on a Proton made of those, too. Checked are the sample's words
-//! and exit status, the DLL's version and its banner, and that uninstalling leaves everything as it was.
+//! and exit status, the DLL's version and its banner, that WINEDLLOVERRIDES switches it off, and that
+//! uninstalling leaves everything as it was.
 #![forbid(unsafe_code)]
 
 use super::build::{self, DLLS};
 use super::host::Wine;
+use super::samples;
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{self, Cmd, Ended};
@@ -14,16 +16,19 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-pub(crate) const SAMPLE: &str = "dstorage-sample.exe";
+const SAMPLE: &str = "dstorage-sample.exe";
 
 /// The sample's exit status without any dstorage.dll.
 const EXIT_NONE: i32 = 4;
+/// As the page for players says it; and what would ask for a download, as everywhere here.
+const SWITCHED_OFF: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
 const RUN_LIMIT_S: u64 = 120;
 
-/// Builds the sample.
-pub(crate) fn build_sample(output: &Path) -> Result<(), String> {
+/// Builds the programs that go with the DLLs into `bin`.
+pub(crate) fn build_samples(bin: &Path) -> Result<(), String> {
     let source = paths::root().join("bench/wine/sample.c");
-    build::program(&source, output, &["-lversion"])
+    build::program(&source, &bin.join(SAMPLE), &["-lversion"])?;
+    samples::build(bin)
 }
 
 /// A folder as the archive unpacks to, as far as Wine is concerned.
@@ -38,7 +43,7 @@ pub(crate) fn lay_out(tree: &Path) -> Result<PathBuf, String> {
     }
     let script = paths::root().join("setup.sh");
     paths::copy(&script, &package.join("setup.sh"))?;
-    build_sample(&package.join("bin").join(SAMPLE))?;
+    build_samples(&package.join("bin"))?;
     Ok(package)
 }
 
@@ -83,8 +88,8 @@ fn contents(folder: &Path) -> Result<String, String> {
     Ok(lines.join("\n"))
 }
 
-/// Runs the sample alone in a folder, with the DLLs that are installed.
-fn sample(wine: &Wine, package: &Path, dll_path: Option<&Path>) -> Result<Ended, String> {
+/// The sample alone in a folder, with the DLLs that are installed.
+fn sample(wine: &Wine, package: &Path, dll_path: Option<&Path>) -> Result<Cmd, String> {
     let folder = wine.folder().join("run/sample");
     let _ = fs::remove_dir_all(&folder);
     let program = folder.join(SAMPLE);
@@ -97,13 +102,23 @@ fn sample(wine: &Wine, package: &Path, dll_path: Option<&Path>) -> Result<Ended,
     let run = wine.run(&program).arg("8").directory(&folder);
     let run = run.env("DS_CONFIG", "io_threads=2").limit_s(RUN_LIMIT_S);
     Ok(match dll_path {
-        Some(path) => run.env("WINEDLLPATH", path).capture(),
-        None => run.capture(),
+        Some(path) => run.env("WINEDLLPATH", path),
+        None => run,
     })
 }
 
-/// The sample must say that ours is at work, which version, and how; the banner is one line.
-fn check_at_work(ended: Ended) -> Result<(), String> {
+/// The sample must say that ours is at work, which version, and how; the banner is one line. Switched off, it
+/// is not.
+fn check_at_work(sample: impl Fn() -> Result<Cmd, String>) -> Result<(), String> {
+    check_banner(sample()?.capture())?;
+    let off = sample()?.env("WINEDLLOVERRIDES", SWITCHED_OFF).capture();
+    match off.code {
+        Some(EXIT_NONE) if !off.text.contains("backend ") => Ok(()),
+        code => Err(format!("switched off, the sample ends with {code:?}")),
+    }
+}
+
+fn check_banner(ended: Ended) -> Result<(), String> {
     let text = ended.text_or_shown()?;
     let version = paths::version();
     let banner: Vec<&str> = text
@@ -125,8 +140,8 @@ fn check_at_work(ended: Ended) -> Result<(), String> {
     says("ds-runtime is at work.")
 }
 
-fn check_gone(ended: &Ended) -> Result<(), String> {
-    match ended.code {
+fn check_gone(sample: Cmd) -> Result<(), String> {
+    match sample.capture().code {
         Some(EXIT_NONE) => Ok(()),
         code => Err(format!("after uninstalling, the sample ends with {code:?}")),
     }
@@ -164,9 +179,9 @@ fn round(
 fn in_a_prefix(wine: &Wine, package: &Path) -> Result<(), String> {
     let prefix = wine.prefix();
     let libraries = prefix.join("ds-runtime/wine");
-    let at_work = || check_at_work(sample(wine, package, Some(&libraries))?);
+    let at_work = || check_at_work(|| sample(wine, package, Some(&libraries)));
     round(package, "--prefix", &prefix, at_work)?;
-    check_gone(&sample(wine, package, Some(&libraries))?)?;
+    check_gone(sample(wine, package, Some(&libraries))?)?;
     // What another put there stays.
     let foreign = prefix.join("drive_c/windows/system32/dstorage.dll");
     paths::write(&foreign, "another's")?;
@@ -188,7 +203,7 @@ fn in_a_proton(wine: &Wine, package: &Path) -> Result<(), String> {
     paths::make_parent(&libraries.join("wine"))?;
     symlink(wine.libraries(), libraries.join("wine"))
         .map_err(|e| format!("cannot link {}: {e}", libraries.display()))?;
-    let at_work = || check_at_work(sample(wine, package, None)?);
+    let at_work = || check_at_work(|| sample(wine, package, None));
     round(package, "--proton", &proton, at_work)?;
-    check_gone(&sample(wine, package, None)?)
+    check_gone(sample(wine, package, None)?)
 }

@@ -6,15 +6,22 @@ use super::display::Display;
 use super::host::Wine;
 use crate::paths;
 use crate::report::Report;
-use crate::sh::Ended;
+use crate::sh::{Cmd, Ended};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 const RUN_LIMIT_S: u64 = 120;
 
+/// What a d3d12 of one's own consists of.
+const D3D12_DLLS: &[&str] = &["d3d12.dll", "d3d12core.dll"];
+
 /// The exit status of a program that could not test anything.
-const EXIT_SKIPPED: i32 = 77;
+pub(crate) const EXIT_SKIPPED: i32 = 77;
+
+/// How the banner begins where io_uring is forbidden.
+const WITHOUT_IO_URING: &str =
+    "backend cpu (automatic: pread threads, because io_uring_setup failed";
 
 /// A program that was built.
 pub(crate) struct Program {
@@ -46,7 +53,7 @@ pub(crate) fn build(tree: &Path, only: Option<&str>) -> Result<Vec<Program>, Str
 }
 
 /// Whether a program asks for Direct3D 12, and so for a display.
-fn needs_display(program: &Program) -> bool {
+pub(crate) fn needs_display(program: &Program) -> bool {
     program.name.starts_with("d3d12_")
 }
 
@@ -103,9 +110,45 @@ fn run_some(
             let label = format!("{}: {}{}", wine.name, program.name, halves.described());
             let folder = place(wine, program, &build::windows_folder(tree));
             let ended = folder.map(|folder| run(wine, program, &folder, &halves.folder(tree)));
+            let ended = ended.and_then(|ended| must_say(ended, halves.told()));
             conclude(&label, ended, checks, report);
         }
     }
+}
+
+/// Fails what ended without a word of what it must tell people.
+fn must_say(ended: Ended, what: &str) -> Result<Ended, String> {
+    match ended.text.contains(what) {
+        true => Ok(ended),
+        false => {
+            ended.show_tail(20);
+            Err(format!("nothing says `{what}`"))
+        }
+    }
+}
+
+/// Runs a program again where io_uring is forbidden: it works as before, and the banner says why it is
+/// slower.
+pub(crate) fn run_without_io_uring(
+    wine: &Wine,
+    tree: &Path,
+    program: &Program,
+) -> Result<(), String> {
+    let launcher = tree.join("without_io_uring");
+    let source = paths::root().join("xtask/templates/without_io_uring.c");
+    let compile = Cmd::new("gcc").args(["-Wall", "-Wextra", "-Werror", "-O2", "-static", "-o"]);
+    let compile = compile.arg(&launcher).arg(source).limit_s(60).quiet();
+    compile.capture().text_or_shown()?;
+    let folder = place(wine, program, &build::windows_folder(tree))?;
+    let ended = wine
+        .with_launcher(&launcher)
+        .run(&folder.join(paths::name_of(&program.binary)))
+        .env("WINEDLLPATH", tree)
+        .env("DS_LOG", "info")
+        .directory(&folder)
+        .limit_s(RUN_LIMIT_S)
+        .capture();
+    must_say(ended, WITHOUT_IO_URING)?.text_or_shown().map(drop)
 }
 
 /// What the programs count by themselves.
@@ -174,6 +217,15 @@ impl Halves {
         }
     }
 
+    /// What must stand in Wine's output, for whoever looks for the cause.
+    fn told(self) -> &'static str {
+        match self {
+            Halves::Both => "",
+            Halves::WindowsAlone => "the Unix half, dstorage.so, was not found",
+            Halves::Mismatched => "the Unix half, dstorage.so, is of another version",
+        }
+    }
+
     /// The folder for WINEDLLPATH.
     fn folder(self, tree: &Path) -> PathBuf {
         match self {
@@ -199,8 +251,8 @@ pub(crate) fn build_broken(tree: &Path, engine: &Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// An empty folder with the program and the DLLs of `dlls`: Wine only finds a DLL, be it its own, if one of
-/// that name stands where Windows would look.
+/// An empty folder with the program, the DLLs of `dlls`, and the d3d12 that the Wine was given: Wine only
+/// finds a DLL, be it its own, if one of that name stands where Windows would look.
 pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathBuf, String> {
     let folder = wine.folder().join("run").join(&program.name);
     let _ = fs::remove_dir_all(&folder);
@@ -210,6 +262,11 @@ pub(crate) fn place(wine: &Wine, program: &Program, dlls: &Path) -> Result<PathB
     )?;
     for dll in DLLS.map(|dll| format!("{dll}.dll")) {
         paths::copy(&dlls.join(&dll), &folder.join(&dll))?;
+    }
+    if let Some(d3d12) = wine.d3d12() {
+        for dll in D3D12_DLLS {
+            paths::copy(&d3d12.join(dll), &folder.join(dll))?;
+        }
     }
     Ok(folder)
 }
