@@ -604,8 +604,11 @@ void uploaders_turn(uint64_t runtime) {
         struct uploader *uploader = *place;
         retire(uploader, runtime);
         while (uploader->first && advance(uploader, runtime)) {}
-        if (uploader->in_flight < BATCHES_BUSY) send_batch(uploader, runtime);
-        retire(uploader, runtime);
+        // What is done by now lets the open one go: no fence would come for that.
+        do {
+            if (uploader->in_flight < BATCHES_BUSY) send_batch(uploader, runtime);
+            retire(uploader, runtime);
+        } while (uploader->is_open && uploader->in_flight < BATCHES_BUSY);
         if (uploader->first || uploader->in_flight) {
             place = &uploader->busy_next;
             continue;
