@@ -21,6 +21,8 @@ use crate::sys::PAGE_BYTES;
 /// What a block has at least, if that is no more than half of the cap: room for many small ranges, and few
 /// blocks.
 const BLOCK_BYTES: usize = 8 << 20;
+/// The first ones are smaller, as much as there is already: memory of a GPU's driver is not had at once.
+const BLOCK_BYTES_FIRST: usize = 1 << 20;
 
 /// What asking for memory came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -108,7 +110,8 @@ impl Given {
             return Wanted::Later;
         }
         let share = bytes_max / 2 / PAGE_BYTES * PAGE_BYTES;
-        let usual = bytes.max(share.min(BLOCK_BYTES));
+        let step = self.bytes.clamp(BLOCK_BYTES_FIRST, BLOCK_BYTES);
+        let usual = bytes.max(step.min(share));
         let fits = |given: &Given, block: usize| given.bytes + block <= bytes_max;
         let block = if fits(self, usual) { usual } else { bytes };
         while !fits(self, block) && self.retire_one(free) {}

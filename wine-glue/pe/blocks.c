@@ -16,6 +16,8 @@
 
 // The engine's page, of which blocks are made.
 #define PAGE_BYTES 4096
+// D3D12_HEAP_FLAG_CREATE_NOT_ZEROED, which mingw-w64 may not declare, nor an older d3d12 take.
+#define HEAP_NOT_ZEROED ((D3D12_HEAP_FLAGS)0x1000)
 
 HRESULT memory_make(ID3D12Device *device, const D3D12_HEAP_PROPERTIES *heap, uint64_t bytes,
                     ID3D12Resource **memory, uint8_t **mapped) {
@@ -29,9 +31,12 @@ HRESULT memory_make(ID3D12Device *device, const D3D12_HEAP_PROPERTIES *heap, uin
     // Upload heaps have this state for ever; buffers of others are promoted by their first use.
     D3D12_RESOURCE_STATES state = heap->Type == D3D12_HEAP_TYPE_UPLOAD ? D3D12_RESOURCE_STATE_GENERIC_READ
                                                                        : D3D12_RESOURCE_STATE_COMMON;
-    HRESULT result =
-        ID3D12Device_CreateCommittedResource(device, heap, D3D12_HEAP_FLAG_NONE, &desc, state, NULL,
-                                             &IID_ID3D12Resource, (void **)memory);
+    // To fill it with zeros takes milliseconds, and everything here is written before it is read.
+    HRESULT result = ID3D12Device_CreateCommittedResource(device, heap, HEAP_NOT_ZEROED, &desc, state, NULL,
+                                                          &IID_ID3D12Resource, (void **)memory);
+    if (FAILED(result))
+        result = ID3D12Device_CreateCommittedResource(device, heap, D3D12_HEAP_FLAG_NONE, &desc, state, NULL,
+                                                      &IID_ID3D12Resource, (void **)memory);
     if (FAILED(result)) {
         *memory = NULL;
         return result;

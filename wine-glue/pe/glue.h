@@ -106,8 +106,6 @@ void place_free(struct place *place);
 // The uploader of an ID3D12Device, made if there is none; NULL, said in the log, if the object is no device.
 struct uploader *uploader_acquire(IUnknown *device);
 void uploader_release(struct uploader *uploader);
-// Whether what has tiles enough is decoded on the device; NULL for none.
-BOOL uploader_decodes(const struct uploader *uploader);
 // The engine's pool of its memory; 0 if the device has no memory that the engine could use.
 uint64_t uploader_pool(const struct uploader *uploader);
 // A signal of `fence` on the uploader's queue: its cookie, 0 without memory. S_FALSE: only a processor can
@@ -115,6 +113,8 @@ uint64_t uploader_pool(const struct uploader *uploader);
 HRESULT uploader_signal(struct uploader *uploader, d3d12_fence *fence, uint64_t value, uint64_t *cookie);
 struct gpu_signal;
 void gpu_signal_free(struct gpu_signal *signal);
+// Whether what has tiles enough is decoded on the device; NULL for none.
+BOOL uploader_decodes(const struct uploader *uploader);
 // The pump's part: takes a copy over, whose cookie is a place, and answers it later.
 void uploader_take(uint64_t runtime, const struct unix_task *copy);
 // Takes a signal over, to be made behind the copies that were taken before.

@@ -104,11 +104,11 @@ static uint64_t pool_cookie_last;
 
 ID3D12Device *uploader_device(const struct uploader *uploader) { return uploader->device; }
 
+uint64_t uploader_pool(const struct uploader *uploader) { return uploader->pool; }
+
 struct decoder *uploader_decoder(const struct uploader *uploader) { return uploader->decoder; }
 
 BOOL uploader_decodes(const struct uploader *uploader) { return uploader && uploader->decoder; }
-
-uint64_t uploader_pool(const struct uploader *uploader) { return uploader->pool; }
 
 static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
                                 TP_WAIT_RESULT why) {
@@ -518,23 +518,21 @@ static void drop_first(struct uploader *uploader) {
 // The next part of a copy, into the batch.
 static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes) {
     ID3D12Resource *memory = batch->memory;
-    const uint8_t *mapped = batch->mapped;
+    const uint8_t *mapped = batch->mapped + batch->used;
     uint64_t from = batch->used;
+    HRESULT result = S_OK;
     if (pending->block) {
         memory = pending->block->memory;
-        mapped = pending->block->mapped;
-        from = pending->source - NUMBER(mapped);
+        mapped = (const uint8_t *)(uintptr_t)pending->source;
+        from = (uint64_t)(mapped - pending->block->mapped);
     } else {
         const char *source = (const char *)(uintptr_t)pending->source + pending->done;
-        HRESULT result = copies_run(source, batch->mapped + from, bytes);
-        if (FAILED(result)) return result;
+        result = copies_run(source, batch->mapped + from, bytes);
+        batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
     }
-    if (bytes) {
-        HRESULT result = place_record(pending->place, batch->list, memory, mapped + from, from,
-                                      pending->done, bytes);
-        if (FAILED(result)) return result;
-    }
-    if (!pending->block) batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+    if (SUCCEEDED(result) && bytes)
+        result = place_record(pending->place, batch->list, memory, mapped, from, pending->done, bytes);
+    if (FAILED(result)) return result;
     batch->queued += bytes;
     pending->done += bytes;
     return S_OK;
@@ -587,7 +585,16 @@ static void free_made(void) {
 
 static void rest(struct uploader *uploader) {
     decoder_rest(uploader->decoder);
-    for (uint32_t i = 1; i < BATCH_COUNT; i++) drop_memory(batch_at(uploader, i));
+    // One memory stays, for the batch that comes next: a new one can cost milliseconds.
+    struct batch *next = batch_at(uploader, 0);
+    for (uint32_t i = 1; i < BATCH_COUNT; i++) {
+        struct batch *other = batch_at(uploader, i);
+        if (!next->memory && other->memory) {
+            next->memory = other->memory, next->mapped = other->mapped, next->bytes = other->bytes;
+            other->memory = NULL;
+        }
+        drop_memory(other);
+    }
 }
 
 // Places, and with them uploaders, are freed behind this.
@@ -597,8 +604,11 @@ void uploaders_turn(uint64_t runtime) {
         struct uploader *uploader = *place;
         retire(uploader, runtime);
         while (uploader->first && advance(uploader, runtime)) {}
-        if (uploader->in_flight < BATCHES_BUSY) send_batch(uploader, runtime);
-        retire(uploader, runtime);
+        // What is done by now lets the open one go: no fence would come for that.
+        do {
+            if (uploader->in_flight < BATCHES_BUSY) send_batch(uploader, runtime);
+            retire(uploader, runtime);
+        } while (uploader->is_open && uploader->in_flight < BATCHES_BUSY);
         if (uploader->first || uploader->in_flight) {
             place = &uploader->busy_next;
             continue;

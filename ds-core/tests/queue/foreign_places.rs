@@ -223,6 +223,7 @@ fn what_cannot_be_is_said_and_no_copy_comes_of_it(rig: &Rig) {
         .shown(ForeignShown {
             kind: 3,
             words: [5, 6, 7, 8, 9],
+            ..ForeignShown::default()
         });
     let mut corrupt = sample_stream().0.to_vec();
     corrupt.truncate(corrupt.len() / 2);

@@ -1,0 +1,254 @@
+// d3d12_upload.c: the way to the GPU: whose memory the bytes wait in and how much of it, who signals, and
+// what a device that goes away leaves.
+//
+// Some methods of D3D12 are replaced here by ones of the test, for the whole process: they count, refuse, or
+// say that the device was removed.
+//
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+#include "d3d12.h"
+
+#define FILE_BYTES (16u << 20)
+#define CAP_MIB 8
+#define CAP_BYTES ((uint64_t)CAP_MIB << 20)
+
+static storage_factory *factory;
+static storage_file *file;
+static uint8_t *contents;
+
+static storage_request read_to(ID3D12Resource *buffer, uint64_t at, uint64_t offset, uint32_t bytes) {
+    return to_buffer(read_request(file, offset, NULL, bytes), buffer, at, bytes);
+}
+
+// --- Methods that are replaced -------------------------------------------------------------------------
+
+static void replace(void *place, void *method) {
+    DWORD before;
+    if (!VirtualProtect(place, sizeof method, PAGE_READWRITE, &before)) exit(1);
+    memcpy(place, &method, sizeof method);
+    VirtualProtect(place, sizeof method, before, &before);
+}
+
+typedef HRESULT(STDMETHODCALLTYPE *create_method)(ID3D12Device *, const D3D12_HEAP_PROPERTIES *,
+                                                  D3D12_HEAP_FLAGS, const D3D12_RESOURCE_DESC *,
+                                                  D3D12_RESOURCE_STATES, const D3D12_CLEAR_VALUE *, REFIID,
+                                                  void **);
+static create_method create_really;
+static BOOL custom_heaps_fail;
+static LONG64 custom_bytes;
+static LONG custom_count, upload_count;
+
+static HRESULT STDMETHODCALLTYPE create_counted(ID3D12Device *this, const D3D12_HEAP_PROPERTIES *heap,
+                                                D3D12_HEAP_FLAGS flags, const D3D12_RESOURCE_DESC *desc,
+                                                D3D12_RESOURCE_STATES state, const D3D12_CLEAR_VALUE *clear,
+                                                REFIID iid, void **out) {
+    if (custom_heaps_fail && heap->Type == D3D12_HEAP_TYPE_CUSTOM) return E_INVALIDARG;
+    HRESULT result = create_really(this, heap, flags, desc, state, clear, iid, out);
+    if (SUCCEEDED(result) && heap->Type == D3D12_HEAP_TYPE_CUSTOM) {
+        InterlockedIncrement(&custom_count);
+        InterlockedExchangeAdd64(&custom_bytes, (LONG64)desc->Width);
+    }
+    if (SUCCEEDED(result) && heap->Type == D3D12_HEAP_TYPE_UPLOAD) InterlockedIncrement(&upload_count);
+    return result;
+}
+
+static HRESULT STDMETHODCALLTYPE say_hung(ID3D12Device *this) {
+    (void)this;
+    return DXGI_ERROR_DEVICE_HUNG;
+}
+
+static UINT64 STDMETHODCALLTYPE say_lost(ID3D12Fence *this) {
+    (void)this;
+    return UINT64_MAX;
+}
+
+// --- Tests ---------------------------------------------------------------------------------------------
+
+// A fence alone, with no status behind or before it.
+static void fill_and_wait(storage_queue *queue, ID3D12Resource *buffer, uint32_t count, uint32_t bytes,
+                          ID3D12Fence *told, uint64_t value) {
+    for (uint32_t i = 0; i < count; i++) {
+        storage_request request = read_to(buffer, (uint64_t)i * bytes, (uint64_t)i * bytes, bytes);
+        queue->methods->EnqueueRequest(queue, &request);
+    }
+    queue->methods->EnqueueSignal(queue, (d3d12_fence *)told, value);
+    queue->methods->Submit(queue);
+    ok(wait_fence(told, value), "fence %u does not come", (unsigned)value);
+}
+
+// No batch stays behind, whatever the GPU is doing when it is filled.
+static void bursts_end_by_themselves(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, 1024);
+    ID3D12Resource *buffer = make_buffer(FILE_BYTES, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    storage_status_array *array = make_array(factory, 1);
+    for (uint64_t round = 1; round <= 150; round++) {
+        uint32_t bytes = 4096u << round % 5;
+        fill_and_wait(queue, buffer, 40 + (uint32_t)round, bytes, told, round);
+        for (uint32_t i = 0; i < 100; i++) {
+            storage_request request = read_to(buffer, i * 65536, i * 65536, 65536);
+            queue->methods->EnqueueRequest(queue, &request);
+        }
+        queue->methods->EnqueueStatus(queue, array, 0);
+        queue->methods->Submit(queue);
+        ok_hr(wait_status(array, 0, LONG_MS), S_OK);
+    }
+    uint8_t *bytes = read_buffer(buffer, 100 * 65536);
+    ok(!memcmp(bytes, contents, 100 * 65536), "the bytes");
+    free(bytes);
+    array->methods->Release(array);
+    ID3D12Fence_Release(told);
+    ID3D12Resource_Release(buffer);
+    queue->methods->Release(queue);
+}
+
+// Whoever sees the fence may look at the status before it.
+static void a_status_before_a_fence_comes_before_it(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    ID3D12Resource *buffer = make_buffer(65536, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    storage_status_array *array = make_array(factory, 1);
+    for (uint64_t i = 1; i <= 100; i++) {
+        storage_request request = read_to(buffer, 0, i * 4096, 65536);
+        queue->methods->EnqueueRequest(queue, &request);
+        queue->methods->EnqueueStatus(queue, array, 0);
+        queue->methods->EnqueueSignal(queue, (d3d12_fence *)told, i);
+        queue->methods->Submit(queue);
+        ok(wait_fence(told, i), "fence %u", (unsigned)i);
+        ok_hr(array->methods->GetHResult(array, 0), S_OK);
+    }
+    array->methods->Release(array);
+    ID3D12Fence_Release(told);
+    ID3D12Resource_Release(buffer);
+    queue->methods->Release(queue);
+}
+
+static void a_fence_of_another_device_is_refused(void) {
+    ID3D12Device *first = device;
+    device = another_device();
+    ID3D12Fence *foreign = make_fence();
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    BOOL differs = device != first;
+    ID3D12Device_Release(device);
+    device = first;
+    queue->methods->Release(queue);
+    if (!differs) {
+        printf("there is one device for all\n");
+        ID3D12Fence_Release(foreign);
+        return;
+    }
+    queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    queue->methods->EnqueueSignal(queue, (d3d12_fence *)foreign, 1);
+    ok_hr(finish(factory, queue), S_OK);
+    storage_error_record record;
+    queue->methods->RetrieveErrorRecord(queue, &record);
+    ok(record.failure_count == 1 && record.first_failure.result == E_DSTORAGE_INVALID_FENCE,
+       "%u failures, %08lx", record.failure_count, (long)record.first_failure.result);
+    ok(ID3D12Fence_GetCompletedValue(foreign) == 0, "it was signalled");
+    ID3D12Fence_Release(foreign);
+    queue->methods->Release(queue);
+}
+
+// Under a person's cap, with a buffer of a title that asks for more. What is made once is used again.
+static void memory_stays_below_the_cap(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, 2048);
+    ID3D12Resource *buffer = make_buffer(FILE_BYTES, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    custom_bytes = custom_count = upload_count = 0;
+    for (uint64_t round = 1; round <= 20; round++) fill_and_wait(queue, buffer, 1000, 4096, told, round);
+    LONG64 warm = custom_bytes;
+    ok(warm > 0 && warm <= (LONG64)CAP_BYTES / 2, "%lld bytes of %llu", warm, CAP_BYTES / 2);
+    for (uint64_t round = 21; round <= 50; round++) fill_and_wait(queue, buffer, 1000, 4096, told, round);
+    for (uint64_t round = 51; round <= 60; round++) fill_and_wait(queue, buffer, 16, 1 << 20, told, round);
+    ok(custom_bytes <= (LONG64)CAP_BYTES, "%lld bytes, %ld blocks", custom_bytes, custom_count);
+    ok(!upload_count, "%ld upload buffers", upload_count);
+    // More than may ever be: it fails, and all goes on.
+    ok_hr(run(factory, queue, read_to(buffer, 0, 0, (uint32_t)CAP_BYTES / 2 + 1)),
+          E_DSTORAGE_REQUEST_TOO_LARGE);
+    ok_hr(run(factory, queue, read_to(buffer, 0, 0, (uint32_t)CAP_BYTES / 2)), S_OK);
+    ID3D12Fence_Release(told);
+    ID3D12Resource_Release(buffer);
+    queue->methods->Release(queue);
+}
+
+// Then bytes take one more copy, and arrive.
+static void a_device_without_such_memory_is_served(void) {
+    Sleep(200); // until what the queues before had is gone
+    custom_heaps_fail = TRUE;
+    custom_count = upload_count = 0;
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, 1024);
+    ID3D12Resource *buffer = make_unknown_buffer(FILE_BYTES, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    for (uint64_t round = 1; round <= 20; round++) fill_and_wait(queue, buffer, 200, 65536, told, round);
+    ok(!custom_count && upload_count > 0, "%ld blocks, %ld upload buffers", custom_count, upload_count);
+    custom_heaps_fail = FALSE;
+    uint8_t *bytes = read_buffer(buffer, FILE_BYTES);
+    ok(!memcmp(bytes, contents, 200 * 65536), "the bytes");
+    free(bytes);
+    ID3D12Fence_Release(told);
+    ID3D12Resource_Release(buffer);
+    queue->methods->Release(queue);
+}
+
+// Last: after it nothing works any more. All ends with the reason.
+static void a_device_that_is_removed_answers_everything(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    ID3D12Resource *buffer = make_buffer(FILE_BYTES, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    storage_status_array *array = make_array(factory, 2);
+    replace(&device->lpVtbl->GetDeviceRemovedReason, (void *)say_hung);
+    replace(&told->lpVtbl->GetCompletedValue, (void *)say_lost);
+    for (uint32_t index = 0; index < 2; index++) {
+        for (uint32_t i = 0; i < 50; i++) {
+            storage_request request = read_to(buffer, i * 65536, i * 65536, 65536);
+            queue->methods->EnqueueRequest(queue, &request);
+        }
+        queue->methods->EnqueueSignal(queue, (d3d12_fence *)told, index + 1);
+        queue->methods->EnqueueStatus(queue, array, index);
+        queue->methods->Submit(queue);
+        ok_hr(wait_status(array, index, LONG_MS), DXGI_ERROR_DEVICE_HUNG);
+    }
+    storage_error_record record;
+    queue->methods->RetrieveErrorRecord(queue, &record);
+    ok(record.failure_count == 100 && record.first_failure.result == DXGI_ERROR_DEVICE_HUNG,
+       "%u failures, %08lx", record.failure_count, (long)record.first_failure.result);
+    // Memory is no matter of the device's.
+    uint8_t to[100] = {0};
+    ok_hr(run(factory, queue, read_request(file, 5, to, sizeof to)), S_OK);
+    ok(!memcmp(to, contents + 5, sizeof to), "the bytes in memory");
+    array->methods->Release(array);
+    queue->methods->Release(queue);
+    Sleep(500); // the device only says so, and still has the copies
+    ID3D12Resource_Release(buffer);
+}
+
+int main(void) {
+    char config[256] = "", capped[320];
+    GetEnvironmentVariableA("DS_CONFIG", config, sizeof config);
+    snprintf(capped, sizeof capped, "%s%sstaging_mib_max=%d", config, config[0] ? "," : "", CAP_MIB);
+    SetEnvironmentVariableA("DS_CONFIG", capped);
+    load_dll();
+    if (!ours) {
+        printf("SKIPPED: these are ways of our own\n");
+        return EXIT_SKIPPED;
+    }
+    make_device();
+    create_really = (create_method)device->lpVtbl->CreateCommittedResource;
+    replace(&device->lpVtbl->CreateCommittedResource, (void *)create_counted);
+    contents = malloc(FILE_BYTES);
+    for (uint32_t i = 0; i < FILE_BYTES; i++) contents[i] = pattern(i) ^ (uint8_t)(i >> 16);
+    FILE *out = _wfopen(L"data", L"wb");
+    if (!out || fwrite(contents, 1, FILE_BYTES, out) != FILE_BYTES || fclose(out)) exit(1);
+    factory = factory_or_exit();
+    factory->methods->SetStagingBufferSize(factory, 1u << 30);
+    file = open_file(factory, L"data");
+    memory_stays_below_the_cap();
+    bursts_end_by_themselves();
+    a_status_before_a_fence_comes_before_it();
+    a_fence_of_another_device_is_refused();
+    a_device_without_such_memory_is_served();
+    a_device_that_is_removed_answers_everything();
+    file->methods->Release(file);
+    factory->methods->Release(factory);
+    return finish_tests();
+}
