@@ -4,6 +4,9 @@
 // and go from there to their places. One queue runs the lists in their order, so all of them use the same
 // input and output; only the control buffer, which the processor writes, is there once for each list.
 //
+// The memory stays for a while when nothing is left to do: drivers clear what they give, which takes longer
+// than a small load. A timer of Windows' pool gives it back.
+//
 // The processor checks what a stream says of itself: its size, and where its tiles lie. What is in a tile
 // only the GPU sees, and the metacommand tells of no tile that is broken, nor does anything here keep it from
 // writing beyond its tile: whoever sets gpu_decode=gpu trusts the program's files.
@@ -24,6 +27,9 @@
 // Where a stream begins in the input.
 #define STREAM_ALIGNMENT 256
 #define CONTROL_BYTES (4 + STREAMS_MAX * 8)
+// How long the memory stays unused, and by how much longer if that saves the processor a wake-up.
+#define REST_MS 2000
+#define REST_SLACK_MS 500
 // Of a stream's header, which a table of as many words as there are tiles follows.
 #define HEADER_BYTES 8
 
@@ -38,6 +44,10 @@ struct decoder {
     uint32_t streams_max;
     uint64_t scratch_bytes;
     BOOL is_initialized;
+    PTP_TIMER timer;
+    // The memory is the pump's unless `is_idle`, which the lock guards; then it is the timer's as well.
+    SRWLOCK lock;
+    BOOL is_idle;
     ID3D12Resource *input, *output, *scratch, *control;
     uint8_t *control_mapped;
     uint64_t input_used, output_used;
@@ -78,36 +88,68 @@ static HRESULT create_command(struct decoder *decoder) {
     return result;
 }
 
-struct decoder *decoder_make(ID3D12Device *device) {
-    struct decoder *decoder = calloc(1, sizeof *decoder);
-    if (!decoder) return NULL;
-    decoder->device = device;
-    HRESULT result = query(decoder);
-    if (SUCCEEDED(result)) result = create_command(decoder);
-    if (SUCCEEDED(result)) return decoder;
-    log_line("gpu_decode=gpu: the device does not decode GDeflate (%08lx): the processor does", result);
-    free(decoder);
-    return NULL;
-}
-
 static void drop(ID3D12Resource **resource) {
     if (*resource) ID3D12Resource_Release(*resource);
     *resource = NULL;
 }
 
-void decoder_rest(struct decoder *decoder) {
-    if (!decoder) return;
+static void drop_memory(struct decoder *decoder) {
     drop(&decoder->input);
     drop(&decoder->output);
     drop(&decoder->scratch);
     drop(&decoder->control);
 }
 
+static void CALLBACK rest_is_over(PTP_CALLBACK_INSTANCE instance, void *context, PTP_TIMER timer) {
+    (void)instance, (void)timer;
+    struct decoder *decoder = context;
+    AcquireSRWLockExclusive(&decoder->lock);
+    if (decoder->is_idle) drop_memory(decoder);
+    ReleaseSRWLockExclusive(&decoder->lock);
+}
+
+static void set_idle(struct decoder *decoder, BOOL is_idle) {
+    AcquireSRWLockExclusive(&decoder->lock);
+    decoder->is_idle = is_idle;
+    ReleaseSRWLockExclusive(&decoder->lock);
+}
+
+void decoder_rest(struct decoder *decoder) {
+    if (!decoder || decoder->is_idle) return;
+    // In units of 100 ns; negative from now on.
+    LARGE_INTEGER due = {.QuadPart = INT64_C(-10000) * REST_MS};
+    FILETIME time = {.dwLowDateTime = due.LowPart, .dwHighDateTime = (DWORD)due.HighPart};
+    set_idle(decoder, TRUE);
+    SetThreadpoolTimer(decoder->timer, &time, 0, REST_SLACK_MS);
+}
+
 void decoder_free(struct decoder *decoder) {
     if (!decoder) return;
-    decoder_rest(decoder);
-    IUnknown_Release(decoder->command);
+    if (decoder->timer) {
+        SetThreadpoolTimer(decoder->timer, NULL, 0, 0);
+        WaitForThreadpoolTimerCallbacks(decoder->timer, TRUE);
+        CloseThreadpoolTimer(decoder->timer);
+    }
+    drop_memory(decoder);
+    if (decoder->command) IUnknown_Release(decoder->command);
     free(decoder);
+}
+
+struct decoder *decoder_make(ID3D12Device *device) {
+    struct decoder *decoder = calloc(1, sizeof *decoder);
+    if (!decoder) return NULL;
+    decoder->device = device;
+    decoder->is_idle = TRUE;
+    HRESULT result = query(decoder);
+    if (SUCCEEDED(result)) result = create_command(decoder);
+    if (SUCCEEDED(result)) {
+        decoder->timer = CreateThreadpoolTimer(rest_is_over, decoder, NULL);
+        if (!decoder->timer) result = E_OUTOFMEMORY;
+    }
+    if (SUCCEEDED(result)) return decoder;
+    log_line("gpu_decode=gpu: the device does not decode GDeflate (%08lx): the processor does", result);
+    decoder_free(decoder);
+    return NULL;
 }
 
 // --- Memory --------------------------------------------------------------------------------------------
@@ -149,7 +191,7 @@ static HRESULT provide_memory(struct decoder *decoder) {
     if (SUCCEEDED(result)) result = make_buffer(decoder, &heap, common, scratch_bytes, &decoder->scratch);
     if (SUCCEEDED(result)) result = make_buffer(decoder, &heap, common, OUTPUT_BYTES, &decoder->output);
     if (SUCCEEDED(result)) result = make_buffer(decoder, &heap, common, INPUT_BYTES, &decoder->input);
-    if (FAILED(result)) decoder_rest(decoder);
+    if (FAILED(result)) drop_memory(decoder);
     return result;
 }
 
@@ -203,6 +245,7 @@ static BOOL is_stream(const uint8_t *stream, uint64_t bytes, uint64_t decoded_by
 HRESULT decoder_add(struct decoder *decoder, ID3D12GraphicsCommandList *list, const struct place *place,
                     ID3D12Resource *memory, uint64_t from, const uint8_t *stream) {
     if (!is_stream(stream, place->bytes, place->decoded_bytes)) return E_FAIL;
+    set_idle(decoder, FALSE);
     HRESULT result = provide_memory(decoder);
     if (FAILED(result)) return result;
     struct added *added = &decoder->added[decoder->added_count++];

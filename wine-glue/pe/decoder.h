@@ -32,7 +32,7 @@ HRESULT decoder_add(struct decoder *decoder, ID3D12GraphicsCommandList *list, co
 #define DECODER_SLOTS 4
 HRESULT decoder_finish(struct decoder *decoder, ID3D12GraphicsCommandList *list, uint32_t slot);
 
-// Gives the memory back; nothing is under way.
+// Nothing is under way: the memory goes back if that lasts.
 void decoder_rest(struct decoder *decoder);
 
 #endif // DECODER_H
