@@ -93,6 +93,13 @@
 // The level with the best ratio.
 #define DS_CODEC_LEVEL_MAX 12
 
+// The device's queues compete with others of this process as equals.
+#define DS_GPU_QUEUES_NORMAL 0
+
+// The device's queues have the lowest of Vulkan's priorities, so that others of this process go first where
+// the driver heeds it: for bulk loading beside a renderer with a device of its own.
+#define DS_GPU_QUEUES_YIELD 1
+
 // Run under the validation layers, where they are installed.
 #define DS_GPU_VALIDATE 1
 
@@ -336,12 +343,24 @@ typedef struct ds_source_file {
     uint32_t size;
 } ds_source_file;
 
+// Bytes of a GPU buffer, to write to a file.
+typedef struct ds_source_buffer {
+    // The ds_gpu_buffer, made to be copied from. The request keeps a reference.
+    void *resource;
+    // Of the first byte.
+    uint64_t offset;
+    // How many bytes.
+    uint32_t size;
+} ds_source_buffer;
+
 // Where bytes come from; the member that the source type names.
 typedef union ds_source {
     // For DS_SOURCE_MEMORY.
     struct ds_source_memory memory;
     // For DS_SOURCE_FILE.
     struct ds_source_file file;
+    // For DS_DESTINATION_FILE_FROM_BUFFER.
+    struct ds_source_buffer buffer;
 } ds_source;
 
 // Bytes in memory, to write. They stay the caller's and must not be touched until the request completes.
@@ -477,7 +496,7 @@ typedef union ds_destination {
     struct ds_destination_tiles tiles;
     // For DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE.
     struct ds_destination_multiple_subresources_range multiple_subresources_range;
-    // For DS_DESTINATION_FILE.
+    // For DS_DESTINATION_FILE and DS_DESTINATION_FILE_FROM_BUFFER.
     struct ds_destination_file file;
     // For DS_DESTINATION_FOREIGN.
     struct ds_destination_foreign foreign;
@@ -709,6 +728,10 @@ typedef struct ds_gpu_device_options {
     uint32_t flags;
     // The device: its number among the machine's, or a part of its name. NULL for the best.
     const char *device;
+    // DS_GPU_QUEUES_NORMAL or DS_GPU_QUEUES_YIELD.
+    uint32_t queues;
+    // Zero.
+    uint32_t reserved;
 } ds_gpu_device_options;
 
 // Locks or unlocks one of the application's queues; `user` is ds_gpu_device_handles.lock_user, and `queue`
@@ -1066,6 +1089,10 @@ typedef uint8_t ds_destination_type;
 
 // A file opened with ds_file_create: the source must be memory, not compressed. Not in DirectStorage.
 #define DS_DESTINATION_FILE 64
+
+// A file opened with ds_file_create, which gets bytes of a GPU buffer: `source.buffer` counts, on a queue of
+// DS_SOURCE_MEMORY with that buffer's device. Not compressed. Not in DirectStorage.
+#define DS_DESTINATION_FILE_FROM_BUFFER 66
 
 // A place that only the host of the library can reach; see ds_foreign_copies_begin. Not in DirectStorage.
 #define DS_DESTINATION_FOREIGN 65
@@ -1874,8 +1901,8 @@ ds_result ds_codec_decompress(const struct ds_codec *codec,
 
 // Opens a device of the library's own. `options` may be NULL.
 //
-// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors:
-// DS_E_INVALIDARG for a NULL `out` or a wrong struct_size; DS_E_INVALID_DESTINATION_TYPE where there is no
+// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors: DS_E_INVALIDARG
+// for a NULL `out`, a wrong struct_size or unknown numbers; DS_E_INVALID_DESTINATION_TYPE where there is no
 // Vulkan loader, no driver, or no such device; the log says which. Any thread.
 ds_result ds_gpu_device_open(const struct ds_gpu_device_options *options,
                              struct ds_gpu_device **out);
@@ -2069,7 +2096,7 @@ DS_STATIC_ASSERT(offsetof(ds_queue_desc, name) == 16, "ds_queue_desc.name");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, error_event) == 24, "ds_queue_desc.error_event");
 DS_STATIC_ASSERT(offsetof(ds_queue_desc, gpu_device) == 32, "ds_queue_desc.gpu_device");
 DS_STATIC_ASSERT(sizeof(ds_queue_info) == 24, "ds_queue_info");
-DS_STATIC_ASSERT(sizeof(ds_gpu_device_options) == 16, "ds_gpu_device_options");
+DS_STATIC_ASSERT(sizeof(ds_gpu_device_options) == 24, "ds_gpu_device_options");
 DS_STATIC_ASSERT(sizeof(ds_gpu_device_handles) == 80, "ds_gpu_device_handles");
 DS_STATIC_ASSERT(offsetof(ds_gpu_device_handles, queue_count) == 48, "ds_gpu_device_handles.queue_count");
 DS_STATIC_ASSERT(sizeof(ds_gpu_device_info) == 280, "ds_gpu_device_info");
@@ -2156,6 +2183,21 @@ static inline ds_request ds_request_write(const void *source, ds_file *file, uin
     request.options.types = DS_REQUEST_TYPES(DS_SOURCE_MEMORY, DS_DESTINATION_FILE);
     request.source.memory.source = source;
     request.source.memory.size = size;
+    request.destination.file.destination = file;
+    request.destination.file.offset = offset;
+    request.destination.file.size = size;
+    return request;
+}
+
+// A request that writes `size` bytes of a GPU buffer, from `from` on, to `file` at `offset`; for a queue of
+// DS_SOURCE_MEMORY with the buffer's device.
+static inline ds_request ds_request_write_gpu_buffer(ds_gpu_buffer *buffer, uint64_t from, ds_file *file,
+                                                     uint64_t offset, uint32_t size) {
+    ds_request request = DS_ZERO;
+    request.options.types = DS_REQUEST_TYPES(DS_SOURCE_MEMORY, DS_DESTINATION_FILE_FROM_BUFFER);
+    request.source.buffer.resource = buffer;
+    request.source.buffer.offset = from;
+    request.source.buffer.size = size;
     request.destination.file.destination = file;
     request.destination.file.offset = offset;
     request.destination.file.size = size;

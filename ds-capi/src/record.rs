@@ -221,7 +221,13 @@ fn request_of(info: &RequestInfo) -> ds_error_request {
         ffi::copy_text(name.as_bytes(), &mut copy.name);
     }
     let (source_type, source) = source_of(&info.source);
-    let (destination_type, destination) = destination_of(&info.destination);
+    let (destination_type, destination) = match info.source {
+        PlaceInfo::Gpu(_) => {
+            let (_, to_file) = destination_of(&info.destination);
+            (DS_DESTINATION_FILE_FROM_BUFFER, to_file)
+        }
+        _ => destination_of(&info.destination),
+    };
     let (format, uncompressed_bytes) = compression_of(info);
     copy.request.options.compression_format = format.0;
     copy.request.options.types = source_type | destination_type << 1;
@@ -264,7 +270,16 @@ fn source_of(place: &PlaceInfo) -> (ds_source_type, ds_source) {
             };
             (DS_SOURCE_MEMORY, source)
         }
-        PlaceInfo::Gpu(_) | PlaceInfo::Foreign(_) => (DS_SOURCE_MEMORY, source),
+        #[cfg(feature = "vulkan")]
+        PlaceInfo::Gpu(ref place) => {
+            if let Some(buffer) = crate::gpu::place::source_of(place) {
+                source.buffer = buffer;
+            }
+            (DS_SOURCE_MEMORY, source)
+        }
+        #[cfg(not(feature = "vulkan"))]
+        PlaceInfo::Gpu(ref place) => match *place {},
+        PlaceInfo::Foreign(_) => (DS_SOURCE_MEMORY, source),
         PlaceInfo::Other(kind) => (kind & 1, source),
     }
 }

@@ -22,10 +22,17 @@ use crate::types::*;
 /// (An address that is not mapped is found out by the engine where the kernel can tell.)
 pub(crate) unsafe fn from_c(request: &ds_request, queue: &Queue) -> Request {
     let options = request.options;
-    // SAFETY: passed on to the caller.
-    let source = unsafe { source(options.types & 1, &request.source) };
-    // SAFETY: passed on to the caller.
-    let destination = unsafe { destination(options.types >> 1, request, queue) };
+    let (from_type, to_type) = (options.types & 1, options.types >> 1);
+    let (source, destination) = match to_type {
+        // SAFETY: passed on to the caller.
+        DS_DESTINATION_FILE_FROM_BUFFER if queue.has_device() => unsafe { from_gpu(request) },
+        _ => (
+            // SAFETY: passed on to the caller.
+            unsafe { source(from_type, &request.source) },
+            // SAFETY: passed on to the caller.
+            unsafe { destination(to_type, request, queue) },
+        ),
+    };
     // SAFETY: passed on to the caller.
     let name = unsafe { name(request.name) };
     Request {
@@ -74,14 +81,8 @@ unsafe fn destination(
             Destination::Memory(unsafe { span(to.buffer, to.size) }.into())
         }
         DS_DESTINATION_FILE => {
-            // SAFETY: the type says that this member was filled; it takes any bytes.
-            let to = unsafe { destination.file };
-            Destination::File {
-                // SAFETY: passed on to the caller.
-                file: unsafe { file(to.destination) },
-                offset: to.offset,
-                bytes: to.size,
-            }
+            // SAFETY: passed on to the caller.
+            unsafe { file_destination(destination) }
         }
         DS_DESTINATION_FOREIGN if queue.runtime().foreign_copies().have_begun() => {
             // SAFETY: the type says that this member was filled; it takes any bytes.
@@ -92,6 +93,19 @@ unsafe fn destination(
         // SAFETY: passed on to the caller.
         other if queue.has_device() => unsafe { gpu_destination(other, request) },
         other => Destination::Other(other),
+    }
+}
+
+/// # Safety
+/// As for [`from_c`]; the type says that this member was filled.
+unsafe fn file_destination(destination: &ds_destination) -> Destination {
+    // SAFETY: it was filled, and takes any bytes.
+    let to = unsafe { destination.file };
+    Destination::File {
+        // SAFETY: passed on to the caller.
+        file: unsafe { file(to.destination) },
+        offset: to.offset,
+        bytes: to.size,
     }
 }
 
@@ -141,6 +155,37 @@ unsafe fn gpu_destination(to_type: ds_destination_type, request: &ds_request) ->
 #[cfg(not(feature = "vulkan"))]
 unsafe fn gpu_destination(to_type: ds_destination_type, _request: &ds_request) -> Destination {
     Destination::Other(to_type)
+}
+
+/// Source and destination of a request that writes a GPU's bytes to a file.
+///
+/// # Safety
+/// As for [`from_c`].
+#[cfg(feature = "vulkan")]
+unsafe fn from_gpu(request: &ds_request) -> (Source, Destination) {
+    // SAFETY: passed on to the caller.
+    match unsafe { crate::gpu::place::source(&request.source) } {
+        // SAFETY: passed on to the caller.
+        Some(from) => (Source::Gpu(from), unsafe {
+            file_destination(&request.destination)
+        }),
+        None => no_buffer(),
+    }
+}
+
+/// # Safety
+/// None: there are no resources.
+#[cfg(not(feature = "vulkan"))]
+unsafe fn from_gpu(_request: &ds_request) -> (Source, Destination) {
+    no_buffer()
+}
+
+/// There is nothing to read from.
+fn no_buffer() -> (Source, Destination) {
+    // SAFETY: no bytes.
+    let nothing = Source::Memory(unsafe { span(std::ptr::null_mut(), 0) }.into());
+    let nowhere = Destination::Other(DS_DESTINATION_FILE_FROM_BUFFER);
+    (nothing, nowhere)
 }
 
 /// # Safety

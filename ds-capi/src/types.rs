@@ -54,6 +54,9 @@ pub const DS_DESTINATION_TILES: ds_destination_type = 4;
 pub const DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE: ds_destination_type = 5;
 /// A file opened with ds_file_create: the source must be memory, not compressed. Not in DirectStorage.
 pub const DS_DESTINATION_FILE: ds_destination_type = 64;
+/// A file opened with ds_file_create, which gets bytes of a GPU buffer: `source.buffer` counts, on a queue of
+/// DS_SOURCE_MEMORY with that buffer's device. Not compressed. Not in DirectStorage.
+pub const DS_DESTINATION_FILE_FROM_BUFFER: ds_destination_type = 66;
 /// A place that only the host of the library can reach; see ds_foreign_copies_begin. Not in DirectStorage.
 pub const DS_DESTINATION_FOREIGN: ds_destination_type = 65;
 
@@ -94,6 +97,18 @@ pub struct ds_source_file {
     pub size: u32,
 }
 
+/// Bytes of a GPU buffer, to write to a file.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ds_source_buffer {
+    /// The ds_gpu_buffer, made to be copied from. The request keeps a reference.
+    pub resource: *mut c_void,
+    /// Of the first byte.
+    pub offset: u64,
+    /// How many bytes.
+    pub size: u32,
+}
+
 /// Where bytes come from; the member that the source type names.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -102,6 +117,8 @@ pub union ds_source {
     pub memory: ds_source_memory,
     /// For DS_SOURCE_FILE.
     pub file: ds_source_file,
+    /// For DS_DESTINATION_FILE_FROM_BUFFER.
+    pub buffer: ds_source_buffer,
 }
 
 /// Bytes in memory, to write. They stay the caller's and must not be touched until the request completes.
@@ -257,7 +274,7 @@ pub union ds_destination {
     pub tiles: ds_destination_tiles,
     /// For DS_DESTINATION_MULTIPLE_SUBRESOURCES_RANGE.
     pub multiple_subresources_range: ds_destination_multiple_subresources_range,
-    /// For DS_DESTINATION_FILE.
+    /// For DS_DESTINATION_FILE and DS_DESTINATION_FILE_FROM_BUFFER.
     pub file: ds_destination_file,
     /// For DS_DESTINATION_FOREIGN.
     pub foreign: ds_destination_foreign,
@@ -288,6 +305,7 @@ const _: () = {
     assert!(size_of::<ds_request_options>() == 16 && offset_of!(ds_request_options, types) == 8);
     assert!(size_of::<ds_source_memory>() == 16 && offset_of!(ds_source_memory, size) == 8);
     assert!(size_of::<ds_source_file>() == 24 && offset_of!(ds_source_file, size) == 16);
+    assert!(size_of::<ds_source_buffer>() == 24 && offset_of!(ds_source_buffer, size) == 16);
     assert!(size_of::<ds_source>() == 24);
     assert!(size_of::<ds_destination_memory>() == 16);
     assert!(size_of::<ds_destination_buffer>() == 24);

@@ -55,8 +55,8 @@ pub struct Config {
 }
 
 /// The fields of `DSTORAGE_CONFIGURATION` that nothing here corresponds to: about Windows' storage stack, and
-/// about decompression by the GPU's driver. Kept for a host of Windows programs, and for a person who
-/// overrules one.
+/// about decompression by a D3D12 device, which the host of a Windows program does. Kept for a host of
+/// Windows programs, and for a person who overrules one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
 pub struct WindowsConfig {
@@ -220,7 +220,8 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "gpu_decode",
         values: "auto, gpu, cpu",
-        help: "who decompresses GDeflate for GPU destinations; auto is the GPU for many tiles at once",
+        help: "who decompresses GDeflate for GPU destinations; auto is the GPU for many tiles at once, \
+               and the CPU under Wine",
         get: |config| config.gpu_decode.name().to_owned(),
         set: |config, value| GpuDecode::from_name(value).map(|who| config.gpu_decode = who),
     },
@@ -299,7 +300,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "disable_gpu_metacommand",
         values: "0, 1",
-        help: "DirectStorage's DisableGpuDecompressionMetacommand: noted, without effect yet",
+        help: "DirectStorage's DisableGpuDecompressionMetacommand: 1 keeps GDeflate on the CPU, under Wine",
         get: |config| u8::from(config.windows.disable_gpu_metacommand).to_string(),
         set: |config, value| {
             parse_flag(value).map(|flag| config.windows.disable_gpu_metacommand = flag)
@@ -308,7 +309,7 @@ pub const OPTIONS: &[OptionSpec] = &[
     OptionSpec {
         key: "disable_gpu_decompression",
         values: "0, 1",
-        help: "DirectStorage's DisableGpuDecompression: noted, without effect yet",
+        help: "DirectStorage's DisableGpuDecompression: 1 keeps GDeflate on the CPU, under Wine",
         get: |config| u8::from(config.windows.disable_gpu_decompression).to_string(),
         set: |config, value| {
             parse_flag(value).map(|flag| config.windows.disable_gpu_decompression = flag)

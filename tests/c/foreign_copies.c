@@ -115,12 +115,15 @@ static void a_refused_place_comes_back(void) {
                                                            .size = SIZE,
                                                            .result = DS_E_INVALIDARG,
                                                            .shown = &shown,
-                                                           .shown_type = DS_DESTINATION_BUFFER};
+                                                           .shown_type = DS_DESTINATION_BUFFER,
+                                                           .shown_uncompressed_size = 99,
+                                                           .shown_format = DS_COMPRESSION_GDEFLATE};
     CHECK_RESULT(run(queue, request), DS_E_INVALIDARG);
     ds_error_record record = record_of(queue);
     const ds_request *told = &record.parameters.request.request;
     CHECK(told->options.types == DS_REQUEST_TYPES(DS_SOURCE_FILE, DS_DESTINATION_BUFFER));
     CHECK(told->destination.buffer.offset == 5 && told->destination.buffer.size == 6);
+    CHECK(told->options.compression_format == DS_COMPRESSION_GDEFLATE && told->uncompressed_size == 99);
     uint64_t cookie = 0;
     uint32_t count;
     CHECK_OK(ds_foreign_copies_returned(runtime, 1, &cookie, &count));

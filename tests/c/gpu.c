@@ -50,6 +50,37 @@ static void buffers_are_filled(ds_queue *files, ds_queue *memory) {
     ds_gpu_buffer_release(buffer);
 }
 
+static void buffers_are_written_to_files(ds_queue *files, ds_queue *memory, ds_queue *without_device) {
+    ds_gpu_buffer *buffer;
+    CHECK_OK(ds_gpu_buffer_create(device, SIZE, &buffer));
+    ds_request request = ds_request_copy(bytes, NULL, SIZE);
+    CHECK_OK(run(memory, ds_request_to_gpu_buffer(request, buffer, 0, SIZE)));
+    ds_file *file;
+    CHECK_OK(ds_file_create("from-gpu", &file));
+    CHECK_OK(run(memory, ds_request_write_gpu_buffer(buffer, 5, file, 0, SIZE - 5)));
+    CHECK_OK(run(files, ds_request_read(file, 0, back, SIZE - 5)));
+    CHECK(has_pattern(back, 5, SIZE - 5));
+
+    record_of(memory);  // whatever failed before
+    // Beyond the end; NULL; on a queue of files; on one without a device; to memory.
+    CHECK_RESULT(run(memory, ds_request_write_gpu_buffer(buffer, 1, file, 0, SIZE)), DS_E_INVALIDARG);
+    ds_error_record record = record_of(memory);
+    ds_request shown = record.parameters.request.request;
+    CHECK(shown.options.types == DS_REQUEST_TYPES(DS_SOURCE_MEMORY, DS_DESTINATION_FILE_FROM_BUFFER));
+    CHECK(shown.source.buffer.resource == buffer && shown.source.buffer.offset == 1);
+    CHECK(shown.destination.file.destination == file && shown.destination.file.size == SIZE);
+    request = ds_request_write_gpu_buffer(NULL, 0, file, 0, 16);
+    CHECK_RESULT(run(memory, request), DS_E_INVALID_DESTINATION_TYPE);
+    request = ds_request_write_gpu_buffer(buffer, 0, file, 0, 16);
+    CHECK_RESULT(run(files, request), DS_E_INVALID_SOURCE_TYPE);
+    CHECK_RESULT(run(without_device, request), DS_E_INVALID_DESTINATION_TYPE);
+    uint64_t size;
+    CHECK_OK(ds_file_size(file, &size));
+    CHECK(size == SIZE - 5);
+    ds_file_release(file);
+    ds_gpu_buffer_release(buffer);
+}
+
 static void streams_are_decoded(ds_queue *queue) {
     ds_codec *codec;
     CHECK_OK(ds_codec_create(DS_COMPRESSION_GDEFLATE, 1, &codec));
@@ -125,6 +156,10 @@ static void null_and_nonsense(ds_runtime *runtime) {
     CHECK(!none);
     ds_gpu_device_options options = {.struct_size = sizeof options, .device = "no such device"};
     CHECK_RESULT(ds_gpu_device_open(&options, &none), DS_E_INVALID_DESTINATION_TYPE);
+    options = (ds_gpu_device_options){.struct_size = sizeof options, .queues = 2};
+    CHECK_RESULT(ds_gpu_device_open(&options, &none), DS_E_INVALIDARG);
+    options = (ds_gpu_device_options){.struct_size = 20};
+    CHECK_RESULT(ds_gpu_device_open(&options, &none), DS_E_INVALIDARG);
     ds_gpu_buffer *buffer;
     CHECK_RESULT(ds_gpu_buffer_create(device, 0, &buffer), DS_E_INVALIDARG);
     CHECK_RESULT(ds_gpu_buffer_create(NULL, 1, &buffer), DS_E_INVALIDARG);
@@ -134,7 +169,8 @@ static void null_and_nonsense(ds_runtime *runtime) {
 }
 
 int main(void) {
-    ds_gpu_device_options options = {.struct_size = sizeof options, .flags = DS_GPU_VALIDATE};
+    ds_gpu_device_options options = {.struct_size = sizeof options, .flags = DS_GPU_VALIDATE,
+                                     .queues = DS_GPU_QUEUES_YIELD};
     if (ds_gpu_device_open(&options, &device) < 0) {
         printf("SKIPPED: gpu: no Vulkan device; the log says why (DS_LOG=warn)\n");
         return 77;
@@ -150,15 +186,20 @@ int main(void) {
     ds_runtime *runtime = make_runtime();
     ds_queue *files = queue_with_device(runtime, DS_SOURCE_FILE, DS_GPU_DECODE_DEFAULT);
     ds_queue *memory = queue_with_device(runtime, DS_SOURCE_MEMORY, DS_GPU_DECODE_CPU);
+    ds_queue_desc plain = {.struct_size = sizeof plain, .capacity = 128, .source_type = DS_SOURCE_MEMORY};
+    ds_queue *without_device;
+    CHECK_OK(ds_queue_create(runtime, &plain, &without_device));
     ds_queue *decoding = queue_with_device(runtime, DS_SOURCE_MEMORY, DS_GPU_DECODE_GPU);
     CHECK(ds_queue_get_compression_support(memory, DS_COMPRESSION_GDEFLATE) ==
           DS_COMPRESSION_SUPPORT_CPU_FALLBACK);
     buffers_are_filled(files, memory);
+    buffers_are_written_to_files(files, memory, without_device);
     streams_are_decoded(memory);
     streams_are_decoded(decoding);
     images_are_filled(memory);
     fences_go_with_semaphores(memory);
     null_and_nonsense(runtime);
+    ds_queue_destroy(without_device);
     ds_queue_destroy(decoding);
     ds_queue_destroy(memory);
     ds_queue_destroy(files);

@@ -243,6 +243,35 @@ static void queues_end_with_work_in_flight(void) {
     free(stream.bytes);
 }
 
+static void configure(const char *more) {
+    static char own[400];
+    static BOOL is_known;
+    char config[512];
+    if (!is_known) GetEnvironmentVariableA("DS_CONFIG", own, sizeof own);
+    is_known = TRUE;
+    snprintf(config, sizeof config, "%s%s%s", own, *own ? "," : "", more);
+    SetEnvironmentVariableA("DS_CONFIG", config);
+}
+
+// With settings that forbid it the processor decodes, in a runtime of its own.
+static void settings_forbid_it(void) {
+    static const char *const settings[] = {"gpu_decode=gpu,disable_gpu_decompression=1",
+                                           "gpu_decode=gpu,disable_gpu_metacommand=1", "gpu_decode=cpu",
+                                           "gpu_decode=auto"};
+    struct stream stream = compress(5, 5 * TILE_BYTES);
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+        configure(settings[i]);
+        factory = factory_or_exit();
+        queue = make_device_queue(factory, SOURCE_MEMORY, CAPACITY);
+        uint32_t support = queue->methods->GetCompressionSupport(queue, COMPRESSION_GDEFLATE);
+        if (ours) ok(support == SUPPORT_CPU_FALLBACK, "%s: %x", settings[i], support);
+        expect_bytes(queue, decode_request(&stream), &stream, 3, stream.decoded);
+        queue->methods->Release(queue);
+        factory->methods->Release(factory);
+    }
+    free(stream.bytes);
+}
+
 // Noise among what can be compressed, so that some tiles are stored.
 static void make_contents(void) {
     contents = malloc(CONTENT_BYTES);
@@ -259,10 +288,7 @@ int main(void) {
         printf("SKIPPED: the d3d12 here has no metacommand that decodes GDeflate\n");
         return EXIT_SKIPPED;
     }
-    char config[512] = "";
-    GetEnvironmentVariableA("DS_CONFIG", config, sizeof config - 20);
-    strcat(config, *config ? ",gpu_decode=gpu" : "gpu_decode=gpu");
-    SetEnvironmentVariableA("DS_CONFIG", config);
+    configure("gpu_decode=gpu");
     make_contents();
     must(create_codec(COMPRESSION_GDEFLATE, 1, &IID_CODEC, (void **)&codec));
     factory = factory_or_exit();
@@ -275,11 +301,12 @@ int main(void) {
     bytes_arrive();
     textures_arrive();
     many_arrive();
-    broken_headers_are_refused();
     queues_end_with_work_in_flight();
-    codec->methods->Release(codec);
+    broken_headers_are_refused();
     queue->methods->Release(queue);
     file_queue->methods->Release(file_queue);
     factory->methods->Release(factory);
+    settings_forbid_it();
+    codec->methods->Release(codec);
     return finish_tests();
 }

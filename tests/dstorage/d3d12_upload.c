@@ -1,5 +1,5 @@
-// d3d12_upload.c: the way to the GPU: in whose memory bytes wait, and in how much of it; who signals; and what
-// a device that goes away leaves.
+// d3d12_upload.c: the way to the GPU: whose memory the bytes wait in and how much of it, who signals, and
+// what a device that goes away leaves.
 //
 // Some methods of D3D12 are replaced here by ones of the test, for the whole process: they count, refuse, or
 // say that the device was removed.

@@ -85,21 +85,30 @@ static char *overrides(void) {
     return text;
 }
 
+static HMODULE self;
+
+// One line for people: which DLL, which version, and what it does.
+static void show_banner(const struct unix_runtime_describe *about, const char *overruled) {
+    WCHAR path[MAX_PATH] = L"";
+    char text[3 * MAX_PATH];
+    GetModuleFileNameW(self, path, MAX_PATH);
+    if (!WideCharToMultiByte(CP_UTF8, 0, path, -1, text, sizeof text, NULL, NULL)) *text = 0;
+    log_line("ds-runtime %s, backend %s (%s), loaded as %s%s%s", about->version, about->backend,
+             about->reason, text, overruled ? ", DS_CONFIG=" : "", overruled ? overruled : "");
+}
+
 static HRESULT look(const char *overruled) {
     struct unix_runtime_describe about = {.runtime = runtime};
     HRESULT result = unix_call(UNIX_RUNTIME_DESCRIBE, &about);
     if (FAILED(result)) return result;
     exact = about.exact != 0;
     wants_gpu_decode = about.gpu_decode != 0;
-    if (log_is_verbose())
-        log_line("ds-runtime %s, backend %s (%s)%s%s", about.version, about.backend, about.reason,
-                 overruled ? ", DS_CONFIG=" : "", overruled ? overruled : "");
+    if (log_is_verbose()) show_banner(&about, overruled);
     return S_OK;
 }
 
 // The pump runs code of this DLL, which must not go away under it.
 static void stay_loaded(void) {
-    HMODULE self;
     GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_PIN | GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS,
                        (const WCHAR *)stay_loaded, &self);
 }

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LINE_BYTES 512
+// What is longer is cut: Wine collects a line in 1020 bytes, in which the beginning of another may stand, and
+// ends the process when they do not suffice.
+#define LINE_BYTES 900
 
 void log_line(const char *format, ...) {
     char line[LINE_BYTES];

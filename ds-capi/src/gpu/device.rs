@@ -25,7 +25,17 @@ pub struct ds_gpu_device_options {
     pub flags: u32,
     /// The device: its number among the machine's, or a part of its name. NULL for the best.
     pub device: *const c_char,
+    /// DS_GPU_QUEUES_NORMAL or DS_GPU_QUEUES_YIELD.
+    pub queues: u32,
+    /// Zero.
+    pub reserved: u32,
 }
+
+/// The device's queues compete with others of this process as equals.
+pub const DS_GPU_QUEUES_NORMAL: u32 = 0;
+/// The device's queues have the lowest of Vulkan's priorities, so that others of this process go first where
+/// the driver heeds it: for bulk loading beside a renderer with a device of its own.
+pub const DS_GPU_QUEUES_YIELD: u32 = 1;
 
 /// Run under the validation layers, where they are installed.
 pub const DS_GPU_VALIDATE: u32 = 1;
@@ -36,15 +46,17 @@ impl Default for ds_gpu_device_options {
             struct_size: size_of::<ds_gpu_device_options>() as u32,
             flags: 0,
             device: std::ptr::null(),
+            queues: DS_GPU_QUEUES_NORMAL,
+            reserved: 0,
         }
     }
 }
 
-const _: () = assert!(size_of::<ds_gpu_device_options>() == 16);
+const _: () = assert!(size_of::<ds_gpu_device_options>() == 24);
 
 // SAFETY: begins with a `u32`; the size leaves no padding; integers and raw pointers take any bytes.
 unsafe impl Growing for ds_gpu_device_options {
-    const VERSIONS_BYTES: &'static [usize] = &[16];
+    const VERSIONS_BYTES: &'static [usize] = &[16, 24];
 }
 
 /// `timelineSemaphore` was enabled; needed.
@@ -241,8 +253,8 @@ impl ds_gpu_device_handles {
 
 /// Opens a device of the library's own. `options` may be NULL.
 ///
-/// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors:
-/// DS_E_INVALIDARG for a NULL `out` or a wrong struct_size; DS_E_INVALID_DESTINATION_TYPE where there is no
+/// On success `*out` is a reference that ds_gpu_device_release gives back; else NULL. Errors: DS_E_INVALIDARG
+/// for a NULL `out`, a wrong struct_size or unknown numbers; DS_E_INVALID_DESTINATION_TYPE where there is no
 /// Vulkan loader, no driver, or no such device; the log says which. Any thread.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_gpu_device_open(
@@ -255,15 +267,20 @@ pub unsafe extern "C" fn ds_gpu_device_open(
     let options = unsafe { ffi::sized(options) };
     out.share(|| {
         let options = options?.unwrap_or_default();
-        if options.flags & !DS_GPU_VALIDATE != 0 {
+        if options.flags & !DS_GPU_VALIDATE != 0 || options.reserved != 0 {
             return Err(Failure::INVALID);
         }
+        let queue_priority = match options.queues {
+            DS_GPU_QUEUES_NORMAL => DeviceOptions::default().queue_priority,
+            DS_GPU_QUEUES_YIELD => 0.0,
+            _ => return Err(Failure::INVALID),
+        };
         // SAFETY: NULL or a string, as promised by the caller for the member.
         let name = unsafe { ffi::text(options.device) };
         let options = DeviceOptions {
             device: name.map_or_else(String::new, |name| name.to_string_lossy().into_owned()),
             validate: options.flags & DS_GPU_VALIDATE != 0,
-            ..DeviceOptions::default()
+            queue_priority,
         };
         let device = GpuDevice::open(&options);
         Ok(device.inspect_err(|error| log::warn!(target: "ds", "no GPU: {error}"))?)

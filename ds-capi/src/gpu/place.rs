@@ -35,6 +35,18 @@ pub(crate) unsafe fn destination(
     Some(image.region(region, payload))
 }
 
+/// The part of a buffer that a request reads; `None` for a NULL resource.
+///
+/// # Safety
+/// The type says that `source.buffer` was filled; its resource is NULL or a `ds_gpu_buffer`.
+pub(crate) unsafe fn source(source: &ds_source) -> Option<GpuDestination> {
+    // SAFETY: it was filled, and takes any bytes.
+    let from = unsafe { source.buffer };
+    // SAFETY: passed on to the caller.
+    let buffer = unsafe { ffi::shared::<GpuBuffer>(from.resource.cast()) }?;
+    Some(buffer.range(from.offset, from.size))
+}
+
 /// # Safety
 /// None: every member takes any bytes.
 unsafe fn region(
@@ -98,6 +110,18 @@ unsafe fn region(
         }
         _ => return None,
     })
+}
+
+/// A source as error records show it: only buffers are.
+pub(crate) fn source_of(place: &GpuPlaceInfo) -> Option<ds_source_buffer> {
+    match *place {
+        GpuPlaceInfo::Buffer { raw, offset, bytes } => Some(ds_source_buffer {
+            resource: std::ptr::without_provenance_mut(raw),
+            offset,
+            size: bytes,
+        }),
+        GpuPlaceInfo::Image { .. } => None,
+    }
 }
 
 /// A destination as error records show it.

@@ -25,6 +25,7 @@ mod items;
 mod lanes;
 mod links;
 mod log2;
+mod near;
 mod optimal;
 mod pairs;
 mod parse;
@@ -163,6 +164,8 @@ enum Parser {
     Fast(Pairs),
     Greedy(Links, Effort),
     Lazy(Links, Effort),
+    /// Lazy, with searches that jump.
+    Jumping(Links, Effort),
     Optimal(Box<Optimal>),
 }
 
@@ -175,10 +178,10 @@ impl Parser {
             1 => Parser::Fast(Pairs::new()),
             2 => Parser::Greedy(Links::new(), effort(4, 16)),
             3 => Parser::Lazy(Links::new(), effort(3, 20)),
-            4 => Parser::Lazy(Links::new(), effort(4, 32)),
-            5 => Parser::Lazy(Links::new(), effort(13, 40)),
-            6 => Parser::Lazy(Links::new(), effort(18, 64)),
-            7 => Parser::Lazy(Links::new(), effort(25, 100)),
+            4 => Parser::Lazy(Links::new(), effort(6, 32)),
+            5 => Parser::Jumping(Links::new(), effort(5, 32)),
+            6 => Parser::Jumping(Links::new(), effort(8, 64)),
+            7 => Parser::Jumping(Links::new(), effort(20, 100)),
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(8, 32), 2, Estimate::Entropy),
             10 => optimal(effort(12, 48), 2, Estimate::Exact),
@@ -193,7 +196,8 @@ impl Parser {
         match self {
             Parser::Fast(pairs) => parse::fast(tile, pairs, items),
             Parser::Greedy(links, effort) => parse::greedy(tile, links, *effort, items),
-            Parser::Lazy(links, effort) => parse::lazy(tile, links, *effort, items),
+            Parser::Lazy(links, effort) => parse::lazy::<false>(tile, links, *effort, items),
+            Parser::Jumping(links, effort) => parse::lazy::<true>(tile, links, *effort, items),
             // Its prices are those of the blocks, so it splits as it goes.
             Parser::Optimal(optimal) => return optimal.parse(tile, items),
         }
@@ -269,8 +273,8 @@ fn stored_words(bytes: usize) -> usize {
 /// and take longer.
 fn segment_bytes(level: Level) -> usize {
     match level.get() {
-        ..5 => 8192,
-        5..10 => 4096,
+        ..8 => 8192,
+        8 | 9 => 4096,
         10 | 11 => 1024,
         _ => 512,
     }

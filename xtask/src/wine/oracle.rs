@@ -10,16 +10,20 @@
 use super::build::{self, DLLS};
 use super::display::Display;
 use super::host::Wine;
-use super::programs::{self, Program};
+use super::programs::{self, EXIT_SKIPPED, Program};
 use crate::paths;
 use crate::report::Report;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 const REASONS: &str = "bench/wine/differences.txt";
+/// The same with a d3d12 with which Microsoft's DLLs make queues.
+const REASONS_D3D12: &str = "bench/wine/differences-d3d12.txt";
 /// What the programs say nothing about with Microsoft's DLLs.
 const NOT_COMPARED: &[&str] = &["missing"];
 const RUN_LIMIT_S: u64 = 60;
+/// How a program begins its last line that can ask nothing here.
+const SKIPPED: &str = "SKIPPED: ";
 pub(crate) const PREFIX: &str = "prefix-oracle";
 /// What makes Wine take the DLLs beside the program.
 pub(crate) const OVERRIDES: &str = "dstorage,dstoragecore=n";
@@ -48,7 +52,10 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
     if d3d12.is_some() {
         programs.retain(programs::needs_display);
     }
-    let mut reasons = Reasons::read()?;
+    let mut reasons = Reasons::read(match d3d12 {
+        Some(_) => REASONS_D3D12,
+        None => REASONS,
+    })?;
     let display = Display::start();
     let wines = super::wines(&tree, report);
     for wine in &wines {
@@ -62,12 +69,15 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
                     continue;
                 }
             };
-            let compared = compare(&wine, program, &tree, &dlls, &mut reasons);
-            report.check(&name, compared);
+            match compare(&wine, program, &tree, &dlls, &mut reasons) {
+                Ok(Compared::Alike) => report.pass(&name),
+                Ok(Compared::Skipped(why)) => report.skip(&name, &why),
+                Err(why) => report.fail(&name, &why),
+            }
         }
     }
-    // Some reasons are about one Wine, one d3d12 or one program only.
-    if wines.len() == 2 && only.is_none() && d3d12.is_none() {
+    // Some reasons are about one Wine or one program only.
+    if wines.len() == 2 && only.is_none() {
         report.check("conformance: every reason is needed", reasons.all_needed());
     }
     Ok(())
@@ -146,11 +156,12 @@ fn traced(
         .directory(folder)
         .limit_s(RUN_LIMIT_S)
         .capture();
+    let skipped = ended.text.lines().find(|line| line.starts_with(SKIPPED));
     let last = ended.text.lines().next_back().unwrap_or_default();
     let whole = last.contains(" expected to fail (");
     let expected = if ours { "(our DLL)" } else { "(another DLL)" };
     let how = match (whole, last.contains(expected)) {
-        _ if last.starts_with("SKIPPED: ") => last.into(),
+        _ if ended.code == Some(EXIT_SKIPPED) => skipped.unwrap_or(SKIPPED).trim_end().into(),
         (true, true) => String::new(),
         (true, false) => "it ran with the wrong DLL".into(),
         (false, _) => format!("it did not reach its end: {}", ended.why),
@@ -160,13 +171,20 @@ fn traced(
 
 type Checks = BTreeMap<Place, Said>;
 
+/// How a comparison without surprises ended.
+enum Compared {
+    Alike,
+    /// Nothing can be asked of ours here, and why.
+    Skipped(String),
+}
+
 fn compare(
     wine: &Wine,
     program: &Program,
     tree: &Path,
     dlls: &Path,
     reasons: &mut Reasons,
-) -> Result<(), String> {
+) -> Result<Compared, String> {
     let one = |wine: &Wine, ours: bool| {
         wine.make_prefix()?;
         let from = if ours {
@@ -180,6 +198,9 @@ fn compare(
         Ok::<_, String>((checks, how))
     };
     let (ours, how) = one(wine, true)?;
+    if let Some(why) = how.strip_prefix(SKIPPED) {
+        return Ok(Compared::Skipped(why.into()));
+    }
     if !how.is_empty() {
         return Err(format!("with our DLL: {how}"));
     }
@@ -197,13 +218,16 @@ fn compare(
     } else {
         let sources = Sources::read(&program.name)?;
         unexplained += print_differences(&program.name, &sources, &ours, &theirs, reasons);
-        unexplained += usize::from(!how.is_empty());
-        println!("  {how}");
+        if !how.is_empty() {
+            let reason = reasons.of(&program.name, "*", &how);
+            unexplained += usize::from(reason.is_none());
+            println!("  {how}: {}", reason.as_deref().unwrap_or(UNEXPLAINED));
+        }
     }
     match unexplained {
-        0 => Ok(()),
+        0 => Ok(Compared::Alike),
         count => Err(format!(
-            "{count} differences that {REASONS} does not explain"
+            "{count} differences that nothing in bench/wine explains"
         )),
     }
 }
@@ -292,8 +316,8 @@ struct Row {
 }
 
 impl Reasons {
-    fn read() -> Result<Reasons, String> {
-        Reasons::parse(&paths::read(&paths::root().join(REASONS))?)
+    fn read(path: &str) -> Result<Reasons, String> {
+        Reasons::parse(&paths::read(&paths::root().join(path))?)
     }
 
     fn parse(text: &str) -> Result<Reasons, String> {
@@ -314,7 +338,7 @@ impl Reasons {
             .ok()
         });
         let rows: Option<Vec<Row>> = rows.collect();
-        let rows = rows.ok_or_else(|| format!("{REASONS}: a line is not of three columns"))?;
+        let rows = rows.ok_or("the differences: a line is not of three columns")?;
         Ok(Reasons { rows })
     }
 

@@ -8,6 +8,7 @@
 
 use super::build::{self, DLLS};
 use super::host::Wine;
+use super::oracle;
 use super::samples;
 use crate::paths;
 use crate::report::Report;
@@ -20,8 +21,6 @@ const SAMPLE: &str = "dstorage-sample.exe";
 
 /// The sample's exit status without any dstorage.dll.
 const EXIT_NONE: i32 = 4;
-/// As the page for players says it; and what would ask for a download, as everywhere here.
-const SWITCHED_OFF: &str = "mscoree,mshtml=;dstorage,dstoragecore=n";
 const RUN_LIMIT_S: u64 = 120;
 
 /// Builds the programs that go with the DLLs into `bin`.
@@ -109,9 +108,10 @@ fn sample(wine: &Wine, package: &Path, dll_path: Option<&Path>) -> Result<Cmd, S
 
 /// The sample must say that ours is at work, which version, and how; the banner is one line. Switched off, it
 /// is not.
-fn check_at_work(sample: impl Fn() -> Result<Cmd, String>) -> Result<(), String> {
+fn check_at_work(wine: &Wine, sample: impl Fn() -> Result<Cmd, String>) -> Result<(), String> {
     check_banner(sample()?.capture())?;
-    let off = sample()?.env("WINEDLLOVERRIDES", SWITCHED_OFF).capture();
+    let overrides = wine.overrides(oracle::OVERRIDES);
+    let off = sample()?.env("WINEDLLOVERRIDES", overrides).capture();
     match off.code {
         Some(EXIT_NONE) if !off.text.contains("backend ") => Ok(()),
         code => Err(format!("switched off, the sample ends with {code:?}")),
@@ -129,8 +129,10 @@ fn check_banner(ended: Ended) -> Result<(), String> {
         println!("{text}");
         return Err(format!("there are {} banners", banner.len()));
     };
-    if !banner.contains("io_threads=2") {
-        return Err(format!("the banner has no overrides: {banner}"));
+    for part in ["io_threads=2", "\\dstorage.dll"] {
+        if !banner.contains(part) {
+            return Err(format!("the banner has no `{part}`: {banner}"));
+        }
     }
     let says = |what: &str| match text.contains(what) {
         true => Ok(()),
@@ -179,7 +181,7 @@ fn round(
 fn in_a_prefix(wine: &Wine, package: &Path) -> Result<(), String> {
     let prefix = wine.prefix();
     let libraries = prefix.join("ds-runtime/wine");
-    let at_work = || check_at_work(|| sample(wine, package, Some(&libraries)));
+    let at_work = || check_at_work(wine, || sample(wine, package, Some(&libraries)));
     round(package, "--prefix", &prefix, at_work)?;
     check_gone(sample(wine, package, Some(&libraries))?)?;
     // What another put there stays.
@@ -203,7 +205,7 @@ fn in_a_proton(wine: &Wine, package: &Path) -> Result<(), String> {
     paths::make_parent(&libraries.join("wine"))?;
     symlink(wine.libraries(), libraries.join("wine"))
         .map_err(|e| format!("cannot link {}: {e}", libraries.display()))?;
-    let at_work = || check_at_work(|| sample(wine, package, None));
+    let at_work = || check_at_work(wine, || sample(wine, package, None));
     round(package, "--proton", &proton, at_work)?;
     check_gone(sample(wine, package, None)?)
 }

@@ -145,6 +145,8 @@ pub(crate) fn run_without_io_uring(
         .run(&folder.join(paths::name_of(&program.binary)))
         .env("WINEDLLPATH", tree)
         .env("DS_LOG", "info")
+        // With the longest reason this makes a banner that Wine could not take whole.
+        .env("DS_CONFIG", "io_threads=0,".repeat(80))
         .directory(&folder)
         .limit_s(RUN_LIMIT_S)
         .capture();

@@ -8,8 +8,9 @@
 #[path = "../../../examples/scene/mod.rs"]
 mod scene;
 
-use super::build::{self, DLLS};
+use super::build;
 use super::host::Wine;
+use super::programs::{self, Program};
 use crate::paths;
 use crate::report::Report;
 use crate::sh::{Cmd, Ended};
@@ -78,14 +79,15 @@ pub(crate) fn try_all(wine: &Wine, package: &Path, report: &mut Report) {
 
 /// A folder as a player's: the programs, the archive, and DLLs that Wine finds.
 fn lay_out(wine: &Wine, package: &Path) -> Result<PathBuf, String> {
-    let folder = wine.folder().join("run/samples");
-    let _ = fs::remove_dir_all(&folder);
-    for file in [HELLO, STREAM, SCENE] {
-        paths::copy(&package.join("bin").join(file), &folder.join(file))?;
-    }
-    for dll in DLLS {
-        let half = build::windows_half(&package.join("lib/wine"), dll);
-        paths::copy(&half, &folder.join(format!("{dll}.dll")))?;
+    let bin = package.join("bin");
+    let hello = Program {
+        name: "samples".into(),
+        binary: bin.join(HELLO),
+    };
+    let dlls = build::windows_folder(&package.join("lib/wine"));
+    let folder = programs::place(wine, &hello, &dlls)?;
+    for file in [STREAM, SCENE] {
+        paths::copy(&bin.join(file), &folder.join(file))?;
     }
     let back = folder.join(BACK);
     fs::create_dir_all(&back).map_err(|e| format!("cannot make {}: {e}", back.display()))?;

@@ -158,8 +158,8 @@ impl Items {
         (start + self.segment_bytes).min(bytes)
     }
 
-    /// Closes the open segment, which ends before byte `end`.
-    pub(super) fn close_segment(&mut self, end: usize) {
+    /// Closes the open segment, which ends before byte `end`, and shows it.
+    pub(super) fn close_segment(&mut self, end: usize) -> &Part {
         self.open.litlen[END_OF_BLOCK] = 1;
         let histogram = std::mem::replace(&mut self.open, Histogram::EMPTY);
         self.parts.push(Part {
@@ -168,6 +168,7 @@ impl Items {
             histogram,
         });
         (self.open_item, self.open_byte) = (self.len, end);
+        self.parts.last().expect("just closed")
     }
 
     /// The items of a part.

@@ -5,14 +5,19 @@
 //! throws away what was begun. Links are true: a link is only made where at least three bytes agree, so most
 //! positions without a match say so at once, and no search walks past strangers that share a hash.
 //!
-//! A link leads to the newest position with the same four bytes or, if that is not known, to a near one with
-//! the same three. The tile is the window, so nothing ever leaves. Tables hold nodes: positions plus one, and
-//! 0 for none.
+//! A link leads to the newest position with the same four bytes or, if that is not known and such are wanted
+//! (`near.rs`), to a near one with the same three. The tile is the window, so nothing ever leaves. Tables
+//! hold nodes: positions plus one, and 0 for none.
+//!
+//! Whatever is longer than the best match so far agrees with the position at the four bytes where that match
+//! ends, too. So it is on the chain that begins there as well, and a search that *jumps* goes on along
+//! whichever of the two chains leads farther back at once. Often that is the end, and nothing longer exists.
 
 #![forbid(unsafe_code)]
 
 use std::hint::select_unpredictable;
 use std::mem::replace;
+use std::ops::Range;
 
 use super::TILE_BYTES_MAX;
 use super::hash::{hash3, hash4};
@@ -23,7 +28,7 @@ const HASH4_BITS: u32 = 16;
 /// Bytes at a position that its hashes cover; later positions have no link.
 const HASHED_BYTES: usize = 4;
 /// Three bytes from this distance on cost more than literals do.
-const DISTANCE3_LOG2: u32 = 12;
+const DISTANCE3_LOG2: u32 = 13;
 /// Positions linked before the end of a match that reaches farther than twice this; the middle of a long run
 /// is not worth knowing.
 const RELINKED: usize = 256;
@@ -82,37 +87,55 @@ impl Links {
         self.end
     }
 
-    /// Makes the links of positions before `to`; those well before `from` will not be asked for.
+    /// Makes the links of positions before `to`; those well before `from` will not be asked for. Links to
+    /// near positions where only three bytes agree are made if `near`.
     #[inline(never)]
-    pub(super) fn extend(&mut self, tile: &Tile, from: usize, to: usize) {
+    pub(super) fn extend(&mut self, tile: &Tile, from: usize, to: usize, near: bool) {
         let first = if from > self.end + 2 * RELINKED {
             from - RELINKED
         } else {
             self.end
         };
         let hashed = tile.len().saturating_sub(HASHED_BYTES - 1).min(to);
-        for at in first..hashed {
-            // A position of the tile, as the compiler should know.
-            let at = at as u16;
-            let word = tile.word(usize::from(at));
-            let node = at + 1;
-            let near = replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], node);
-            // Zero if three bytes agree and are not far. One number, and a mask made of it, because compilers
-            // turn a choice between a node and 0 into a branch that nobody can predict.
-            let differs =
-                (tile.word_of_node(near) ^ word) << 8 | u32::from(node - near) >> DISTANCE3_LOG2;
-            let near = near & (u64::from(differs).wrapping_sub(1) >> 32) as u16;
-            let newest = replace(&mut self.heads4[hash4::<HASH4_BITS>(word)], node);
-            let agrees = tile.word_of_node(newest) == word;
-            self.links[usize::from(at)] = select_unpredictable(agrees, newest, near);
+        if near {
+            self.link::<true>(tile, first..hashed);
+        } else {
+            self.link::<false>(tile, first..hashed);
         }
         self.links[hashed.max(first)..to].fill(0);
         self.end = to;
     }
 
+    /// Makes links in a loop without decisions: one position takes as long as another.
+    #[inline(always)]
+    fn link<const NEAR: bool>(&mut self, tile: &Tile, positions: Range<usize>) {
+        for at in positions {
+            // A position of the tile, as the compiler should know.
+            let at = at as u16;
+            let word = tile.word(usize::from(at));
+            let node = at + 1;
+            let newest = replace(&mut self.heads4[hash4::<HASH4_BITS>(word)], node);
+            let differs4 = tile.word_of_node(newest) ^ word;
+            self.links[usize::from(at)] = if NEAR {
+                let near = replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], node);
+                // Zero if three bytes agree and are not far.
+                let differs3 = (tile.word_of_node(near) ^ word) << 8
+                    | u32::from(node - near) >> DISTANCE3_LOG2;
+                select_unpredictable(differs4 == 0, newest, near & ones_if_zero(differs3))
+            } else {
+                newest & ones_if_zero(differs4)
+            };
+        }
+    }
+
     /// The longest match at a position, of those within the effort.
     #[inline(always)]
-    pub(super) fn search(&self, tile: &Tile, position: u16, effort: Effort) -> Option<Match> {
+    pub(super) fn search<const JUMPS: bool>(
+        &self,
+        tile: &Tile,
+        position: u16,
+        effort: Effort,
+    ) -> Option<Match> {
         let at = usize::from(position);
         let newest = usize::from(self.links[at].checked_sub(1)?);
         let length = tile.match_length(newest, at, 0, tile.len() - at);
@@ -129,12 +152,12 @@ impl Links {
             depth: effort.depth - 1,
             ..effort
         };
-        Some(self.walk(tile, position, older, best, effort))
+        Some(self.walk::<JUMPS>(tile, position, older, best, effort))
     }
 
     /// The longest match at a position longer than `longer_than`, of four bytes at least.
     #[inline(always)]
-    pub(super) fn search_longer(
+    pub(super) fn search_longer<const JUMPS: bool>(
         &self,
         tile: &Tile,
         position: u16,
@@ -150,17 +173,17 @@ impl Links {
             length: longer_than.max(3),
             distance: 0,
         };
-        let found = self.walk(tile, position, newest, none, effort);
+        let found = self.walk::<JUMPS>(tile, position, newest, none, effort);
         (found.distance != 0).then_some(found)
     }
 
     /// The best of a match and those of a chain of nodes, which must be longer.
     #[inline(always)]
-    fn walk(
+    fn walk<const JUMPS: bool>(
         &self,
         tile: &Tile,
         position: u16,
-        mut node: u16,
+        node: u16,
         mut best: Match,
         effort: Effort,
     ) -> Match {
@@ -170,11 +193,15 @@ impl Links {
         // A better match must agree here, where the best one ends, and that is where most candidates differ.
         let mut tail_at = best.length - 3;
         let mut tail = tile.word(at + tail_at);
+        let mut chain = Chain { node, offset: 0 };
+        if JUMPS {
+            chain = self.farther(chain, at, tail_at);
+        }
         for _ in 0..effort.depth {
-            let Some(earlier) = node.checked_sub(1).map(usize::from) else {
+            let Some(earlier) = usize::from(chain.node).checked_sub(1 + chain.offset) else {
                 break;
             };
-            node = self.links[earlier];
+            chain.node = self.links[earlier + chain.offset];
             if tile.word(earlier + tail_at) == tail && tile.word(earlier) == word {
                 let length = tile.match_length(earlier, at, 4, length_max);
                 if length > best.length {
@@ -187,9 +214,43 @@ impl Links {
                     }
                     tail_at = length - 3;
                     tail = tile.word(at + tail_at);
+                    if JUMPS {
+                        chain = self.farther(chain, at, tail_at);
+                    }
                 }
             }
         }
         best
     }
+
+    /// A chain, or the one that begins `offset` bytes after a position, whichever leads farther back.
+    #[inline(always)]
+    fn farther(&self, chain: Chain, at: usize, offset: usize) -> Chain {
+        if at + offset >= self.end {
+            return chain;
+        }
+        let node = self.links[at + offset];
+        // Which of the two cannot be predicted.
+        let farther = usize::from(node) + chain.offset < usize::from(chain.node) + offset;
+        Chain {
+            node: select_unpredictable(farther, node, chain.node),
+            offset: select_unpredictable(farther, offset, chain.offset),
+        }
+    }
+}
+
+/// Earlier nodes to look at.
+#[derive(Clone, Copy)]
+struct Chain {
+    /// The next one.
+    node: u16,
+    /// By how much it is behind the begin of the match that it stands for.
+    offset: usize,
+}
+
+/// All bits set for 0, otherwise none. Arithmetic, because compilers turn a choice between a node and 0 into
+/// a branch that nobody can predict.
+#[inline(always)]
+fn ones_if_zero(differs: u32) -> u16 {
+    (u64::from(differs).wrapping_sub(1) >> 32) as u16
 }

@@ -4,8 +4,13 @@
 
 use super::items::Items;
 use super::links::{Effort, Links, Match};
+use super::near::Near;
 use super::pairs::{self, Pairs};
 use super::tile::Tile;
+
+/// How rare matches of three bytes may be, in bytes for each, before they are no longer looked for.
+const NEAR_QUICK: usize = 40;
+const NEAR_THOROUGH: usize = 80;
 
 /// Takes the first match wherever there is one; hurries through data without any.
 #[inline(never)]
@@ -59,12 +64,12 @@ fn insert_inside(tile: &Tile, pairs: &mut Pairs, first: usize, last: usize) {
 pub(super) fn greedy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut Items) {
     links.clear();
     items.push_literal(tile.byte(0));
-    let mut at = 1;
+    let (mut at, mut near) = (1, Near::new(NEAR_QUICK));
     while at < tile.len() {
         let end = items.segment_end(at, tile.len());
-        links.extend(tile, at, end);
+        links.extend(tile, at, end, near.wanted());
         while at < end {
-            if let Some(found) = links.search(tile, at as u16, effort) {
+            if let Some(found) = links.search::<false>(tile, at as u16, effort) {
                 items.push_match(found.length, found.distance);
                 at += found.length;
             } else {
@@ -73,34 +78,41 @@ pub(super) fn greedy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut
             }
         }
         if at < tile.len() {
-            items.close_segment(at);
+            near.learn(items.close_segment(at));
         }
     }
     finish(tile, at, items);
 }
 
-/// Puts a match off by one position, again and again, while the next one is better.
+/// Puts a match off by one position, again and again, while the next one is better. Searches that jump find
+/// more in as many steps, and take longer for each.
 #[inline(never)]
-pub(super) fn lazy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut Items) {
+pub(super) fn lazy<const JUMPS: bool>(
+    tile: &Tile,
+    links: &mut Links,
+    effort: Effort,
+    items: &mut Items,
+) {
     links.clear();
     items.push_literal(tile.byte(0));
     let again = Effort {
         depth: (effort.depth / 4).max(1),
         ..effort
     };
-    let mut at = 1;
+    let (mut at, mut near) = (1, Near::new(if JUMPS { NEAR_THOROUGH } else { NEAR_QUICK }));
     while at < tile.len() {
         let end = items.segment_end(at, tile.len());
-        links.extend(tile, at, end);
+        links.extend(tile, at, end, near.wanted());
         while at < end {
-            let Some(mut found) = links.search(tile, at as u16, effort) else {
+            let Some(mut found) = links.search::<JUMPS>(tile, at as u16, effort) else {
                 items.push_literal(tile.byte(at));
                 at += 1;
                 continue;
             };
             while found.length < effort.nice_length && at + 1 < links.end() {
-                let next = links.search_longer(tile, (at + 1) as u16, found.length - 1, again);
-                let Some(next) = next.filter(|&next| gain(next) > gain(found) + 2) else {
+                let next =
+                    links.search_longer::<JUMPS>(tile, (at + 1) as u16, found.length - 1, again);
+                let Some(next) = next.filter(|&next| gain(next) > gain(found) + 1) else {
                     break;
                 };
                 items.push_literal(tile.byte(at));
@@ -111,7 +123,7 @@ pub(super) fn lazy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut I
             at += found.length;
         }
         if at < tile.len() {
-            items.close_segment(at);
+            near.learn(items.close_segment(at));
         }
     }
     finish(tile, at, items);
