@@ -377,8 +377,9 @@ static void retire(struct uploader *uploader, uint64_t runtime) {
 }
 
 static HRESULT execute(struct uploader *uploader, struct batch *batch) {
-    HRESULT result = S_OK;
-    if (uploader->decoder)
+    // Its fence might never come.
+    HRESULT result = uploader->removed = removal(uploader, uploader->removed);
+    if (SUCCEEDED(result) && uploader->decoder)
         result = decoder_finish(uploader->decoder, batch->list, (uint32_t)(batch - uploader->batches));
     if (SUCCEEDED(result)) result = ID3D12GraphicsCommandList_Close(batch->list);
     if (FAILED(result)) return result;
