@@ -2,7 +2,7 @@
 //!
 //! A tile is encoded in four steps, each with its own file:
 //!
-//! - *find* earlier occurrences of the bytes at a position (`pairs.rs`, `links.rs`, `trees.rs`,
+//! - *find* earlier occurrences of the bytes at a position (`pairs.rs`, `links.rs`, `matches.rs`,
 //!   from quick to thorough);
 //! - *parse*: choose literals and matches (`parse.rs`; `optimal.rs` with `prices.rs`), which become
 //!   items (`items.rs`);
@@ -25,6 +25,7 @@ mod items;
 mod lanes;
 mod links;
 mod log2;
+mod matches;
 mod near;
 mod optimal;
 mod pairs;
@@ -32,7 +33,6 @@ mod parse;
 mod prices;
 mod split;
 mod tile;
-mod trees;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 
@@ -44,6 +44,7 @@ use lanes::Lanes;
 use links::{Effort, Links};
 use optimal::Optimal;
 use pairs::Pairs;
+use parse::HEADS;
 use split::Estimate;
 use tile::Tile;
 
@@ -162,10 +163,10 @@ pub struct Encoder {
 /// text, byte code, ELF, meshes, an image and BC1 (`examples/bench_encode.rs`), and beyond that to be fast.
 enum Parser {
     Fast(Pairs),
-    Greedy(Links, Effort),
-    Lazy(Links, Effort),
+    Greedy(Links<HEADS>, Effort),
+    Lazy(Links<HEADS>, Effort),
     /// Lazy, with searches that jump.
-    Jumping(Links, Effort),
+    Jumping(Links<HEADS>, Effort),
     Optimal(Box<Optimal>),
 }
 
@@ -184,9 +185,9 @@ impl Parser {
             7 => Parser::Jumping(Links::new(), effort(20, 100)),
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(8, 32), 2, Estimate::Entropy),
-            10 => optimal(effort(12, 48), 2, Estimate::Exact),
-            11 => optimal(effort(24, 128), 2, Estimate::Exact),
-            _ => optimal(effort(32, 160), 3, Estimate::Exact),
+            10 => optimal(effort(16, 56), 2, Estimate::Exact),
+            11 => optimal(effort(40, 128), 2, Estimate::Exact),
+            _ => optimal(effort(100, 160), 3, Estimate::Exact),
         }
     }
 

@@ -13,8 +13,8 @@ pub(super) fn hash3<const BITS: u32>(word: u32) -> usize {
     ((word << 8).wrapping_mul(MULTIPLIER) >> (32 - BITS)) as usize
 }
 
-/// Of all four.
+/// Of all four, for a table of `len` entries, a power of two.
 #[inline(always)]
-pub(super) fn hash4<const BITS: u32>(word: u32) -> usize {
-    (word.wrapping_mul(MULTIPLIER) >> (32 - BITS)) as usize
+pub(super) const fn hash4(word: u32, len: usize) -> usize {
+    (word.wrapping_mul(MULTIPLIER) >> (32 - len.ilog2())) as usize
 }

@@ -24,9 +24,8 @@ use super::hash::{hash3, hash4};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 13;
-const HASH4_BITS: u32 = 16;
 /// Bytes at a position that its hashes cover; later positions have no link.
-const HASHED_BYTES: usize = 4;
+pub(super) const HASHED_BYTES: usize = 4;
 /// Three bytes from this distance on cost more than literals do.
 const DISTANCE3_LOG2: u32 = 13;
 /// Positions linked before the end of a match that reaches farther than twice this; the middle of a long run
@@ -51,21 +50,21 @@ pub(super) struct Effort {
     pub(super) nice_length: usize,
 }
 
-/// The finder.
-pub(super) struct Links {
+/// The finder, with so many heads of chains of four bytes, a power of two.
+pub(super) struct Links<const HEADS: usize> {
     /// Newest linked node of each hash of three bytes.
     heads3: Box<[u16; 1 << HASH3_BITS]>,
     /// Newest linked node of each hash of four bytes.
-    heads4: Box<[u16; 1 << HASH4_BITS]>,
+    heads4: Box<[u16; HEADS]>,
     /// The node that each position links to.
     links: Box<[u16; TILE_BYTES_MAX]>,
     /// Positions before this one have their links, or never will.
     end: usize,
 }
 
-impl Links {
+impl<const HEADS: usize> Links<HEADS> {
     /// No links.
-    pub(super) fn new() -> Links {
+    pub(super) fn new() -> Links<HEADS> {
         Links {
             heads3: super::zeroed(),
             heads4: super::zeroed(),
@@ -114,7 +113,7 @@ impl Links {
             let at = at as u16;
             let word = tile.word(usize::from(at));
             let node = at + 1;
-            let newest = replace(&mut self.heads4[hash4::<HASH4_BITS>(word)], node);
+            let newest = replace(&mut self.heads4[hash4(word, HEADS)], node);
             let differs4 = tile.word_of_node(newest) ^ word;
             self.links[usize::from(at)] = if NEAR {
                 let near = replace(&mut self.heads3[hash3::<HASH3_BITS>(word)], node);
@@ -221,6 +220,52 @@ impl Links {
             }
         }
         best
+    }
+
+    /// Shows matches of four bytes and more, each longer than the ones before and the closest that is. A
+    /// match whose length is known need not be measured.
+    ///
+    /// All positions of the tile must have their links, and [`HASHED_BYTES`] bytes follow this one.
+    #[inline(always)]
+    pub(super) fn search_all(
+        &self,
+        tile: &Tile,
+        position: u16,
+        effort: Effort,
+        known: Option<Match>,
+        mut show: impl FnMut(Match),
+    ) {
+        let at = usize::from(position);
+        let word = tile.word(at);
+        let length_max = tile.len() - at;
+        let (mut longest, mut tail_at, mut tail) = (3, 0, word);
+        let mut chain = Chain {
+            node: self.links[at],
+            offset: 0,
+        };
+        for _ in 0..effort.depth {
+            let Some(earlier) = usize::from(chain.node).checked_sub(1 + chain.offset) else {
+                break;
+            };
+            chain.node = self.links[earlier + chain.offset];
+            if tile.word(earlier + tail_at) != tail || tile.word(earlier) != word {
+                continue;
+            }
+            let distance = at - earlier;
+            let length = match known {
+                Some(known) if known.distance == distance => known.length,
+                _ => tile.match_length(earlier, at, 4, length_max),
+            };
+            if length > longest {
+                show(Match { length, distance });
+                if length >= effort.nice_length || length == length_max {
+                    break;
+                }
+                (longest, tail_at) = (length, length - 3);
+                tail = tile.word(at + tail_at);
+                chain = self.farther(chain, at, tail_at);
+            }
+        }
     }
 
     /// A chain, or the one that begins `offset` bytes after a position, whichever leads farther back.

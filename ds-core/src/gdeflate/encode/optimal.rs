@@ -14,31 +14,22 @@ use super::alphabet::{LENGTH_MIN, LENGTH_SHORT_MAX, distance_symbol};
 use super::borders::refine;
 use super::items::Items;
 use super::links::Effort;
+use super::matches::{Found, Matches, SKIPPED_FROM};
 use super::prices::Prices;
 use super::split::{Estimate, is_better_stored, join, merge_to};
 use super::tile::Tile;
-use super::trees::{Found, HASHED_BYTES, Trees};
 
 /// By how much a match is shortened, at most: where much less of it is wanted, another begins in its place.
 const SHORTENED_MAX: usize = 31;
 /// Bytes of a segment while prices are still being refined, at least.
 const COARSE_BYTES: usize = 2048;
-/// Inside a match of at least this length no others are looked for, and it is not shortened.
-const SKIPPED_FROM: usize = 4096;
-/// Positions inserted at each end of a match longer than twice this.
-const INSERTED_MAX: usize = 256;
 
 /// The parse, with its finder.
 pub(super) struct Optimal {
-    trees: Trees,
-    effort: Effort,
+    matches: Matches,
     passes: u32,
     /// How the blocks that are written are chosen.
     last_estimate: Estimate,
-    /// All matches, by position; at most as many as distance symbols for each.
-    matches: Vec<Found>,
-    /// Where the matches of each position end in `matches`; they begin where those of the previous one end.
-    match_ends: Vec<u32>,
     /// The price of the way from each position to the end of the tile.
     price_to_end: Vec<u32>,
     /// The first step of that way; distance 0 is a literal.
@@ -55,12 +46,9 @@ impl Optimal {
     /// A parse that refines its prices `passes` times.
     pub(super) fn new(effort: Effort, passes: u32, last_estimate: Estimate) -> Optimal {
         Optimal {
-            trees: Trees::new(),
-            effort,
+            matches: Matches::new(effort),
             passes,
             last_estimate,
-            matches: Vec::with_capacity(1 << 17),
-            match_ends: Vec::with_capacity(1 << 16),
             price_to_end: Vec::with_capacity((1 << 16) + 1),
             steps: Vec::with_capacity(1 << 16),
         }
@@ -68,7 +56,7 @@ impl Optimal {
 
     /// Parses the tile and splits it into blocks.
     pub(super) fn parse(&mut self, tile: &Tile, items: &mut Items) {
-        self.find_matches(tile);
+        self.matches.find(tile);
         self.find_steps(tile, std::iter::once((0..tile.len(), Prices::guess(tile))));
         self.take_steps(tile, items);
         for _ in 1..self.passes {
@@ -90,60 +78,9 @@ impl Optimal {
         refine(items);
     }
 
-    /// Fills `matches`.
-    #[inline(never)]
-    fn find_matches(&mut self, tile: &Tile) {
-        self.trees.clear();
-        self.matches.clear();
-        self.match_ends.clear();
-        let searched = tile.len().saturating_sub(HASHED_BYTES - 1);
-        let mut at = 0;
-        while at < searched {
-            let first = self.matches.len();
-            self.trees
-                .search(tile, at as u16, self.effort, &mut self.matches);
-            self.match_ends.push(self.matches.len() as u32);
-            at += 1;
-            let longest = self.matches[first..]
-                .last()
-                .map_or(0, |found| usize::from(found.length));
-            if longest >= SKIPPED_FROM {
-                at = self.skip(tile, at, (at - 1 + longest).min(searched));
-            }
-        }
-        self.match_ends
-            .resize(tile.len(), self.matches.len() as u32);
-    }
-
-    /// Inserts the positions inside a long match and gives each the rest of it, for a way that comes there
-    /// from elsewhere; little is to be gained by looking for others.
-    fn skip(&mut self, tile: &Tile, from: usize, to: usize) -> usize {
-        let Found { length, distance } = *self.matches.last().expect("the long match");
-        let end = from - 1 + usize::from(length);
-        for at in from..to {
-            if at < from + INSERTED_MAX || at + INSERTED_MAX >= to {
-                self.trees.insert(tile, at as u16, self.effort);
-            }
-            if end - at >= LENGTH_MIN {
-                self.matches.push(Found {
-                    length: (end - at) as u16,
-                    distance,
-                });
-            }
-            self.match_ends.push(self.matches.len() as u32);
-        }
-        to.max(from)
-    }
-
     /// Turns `steps` into items.
     fn take_steps(&self, tile: &Tile, items: &mut Items) {
         take(tile, items, |at| self.steps[at]);
-    }
-
-    #[inline(always)]
-    fn matches_at(&self, at: usize) -> &[Found] {
-        let first = if at == 0 { 0 } else { self.match_ends[at - 1] };
-        &self.matches[first as usize..self.match_ends[at] as usize]
     }
 
     /// Fills `price_to_end` and `steps`, given the prices of each part of the tile, the last part first.
@@ -159,7 +96,7 @@ impl Optimal {
             for at in input.rev() {
                 let ways = &mut price_to_end[at..];
                 let literal = prices.literal[usize::from(tile.byte(at))] + ways[1];
-                (ways[0], steps[at]) = cheapest_step(&prices, self.matches_at(at), ways, literal);
+                (ways[0], steps[at]) = cheapest_step(&prices, self.matches.at(at), ways, literal);
             }
         }
         (self.price_to_end, self.steps) = (price_to_end, steps);

@@ -11,7 +11,7 @@ use super::hash::{hash3, hash4};
 use super::links::Match;
 use super::tile::Tile;
 
-const HASH_BITS: u32 = 15;
+const HEADS: usize = 1 << 15;
 const HASH3_BITS: u32 = 12;
 /// Three bytes from farther back cost more than literals do.
 const DISTANCE3_MAX: usize = 2048;
@@ -24,7 +24,7 @@ const NICE_LENGTH: usize = 16;
 /// The finder.
 pub(super) struct Pairs {
     /// The newer position in the lower half, the older one in the upper.
-    table: Box<[u32; 1 << HASH_BITS]>,
+    table: Box<[u32; HEADS]>,
     /// The newest searched position of each hash of three bytes.
     table3: Box<[u16; 1 << HASH3_BITS]>,
 }
@@ -47,7 +47,7 @@ impl Pairs {
     /// Makes a position, which must not be 0, known without searching; the same one again changes nothing.
     #[inline(always)]
     pub(super) fn insert(&mut self, tile: &Tile, position: u16) {
-        let pair = &mut self.table[hash4::<HASH_BITS>(tile.word(usize::from(position)))];
+        let pair = &mut self.table[hash4(tile.word(usize::from(position)), HEADS)];
         let known = *pair;
         let pushed = known << 16 | u32::from(position);
         *pair = select_unpredictable(known as u16 == position, known, pushed);
@@ -55,7 +55,7 @@ impl Pairs {
 
     #[inline(always)]
     fn exchange(&mut self, word: u32, position: u16) -> (usize, usize) {
-        let pair = &mut self.table[hash4::<HASH_BITS>(word)];
+        let pair = &mut self.table[hash4(word, HEADS)];
         let known = *pair;
         *pair = known << 16 | u32::from(position);
         ((known & 0xffff) as usize, (known >> 16) as usize)

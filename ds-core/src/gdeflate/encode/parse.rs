@@ -12,6 +12,9 @@ use super::tile::Tile;
 const NEAR_QUICK: usize = 40;
 const NEAR_THOROUGH: usize = 80;
 
+/// Heads of chains: more would find more and no longer fit the caches.
+pub(super) const HEADS: usize = 1 << 16;
+
 /// Takes the first match wherever there is one; hurries through data without any.
 #[inline(never)]
 pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
@@ -61,7 +64,7 @@ fn insert_inside(tile: &Tile, pairs: &mut Pairs, first: usize, last: usize) {
 
 /// Takes the longest match wherever there is one.
 #[inline(never)]
-pub(super) fn greedy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut Items) {
+pub(super) fn greedy(tile: &Tile, links: &mut Links<HEADS>, effort: Effort, items: &mut Items) {
     links.clear();
     items.push_literal(tile.byte(0));
     let (mut at, mut near) = (1, Near::new(NEAR_QUICK));
@@ -89,7 +92,7 @@ pub(super) fn greedy(tile: &Tile, links: &mut Links, effort: Effort, items: &mut
 #[inline(never)]
 pub(super) fn lazy<const JUMPS: bool>(
     tile: &Tile,
-    links: &mut Links,
+    links: &mut Links<HEADS>,
     effort: Effort,
     items: &mut Items,
 ) {
