@@ -156,9 +156,9 @@ impl Hold {
             Hold::Staging(range) => {
                 let _ = staging.free(range);
             }
-            Hold::Bounce(bounce) => {
-                if let Some(range) = bounce.range {
-                    let _ = staging.free(range);
+            Hold::Bounce(Bounce { range, pool, .. }) => {
+                if let Some(range) = range {
+                    let _ = staging_of(&pool, staging).free(range);
                 }
             }
             Hold::Upload(upload) | Hold::Download(upload) => {
@@ -166,6 +166,11 @@ impl Hold {
             }
         }
     }
+}
+
+/// The pool that a bounce's range is of: the host's, or the runtime's.
+fn staging_of<'a>(pool: &'a Option<OfPool>, runtimes: &'a Staging) -> &'a Staging {
+    pool.as_ref().map_or(runtimes, |of| of.pool.staging())
 }
 
 impl Shared {
@@ -190,11 +195,9 @@ impl Shared {
         match hold {
             Hold::Nothing => {}
             Hold::Staging(range) => self.free_staging(&self.staging, range),
-            Hold::Bounce(bounce) => {
-                let of = bounce.pool.as_ref();
-                let staging = of.map_or(&self.staging, |of| of.pool.staging());
-                if let Some(range) = bounce.range {
-                    self.free_staging(staging, range);
+            Hold::Bounce(Bounce { range, pool, .. }) => {
+                if let Some(range) = range {
+                    self.free_staging(staging_of(&pool, &self.staging), range);
                 }
             }
             Hold::Upload(upload) | Hold::Download(upload) => {

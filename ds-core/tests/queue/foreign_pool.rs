@@ -4,6 +4,7 @@
 //! The host here is the test: its memory is a mapping a block, and it keeps the bytes of each copy.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ds_core::{
     Buffer, Compression, CustomResult, Destination, Error, Event, File, ForeignCopy, ForeignPool,
@@ -21,6 +22,7 @@ crate::semantic_tests! {
     a_host_without_memory_fails_those_that_need_it;
     a_host_without_more_memory_lets_them_wait;
     cancel_and_close_bring_every_block_back;
+    what_the_application_did_not_fetch_goes_back_to_its_pool;
     a_block_that_was_not_asked_for_stays_the_hosts;
 }
 
@@ -471,6 +473,29 @@ fn cancel_and_close_bring_every_block_back(rig: &Rig) {
     drop(queue);
     host.take_returned();
     assert_eq!(host.returned, 90);
+    host.end();
+}
+
+fn what_the_application_did_not_fetch_goes_back_to_its_pool(rig: &Rig) {
+    let mut host = Host::new(rig, CAP);
+    let queue = host.queue(false);
+    let custom = Request::new(file_source(0, 1000), host.to(0, 500));
+    queue.enqueue_request(custom.compressed(FORMAT, 500).tagged(3));
+    queue.submit();
+    let waiting = host
+        .rig
+        .runtime
+        .custom_decompression_queue()
+        .event()
+        .unwrap();
+    host.pump_until("the application's turn", |_| {
+        waiting.wait(Some(Duration::ZERO))
+    });
+    assert!(host.pool.stats().bytes_in_use > 0);
+    queue.cancel_requests_with_tag(3, 3);
+    assert_eq!(host.finish(&queue), code(Error::Cancelled));
+    host.take_returned();
+    assert_eq!(host.returned, 1);
     host.end();
 }
 
