@@ -131,6 +131,69 @@ static void a_refused_place_comes_back(void) {
     ds_queue_destroy(queue);
 }
 
+// The next task; waits for it.
+static ds_foreign_task next_task(ds_runtime *of) {
+    ds_foreign_task found;
+    uint32_t count = 0;
+    while (!count) CHECK_OK(ds_foreign_tasks_get(of, 1, &found, &count));
+    return found;
+}
+
+// Memory of the host's, in which bytes come to it, and a signal behind them.
+static void memory_is_lent(void) {
+    ds_runtime *own = make_runtime();
+    ds_event *event;
+    ds_foreign_pool *pool;
+    CHECK_OK(ds_event_create_foreign(own, COOKIE, &event));
+    CHECK_OK(ds_foreign_copies_begin(own, event));
+    CHECK_RESULT(ds_foreign_pool_create(NULL, 5, &pool), DS_E_INVALIDARG);
+    CHECK(!pool);
+    CHECK_RESULT(ds_foreign_pool_create(own, 5, NULL), DS_E_INVALIDARG);
+    CHECK_OK(ds_foreign_pool_create(own, 5, &pool));
+    CHECK_RESULT(ds_foreign_pool_add_block(pool, watched, SIZE, 6), DS_E_INVALIDARG); // not asked for
+    ds_queue_desc desc = {.struct_size = sizeof desc, .capacity = 128, .foreign_pool = pool};
+    ds_queue *queue;
+    CHECK_OK(ds_queue_create(own, &desc, &queue));
+    ds_request request = ds_request_read(file, 3, NULL, SIZE);
+    request.options.types = DS_REQUEST_TYPES(DS_SOURCE_FILE, DS_DESTINATION_FOREIGN);
+    request.destination.foreign = (ds_destination_foreign){.cookie = 78, .size = SIZE};
+    CHECK_OK(ds_queue_enqueue_request(queue, &request));
+    CHECK_OK(ds_queue_enqueue_foreign_signal(queue, 79, 1, DS_OK));
+    CHECK_OK(ds_queue_enqueue_foreign_signal(queue, 80, 2, DS_E_INVALIDARG));
+    CHECK_RESULT(ds_queue_enqueue_foreign_signal(NULL, 81, 3, DS_OK), DS_E_INVALIDARG);
+    CHECK_OK(ds_queue_submit(queue));
+    ds_foreign_task task = next_task(own);
+    CHECK(task.kind == DS_FOREIGN_BLOCK && task.cookie == 5 && task.size >= SIZE);
+    size_t bytes = task.size;
+    uint8_t *block = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(block != MAP_FAILED);
+    CHECK_RESULT(ds_foreign_pool_add_block(NULL, block, bytes, 6), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_pool_add_block(pool, NULL, bytes, 6), DS_E_INVALIDARG);
+    CHECK_RESULT(ds_foreign_pool_add_block(pool, block, bytes, 0), DS_E_INVALIDARG);
+    CHECK_OK(ds_foreign_pool_add_block(pool, block, bytes, 6));
+    task = next_task(own);
+    CHECK(task.kind == DS_FOREIGN_COPY_TO_COOKIE && task.cookie == 78 && task.block == 6);
+    CHECK((const uint8_t *)task.source >= block && task.size == SIZE);
+    CHECK(has_pattern(task.source, 3, SIZE));
+    ds_foreign_task signal = next_task(own);
+    CHECK(signal.kind == DS_FOREIGN_SIGNAL && signal.cookie == 79);
+    CHECK_OK(ds_foreign_copies_finish(own, task.id, DS_OK));
+    CHECK_OK(finish(queue));
+    CHECK(record_of(queue).failure_count == 1);
+    ds_queue_destroy(queue);
+    CHECK_RESULT(ds_foreign_pool_refuse_block(NULL), DS_E_INVALIDARG);
+    ds_foreign_pool_destroy(pool);
+    ds_foreign_pool_destroy(NULL);
+    uint64_t cookies[4];
+    uint32_t count, sum = 0;
+    CHECK_OK(ds_foreign_copies_returned(own, 4, cookies, &count));
+    for (uint32_t i = 0; i < count; i++) sum += (uint32_t)cookies[i];
+    CHECK(count == 3 && sum == 78 + 80 + 6);
+    CHECK(munmap(block, bytes) == 0);
+    ds_event_release(event);
+    ds_runtime_destroy(own);
+}
+
 // The library can be left with copies that nobody fetched.
 static void nobody_copies(ds_event *event) {
     CHECK_OK(ds_foreign_copies_begin(runtime, event));
@@ -159,6 +222,7 @@ int main(void) {
     CHECK(pthread_create(&thread, NULL, pump, NULL) == 0);
     bytes_arrive();
     a_refused_place_comes_back();
+    memory_is_lent();
     pthread_mutex_lock(&lock);
     stopping = 1;
     pthread_mutex_unlock(&lock);

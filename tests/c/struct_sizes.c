@@ -63,7 +63,7 @@ static void sizes_without_meaning(ds_runtime *runtime) {
     static const uint32_t sizes[] = {0, 1, 3, 4, 20, 23, 4097, UINT32_MAX};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) refused(runtime, sizes[i]);
     ds_queue *queue;
-    ds_queue_desc desc = {.struct_size = sizeof desc - sizeof(void *), .capacity = 128};
+    ds_queue_desc desc = {.struct_size = sizeof desc - sizeof(void *) / 2, .capacity = 128};
     CHECK_RESULT(ds_queue_create(runtime, &desc, &queue), DS_E_INVALIDARG);
 }
 
