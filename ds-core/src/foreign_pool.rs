@@ -75,6 +75,11 @@ impl ForeignPool {
         &self.core
     }
 
+    /// Whether it was made for that runtime.
+    pub(crate) fn is_of(&self, runtime: &Runtime) -> bool {
+        Arc::ptr_eq(self.runtime.shared(), runtime.shared())
+    }
+
     /// Gives the pool the block that it asked for ([`crate::ForeignTask::Block`]). The host has `cookie`
     /// back, once, when the engine does not touch the block any more; copies name it. `memory` begins at a
     /// page. Any thread.

@@ -58,6 +58,8 @@ pub(crate) struct Given {
     wanted: Option<usize>,
     /// It had nothing to give, and nothing will come back.
     refused: bool,
+    /// It had nothing to give while ranges were in use: it is asked again when one of them comes back.
+    rests: bool,
     closed: bool,
 }
 
@@ -71,6 +73,7 @@ impl Given {
             bytes: 0,
             wanted: None,
             refused: false,
+            rests: false,
             closed: false,
         }
     }
@@ -106,7 +109,7 @@ impl Given {
         if std::mem::take(&mut self.refused) || self.closed {
             return Wanted::Never;
         }
-        if self.wanted.is_some() {
+        if self.wanted.is_some() || self.rests {
             return Wanted::Later;
         }
         let share = bytes_max / 2 / PAGE_BYTES * PAGE_BYTES;
@@ -149,13 +152,27 @@ impl Given {
     }
 
     /// The host has no such block. While ranges are in use, more room will come of them; while blocks lie
-    /// idle, of giving them back.
-    pub(crate) fn refuse(&mut self, free: &mut Vec<(usize, usize)>, idle: bool) {
-        let asked = self.wanted.take().is_some();
-        if asked && idle {
-            self.refused = self.blocks.is_empty();
+    /// idle, of giving them back. `waited_for`: somebody stands in line. Says whether to try again now.
+    pub(crate) fn refuse(
+        &mut self,
+        free: &mut Vec<(usize, usize)>,
+        idle: bool,
+        waited_for: bool,
+    ) -> bool {
+        if self.wanted.take().is_none() {
+            return false;
+        }
+        self.rests = !idle;
+        if idle {
+            self.refused = self.blocks.is_empty() && waited_for;
             self.retire_all(free);
         }
+        idle
+    }
+
+    /// Nobody stands in line any more, to be told that there is no memory.
+    pub(crate) fn nobody_waits(&mut self) {
+        self.refused = false;
     }
 
     /// A range that began at `offset` is free again.
@@ -165,6 +182,7 @@ impl Given {
         offset: usize,
         bytes_max: usize,
     ) {
+        self.rests = false;
         // Blocks above the cap were for one range.
         if (self.closed || self.bytes > bytes_max)
             && let Some(index) = self.index_at(offset)

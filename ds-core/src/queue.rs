@@ -305,6 +305,11 @@ impl Queue {
         if !(CAPACITY_MIN..=CAPACITY_MAX).contains(&desc.capacity) {
             return Err(Error::InvalidQueueCapacity);
         }
+        // Its line would name queues that the pool's runtime does not know.
+        let another = |pool: &ForeignPool| !pool.is_of(runtime);
+        if desc.foreign_pool.as_ref().is_some_and(another) {
+            return Err(Error::InvalidArgument);
+        }
         let error_event = match &desc.error_event {
             Some(event) => event.clone(),
             None => Event::new()?,

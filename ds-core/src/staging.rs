@@ -232,16 +232,17 @@ impl Staging {
     #[must_use]
     pub(crate) fn refuse_block(&self) -> Option<usize> {
         let mut pool = self.pool.lock();
-        let idle = pool.bytes_in_use == 0;
-        if let Pool {
+        let (idle, first) = (pool.bytes_in_use == 0, pool.line.front().copied());
+        let Pool {
             origin: Origin::Given(given),
             free,
             ..
         } = &mut *pool
-        {
-            given.refuse(free, idle);
-        }
-        pool.line.front().copied()
+        else {
+            return None;
+        };
+        let again = given.refuse(free, idle, first.is_some());
+        first.filter(|_| again)
     }
 
     /// Gives blocks back as soon as nobody uses them.
@@ -378,6 +379,9 @@ impl Staging {
         let mut pool = self.pool.lock();
         let before = pool.line.len();
         pool.line.retain(|&waiter| waiter != asker);
+        if let (true, Origin::Given(given)) = (pool.line.is_empty(), &mut pool.origin) {
+            given.nobody_waits();
+        }
         if pool.line.len() < before {
             pool.line.front().copied()
         } else {

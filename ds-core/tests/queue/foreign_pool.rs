@@ -24,6 +24,9 @@ crate::semantic_tests! {
     cancel_and_close_bring_every_block_back;
     what_the_application_did_not_fetch_goes_back_to_its_pool;
     a_block_that_was_not_asked_for_stays_the_hosts;
+    a_pool_of_another_runtime_is_refused;
+    a_host_that_has_no_more_is_not_asked_all_the_time;
+    a_refusal_that_nobody_hears_harms_nobody;
 }
 
 const FORMAT: Compression = Compression(0x85);
@@ -527,5 +530,78 @@ fn a_block_that_was_not_asked_for_stays_the_hosts(rig: &Rig) {
     while copies.fetch_returned(9, &mut cookies) > 0 {}
     cookies.sort_unstable();
     assert_eq!(cookies, [1, 4]);
+    host.end();
+}
+
+fn a_pool_of_another_runtime_is_refused(rig: &Rig) {
+    let (host, other) = (Host::new(rig, CAP), Host::new(rig, CAP));
+    let desc = QueueDesc::new(128).foreign_pool(&other.pool);
+    let made = host.rig.runtime.create_queue(desc);
+    assert_eq!(made.unwrap_err(), Error::InvalidArgument);
+    host.end();
+    other.end();
+}
+
+/// The next task of a host that does nothing else.
+fn next_task(host: &Host) -> ForeignTask {
+    let mut tasks = Vec::new();
+    let start = std::time::Instant::now();
+    while host.rig.runtime.foreign_copies().fetch(1, &mut tasks) == 0 {
+        host.rig.runtime.turn();
+        assert!(start.elapsed() < crate::rig::PATIENCE, "no task");
+    }
+    tasks.remove(0)
+}
+
+fn a_host_that_has_no_more_is_not_asked_all_the_time(rig: &Rig) {
+    let mut host = Host::new(rig, CAP);
+    host.has = CAP / 2;
+    let (small, large) = (host.queue(true), host.queue(true));
+    small.enqueue_request(Request::new(memory_source(&[1; 100]), host.to(1, 100)));
+    small.submit();
+    let ForeignTask::Block { bytes, .. } = next_task(&host) else {
+        panic!("the first request needs a block");
+    };
+    host.lend(bytes);
+    let ForeignTask::Copy(unanswered) = next_task(&host) else {
+        panic!("there is a block for it");
+    };
+    let bytes = vec![2; CAP / 2];
+    large.enqueue_request(Request::new(memory_source(&bytes), host.to(2, bytes.len())));
+    large.submit();
+    let ForeignTask::Block { .. } = next_task(&host) else {
+        panic!("that block is too small");
+    };
+    host.pool.refuse_block();
+    let mut more = Vec::new();
+    for _ in 0..1000 {
+        host.rig.runtime.turn();
+        host.rig.runtime.foreign_copies().fetch(1, &mut more);
+    }
+    assert!(more.is_empty(), "asked again: {more:?}");
+    host.copy(&unanswered);
+    let copies = host.rig.runtime.foreign_copies();
+    copies.finish(unanswered.id, Ok(())).unwrap();
+    assert_ok(host.finish(&large));
+    assert!(host.bytes[&2] == bytes);
+    drop((small, large));
+    host.end();
+}
+
+fn a_refusal_that_nobody_hears_harms_nobody(rig: &Rig) {
+    let mut host = Host::new(rig, CAP);
+    let queue = host.queue(true);
+    let request = Request::new(memory_source(&[1; 100]), host.to(1, 100));
+    queue.enqueue_request(request.tagged(1));
+    queue.submit();
+    let ForeignTask::Block { .. } = next_task(&host) else {
+        panic!("the request needs a block");
+    };
+    queue.cancel_requests_with_tag(1, 1);
+    host.pool.refuse_block();
+    queue.enqueue_request(Request::new(memory_source(&[2; 100]), host.to(2, 100)));
+    let result = host.finish(&queue);
+    assert!(host.bytes[&2] == [2; 100], "{result:#x}");
+    drop(queue);
     host.end();
 }
