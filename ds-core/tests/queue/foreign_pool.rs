@@ -322,7 +322,7 @@ fn a_textures_place_is_aligned_wherever_the_file_begins(rig: &Rig) {
 
 fn many_requests_stay_below_the_cap_and_use_the_same_blocks(rig: &Rig) {
     // The simulation comes with a thousand seeds.
-    let count = if rig.is_sim() { 60 } else { 3000 };
+    let count = if rig.is_sim() { 12 } else { 3000 };
     let mut host = Host::new(rig, CAP);
     let queues = [host.queue(false), host.queue(true)];
     let expected = sample(0, SAMPLE_BYTES);
