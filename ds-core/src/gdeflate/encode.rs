@@ -59,28 +59,26 @@ pub const TILE_BOUND: usize = 65_672;
 
 /// How hard to try, 1 to 12: faster or smaller, in the steps that libdeflate made customary.
 ///
-/// Measured with `examples/bench_encode.rs` over thirteen classes of files (sources, byte code, documents,
-/// ELF, locales, fonts, textures, meshes), 2 MiB of each, on one core of an EPYC 9005; geometric means, MB of
-/// input a second, and in brackets both relative to the reference codec at the same level:
+/// Measured by `ds bench gdeflate` over twelve classes of data (text, code, tables, ELF, textures, meshes,
+/// sound) on one core of an EPYC 9005 with the AVX-512 path; geometric means, MB of input a second, and in
+/// brackets both relative to the reference codec at the same level in the same run:
 ///
 /// | level | ratio | MB/s |
 /// |---|---|---|
-/// | 1 | 2.98 (1.003) | 293 (2.08) |
-/// | 2 | 3.07 (1.005) | 237 (1.73) |
-/// | 3 | 3.11 (1.007) | 219 (1.71) |
-/// | 4 | 3.14 (1.003) | 210 (1.84) |
-/// | 5 | 3.20 (1.004) | 169 (1.63) |
-/// | 6 | 3.21 (1.003) | 157 (1.75) |
-/// | 7 | 3.22 (1.003) | 142 (1.97) |
-/// | 8 | 3.00 (1.008) | 21 (0.95) |
-/// | 9 | 3.05 (1.010) | 15 (0.89) |
-/// | 10 | 3.06 (1.007) | 14 (0.92) |
-/// | 11 | 3.07 (1.006) | 13 (1.12) |
-/// | 12 | 3.08 (1.010) | 9.8 (1.06) |
+/// | 1 | 2.71 (0.999) | 309 (2.32) |
+/// | 2 | 2.80 (1.008) | 275 (2.15) |
+/// | 3 | 2.84 (1.008) | 257 (2.14) |
+/// | 4 | 2.89 (1.013) | 241 (2.22) |
+/// | 5 | 2.93 (1.001) | 207 (2.10) |
+/// | 6 | 2.96 (1.003) | 193 (2.27) |
+/// | 7 | 2.98 (1.006) | 167 (2.44) |
+/// | 8 | 3.01 (1.004) | 31 (1.23) |
+/// | 9 | 3.08 (1.010) | 20 (1.07) |
+/// | 10 | 3.11 (1.007) | 17 (1.03) |
+/// | 11 | 3.12 (1.004) | 16 (1.24) |
+/// | 12 | 3.13 (1.006) | 12 (1.15) |
 ///
-/// All with the AVX-512 path. Levels 8 to 12 were measured over 1 MiB of each class; their ratios in the
-/// first column are of an older sample and do not compare with those above, the figures in brackets do.
-/// Other paths take longer to write and give the same bytes.
+/// Other paths take longer to write and give the same bytes. More is in `docs/gdeflate-levels.md`.
 ///
 /// ```
 /// use ds_core::gdeflate::encode::Level;
@@ -93,8 +91,8 @@ pub struct Level(u8);
 impl Level {
     /// DirectStorage's "fastest" (-1): for data that is compressed while someone waits.
     pub const FASTEST: Level = Level(1);
-    /// DirectStorage's "default" (0): where the curve bends. Level 7 is nine times as fast but 4 % larger;
-    /// above 9, a third of the speed buys one percent.
+    /// DirectStorage's "default" (0): where the curve bends. Level 7 is eight times as fast but 3 % larger;
+    /// 12 is 1.7 % smaller and takes 1.7 times as long.
     pub const DEFAULT: Level = Level(9);
     /// DirectStorage's "best ratio" (1): assets are packed once and read for years.
     pub const BEST: Level = Level(12);
