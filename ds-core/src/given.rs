@@ -54,8 +54,10 @@ pub(crate) struct Given {
     base_next: usize,
     /// All blocks'.
     bytes: usize,
-    /// What the host was asked for and has not answered.
-    wanted: Option<usize>,
+    /// What the host was asked for and has not answered, and what is needed of it.
+    wanted: Option<(usize, usize)>,
+    /// It had nothing to give of the usual size: it is asked for what is needed.
+    modest: bool,
     /// It had nothing to give, and nothing will come back.
     refused: bool,
     /// It had nothing to give while ranges were in use: it is asked again when one of them comes back.
@@ -72,6 +74,7 @@ impl Given {
             base_next: 0,
             bytes: 0,
             wanted: None,
+            modest: false,
             refused: false,
             rests: false,
             closed: false,
@@ -114,12 +117,15 @@ impl Given {
         }
         let share = bytes_max / 2 / PAGE_BYTES * PAGE_BYTES;
         let step = self.bytes.clamp(BLOCK_BYTES_FIRST, BLOCK_BYTES);
-        let usual = bytes.max(step.min(share));
+        let usual = match self.modest {
+            true => bytes,
+            false => bytes.max(step.min(share)),
+        };
         let fits = |given: &Given, block: usize| given.bytes + block <= bytes_max;
         let block = if fits(self, usual) { usual } else { bytes };
         while !fits(self, block) && self.retire_one(free) {}
         if fits(self, block) || self.blocks.is_empty() {
-            self.wanted = Some(block);
+            self.wanted = Some((block, bytes));
             self.desk.want_block(self.pool, block);
         }
         Wanted::Later
@@ -134,10 +140,11 @@ impl Given {
     ) -> Result<(), Error> {
         let bytes = memory.bytes() / PAGE_BYTES * PAGE_BYTES;
         let aligned = memory.address().is_multiple_of(PAGE_BYTES) && !memory.wraps();
-        if self.closed || !aligned || self.wanted.is_none_or(|wanted| bytes < wanted) {
+        if self.closed || !aligned || self.wanted.is_none_or(|(wanted, _)| bytes < wanted) {
             return Err(Error::InvalidArgument);
         }
         self.wanted = None;
+        self.modest = false;
         let base = self.base_next;
         self.base_next += bytes + PAGE_BYTES;
         self.bytes += bytes;
@@ -159,8 +166,12 @@ impl Given {
         idle: bool,
         waited_for: bool,
     ) -> bool {
-        if self.wanted.take().is_none() {
+        let Some((asked, needed)) = self.wanted.take() else {
             return false;
+        };
+        self.modest = asked > needed;
+        if self.modest {
+            return true;
         }
         self.rests = !idle;
         if idle {

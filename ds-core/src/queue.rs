@@ -774,11 +774,14 @@ impl QueueCore {
         self.shared.cancel_epoch.fetch_add(1, Ordering::Release);
         self.shared.scheduler.call_rings();
         self.shared.host.skip_cancelled(self);
-        self.shared.copies.skip_cancelled(self);
-        let mut state = self.state.lock();
+        let state = self.state.lock();
+        // Before the copies that they follow: else the host could make a signal for bytes that never come.
         if state.is_closed() {
             self.shared.copies.drop_signals(state.owner());
         }
+        drop(state);
+        self.shared.copies.skip_cancelled(self);
+        let mut state = self.state.lock();
         while left(&state) > 0 {
             state.waiting_for_quiet += 1;
             self.wait_for(&self.quiet, &mut state, None);

@@ -31,6 +31,7 @@ pub(crate) fn tally(name: &str, command: Cmd, report: &mut Report) {
     }
     report.pass_many(counted.passed.saturating_sub(counted.skipped.len()));
     for test in &counted.failed {
+        output_of(&ended.text, test).for_each(|line| println!("  | {line}"));
         report.fail(name, test);
     }
     match verdict(&ended, &counted) {
@@ -48,12 +49,18 @@ pub(crate) fn tally(name: &str, command: Cmd, report: &mut Report) {
 fn verdict(ended: &Ended, counted: &Counted) -> Result<(), String> {
     match (ended.ok(), counted.failed.is_empty()) {
         (Err(why), true) => Err(why),
-        (Err(_), false) => {
-            ended.show_tail(120);
-            Ok(())
-        }
-        (Ok(()), _) => Ok(()),
+        (_, _) => Ok(()),
     }
+}
+
+/// What a test printed; not the end of the output, which is that of another program.
+fn output_of<'a>(text: &'a str, test: &str) -> impl Iterator<Item = &'a str> {
+    const LINES_MAX: usize = 60;
+    let head = format!("---- {test} stdout ----");
+    let ends =
+        |line: &&str| line.starts_with("---- ") || ["failures:", "successes:"].contains(line);
+    let lines = text.lines().skip_while(move |line| *line != head).skip(1);
+    lines.take_while(move |line| !ends(line)).take(LINES_MAX)
 }
 
 /// What the output of one or more test programs says.
@@ -113,9 +120,20 @@ test a::c ... FAILED
 test a::d ... ok
 ---- a::d stdout ----
 SKIPPED: no ring here
+failures:
+---- a::c stdout ----
+assertion failed: 1 == 2
+failures:
 test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out
 test result: ok. 5 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out
 ";
+
+    #[test]
+    fn a_tests_own_output_is_found() {
+        let lines: Vec<_> = output_of(OUTPUT, "a::c").collect();
+        assert_eq!(lines, ["assertion failed: 1 == 2"]);
+        assert_eq!(output_of(OUTPUT, "a::x").count(), 0);
+    }
 
     #[test]
     fn tests_are_counted_over_programs() {

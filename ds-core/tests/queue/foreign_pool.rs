@@ -27,6 +27,7 @@ crate::semantic_tests! {
     a_pool_of_another_runtime_is_refused;
     a_host_that_has_no_more_is_not_asked_all_the_time;
     a_refusal_that_nobody_hears_harms_nobody;
+    a_host_with_little_gives_what_is_needed;
 }
 
 const FORMAT: Compression = Compression(0x85);
@@ -602,6 +603,20 @@ fn a_refusal_that_nobody_hears_harms_nobody(rig: &Rig) {
     queue.enqueue_request(Request::new(memory_source(&[2; 100]), host.to(2, 100)));
     let result = host.finish(&queue);
     assert!(host.bytes[&2] == [2; 100], "{result:#x}");
+    drop(queue);
+    host.end();
+}
+
+fn a_host_with_little_gives_what_is_needed(rig: &Rig) {
+    let mut host = Host::new(rig, CAP);
+    host.has = 2 * PAGE;
+    let queue = host.queue(true);
+    for cookie in 0..10 {
+        let to = host.to(cookie, PAGE);
+        queue.enqueue_request(Request::new(memory_source(&[3; PAGE]), to));
+    }
+    assert_ok(host.finish(&queue));
+    assert_eq!(host.bytes.len(), 10);
     drop(queue);
     host.end();
 }
