@@ -202,7 +202,7 @@ static uint64_t tile_count(uint64_t decoded_bytes) {
 }
 
 BOOL decoder_takes(uint32_t stream_bytes, uint32_t decoded_bytes) {
-    return tile_count(decoded_bytes) >= TILES_MIN && stream_bytes <= INPUT_BYTES &&
+    return tile_count(decoded_bytes) >= TILES_MIN && stream_bytes && stream_bytes <= INPUT_BYTES &&
            tile_count(decoded_bytes) * TILE_BYTES <= OUTPUT_BYTES;
 }
 

@@ -172,7 +172,7 @@ static uint32_t payload_bytes(const storage_request *request) {
 static void leave_to_gpu(struct place *place, const storage_request *request, struct unix_foreign *out) {
     uint32_t stream_bytes = source_bytes(request), decoded_bytes = request->uncompressed_size;
     if (request->options.compression_format != COMPRESSION_GDEFLATE || !uploader_decoder(place->uploader) ||
-        !decoder_takes(stream_bytes, decoded_bytes) || place->bytes > decoded_bytes)
+        !decoder_takes(stream_bytes, decoded_bytes) || !place->bytes || place->bytes > decoded_bytes)
         return;
     place->is_compressed = TRUE;
     place->decoded_bytes = decoded_bytes;

@@ -74,6 +74,7 @@ struct uploader {
     LONG users;      // queues, places and signals
     ID3D12Device *device;
     IUnknown *identity;
+    uint64_t generation; // of the engine whose pool it has
     ID3D12CommandQueue *commands;
     D3D12_COMMAND_LIST_TYPE type;
     struct decoder *decoder; // or NULL
@@ -190,6 +191,7 @@ static HRESULT make(IUnknown *object, IUnknown *identity, struct uploader **out)
     uploader->references = uploader->users = 1;
     uploader->last = &uploader->first;
     uploader->identity = identity;
+    uploader->generation = engine_generation();
     IUnknown_AddRef(identity);
     HRESULT result = IUnknown_QueryInterface(object, &IID_ID3D12Device, (void **)&uploader->device);
     if (SUCCEEDED(result)) result = equip(uploader);
@@ -198,9 +200,12 @@ static HRESULT make(IUnknown *object, IUnknown *identity, struct uploader **out)
     return result;
 }
 
+// Not one that outlived its engine: an application may keep a request that it fetched.
 static struct uploader *find(const IUnknown *identity) {
     struct uploader *uploader = uploaders;
-    while (uploader && uploader->identity != identity) uploader = uploader->next;
+    uint64_t generation = engine_generation();
+    while (uploader && (uploader->identity != identity || uploader->generation != generation))
+        uploader = uploader->next;
     return uploader;
 }
 
@@ -441,8 +446,9 @@ static HRESULT begin_list(struct uploader *uploader, struct batch *batch) {
 }
 
 static BOOL has_room(const struct batch *batch, uint64_t bytes) {
-    return batch->answer_count < ANSWERS_MAX && batch->queued < BATCH_BYTES_FULL &&
-           batch->bytes - batch->used >= bytes;
+    // Of a large payload the rounding up may lie outside.
+    uint64_t left = batch->used < batch->bytes ? batch->bytes - batch->used : 0;
+    return batch->answer_count < ANSWERS_MAX && batch->queued < BATCH_BYTES_FULL && left >= bytes;
 }
 
 // The batch to be filled, with room for one more copy, and `bytes` bytes of its own memory. S_FALSE: not
@@ -529,7 +535,9 @@ static HRESULT put(struct batch *batch, struct pending *pending, uint64_t bytes)
     } else {
         const char *source = (const char *)(uintptr_t)pending->source + pending->done;
         result = copies_run(source, batch->mapped + from, bytes);
-        batch->used += (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+        // What did not come takes no room.
+        uint64_t rounded = (bytes + UPLOAD_ALIGNMENT - 1) / UPLOAD_ALIGNMENT * UPLOAD_ALIGNMENT;
+        if (SUCCEEDED(result)) batch->used += rounded;
     }
     if (SUCCEEDED(result) && bytes)
         result = place_record(pending->place, batch->list, memory, mapped, from, pending->done, bytes);
