@@ -96,15 +96,22 @@ pub(crate) fn run(arguments: &[String], report: &mut Report) -> Result<(), Strin
             package::try_all(&wine, &package, report);
         }
         if matches!(only, None | Some(SAMPLES)) {
-            let name = format!("{}: the samples for Direct3D 12", wine.name);
-            match display {
-                Ok(display) => samples::try_all(&wine.with_display(display), &package, report),
-                Err(why) => report.skip(&name, why),
-            }
+            run_samples(&wine, display, &package, report);
         }
         wine.end();
     }
     Ok(())
+}
+
+/// Runs the samples that use Direct3D 12.
+fn run_samples(wine: &Wine, display: Result<&Display, &str>, package: &Path, report: &mut Report) {
+    let name = format!("{}: the samples for Direct3D 12", wine.name);
+    // What was started without a display lingers, and makes no Direct3D 12 device.
+    wine.end();
+    match display {
+        Ok(display) => samples::try_all(&wine.with_display(display), package, report),
+        Err(why) => report.skip(&name, why),
+    }
 }
 
 /// Takes `--d3d12 DIR` out of the arguments.
