@@ -12,6 +12,8 @@ use super::links::{Effort, HASHED_BYTES, Links, Match};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
+/// Three bytes from farther back cost about as much as literals; prices that count on such lead astray.
+const DISTANCE3_MAX: u16 = 8192;
 /// Heads of the chains: where two words share one, a chain breaks.
 const HEADS: usize = 1 << 19;
 /// Inside a match of at least this length no others are looked for, and it is not shortened.
@@ -90,7 +92,10 @@ impl Matches {
         let heads = &mut self.heads3[hash3::<HASH3_BITS>(word)];
         let candidates = *heads;
         *heads = [position + 1, candidates[0]];
-        let agrees = |&node: &u16| node != 0 && (tile.word(usize::from(node - 1)) ^ word) << 8 == 0;
+        let agrees = |&node: &u16| {
+            let differs = (tile.word_of_node(node) ^ word) << 8 != 0;
+            node != 0 && !differs && position - (node - 1) <= DISTANCE3_MAX
+        };
         if let Some(node) = candidates.into_iter().find(agrees) {
             self.list.push(Found {
                 length: LENGTH_MIN as u16,

@@ -7,7 +7,8 @@
 #![forbid(unsafe_code)]
 
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
-use super::block::{coded_bits, stored_bits};
+use super::block::stored_bits;
+use super::coding::{Care, Coding};
 use super::items::{Histogram, Part};
 use super::log2::log2;
 
@@ -39,7 +40,7 @@ impl Estimate {
         let coded = match self {
             Estimate::Entropy => entropy_bits(histogram),
             // At most 2^20 or so, which a float holds exactly.
-            Estimate::Exact => coded_bits(histogram) as f32,
+            Estimate::Exact => Coding::new(histogram, Care::Quick).bits as f32,
         };
         coded.min(stored_bits(bytes) as f32)
     }
