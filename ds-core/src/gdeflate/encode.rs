@@ -190,7 +190,7 @@ impl Parser {
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(8, 32), 2, Estimate::Entropy),
             10 => optimal(effort(16, 56), 2, Estimate::Exact),
-            11 => optimal(effort(40, 128), 2, Estimate::Exact),
+            11 => optimal(effort(40, 128), 3, Estimate::Exact),
             _ => optimal(effort(100, 160), 4, Estimate::Exact),
         }
     }

@@ -153,6 +153,11 @@ impl Items {
         self.open.distance[distance_symbol(distance as u16)] += 1;
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
     /// Bytes of a segment, or a little fewer than it has.
     pub(super) fn segment_bytes(&self) -> usize {
         self.segment_bytes

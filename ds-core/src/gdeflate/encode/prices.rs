@@ -9,12 +9,13 @@ use super::alphabet::{
 use super::items::{Histogram, Item};
 use super::log2::log2;
 use super::tile::Tile;
+use super::ways::TOGETHER;
 
 /// One bit.
 pub(super) const BIT: u32 = 256;
 
 /// Room for the prices of lengths: registers may read past those of [`LENGTH_SHORT_MAX`].
-const LENGTH_PRICES: usize = LENGTH_SHORT_MAX + 1 + 2 * 16;
+const LENGTH_PRICES: usize = LENGTH_SHORT_MAX + 1 + 2 * TOGETHER;
 
 /// Prices for one part of a tile.
 #[derive(Clone)]

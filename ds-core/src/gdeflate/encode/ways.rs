@@ -40,18 +40,59 @@ pub(super) const INDEX_BITS: u32 = TOGETHER.ilog2();
 // No way is dearer than literals alone, and a literal takes no more than 15 bits; one match more on top.
 const _: () = assert!((TILE_BYTES_MAX as u64 * 15 + 64) << 8 < 1 << (32 - INDEX_BITS));
 
-/// The step that is no match.
-pub(super) const LITERAL: Found = Found {
-    length: 1,
-    distance: 0,
-};
+/// A step: its length above its distance, which is 0 for a literal.
+#[derive(Clone, Copy, Default)]
+#[repr(transparent)]
+pub(super) struct Step(u32);
+
+impl Step {
+    /// The step that is no match.
+    pub(super) const LITERAL: Step = Step::new(1, 0);
+
+    /// A step of so many bytes.
+    #[inline(always)]
+    pub(super) const fn new(length: u16, distance: u16) -> Step {
+        Step((length as u32) << 16 | distance as u32)
+    }
+
+    /// The step in its 32 bits.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn from_bits(bits: u32) -> Step {
+        Step(bits)
+    }
+
+    /// The same.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) const fn bits(self) -> u32 {
+        self.0
+    }
+
+    /// How many bytes it stands for.
+    #[inline(always)]
+    pub(super) const fn length(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
+    /// How far back a match is, 0 for a literal.
+    #[inline(always)]
+    pub(super) const fn distance(self) -> usize {
+        (self.0 & 0xffff) as usize
+    }
+}
+
+impl From<Found> for Step {
+    #[inline(always)]
+    fn from(found: Found) -> Step {
+        Step::new(found.length, found.distance)
+    }
+}
 
 /// The ways through one tile.
 pub(super) struct Ways {
     /// The price of the way from each position to the end of the tile.
     prices: Box<[u32; WAYS]>,
     /// The first step of that way.
-    steps: Box<[Found; TILE_BYTES_MAX]>,
+    steps: Box<[Step; TILE_BYTES_MAX]>,
     #[cfg(target_arch = "x86_64")]
     vector: Option<Vector>,
 }
@@ -70,7 +111,7 @@ impl Ways {
 
     /// The first step from a position.
     #[inline(always)]
-    pub(super) fn step(&self, at: usize) -> Found {
+    pub(super) fn step(&self, at: usize) -> Step {
         self.steps[at]
     }
 
@@ -127,8 +168,8 @@ pub(super) fn long_lengths(length: usize, shorter: usize) -> Range<usize> {
 /// The cheapest of a literal, whose way is priced `literal`, and the lengths of the given matches. Which of
 /// them wins cannot be predicted, so little branches on it.
 #[inline(always)]
-fn cheapest_step(prices: &Prices, matches: &[Found], ways: &[u32], literal: u32) -> (u32, Found) {
-    let mut best = (literal, LITERAL);
+fn cheapest_step(prices: &Prices, matches: &[Found], ways: &[u32], literal: u32) -> (u32, Step) {
+    let mut best = (literal, Step::LITERAL);
     let (mut priced, mut key, mut distance) = (u32::MAX, u32::MAX, 0);
     // From the longest on, so that the cheapest distance of those long enough is at hand.
     for (index, found) in matches.iter().enumerate().rev() {
@@ -183,10 +224,10 @@ fn cheapest_length(
 
 /// The step that is known, or the one of the key, if that is cheaper.
 #[inline(always)]
-pub(super) fn cheaper(best: (u32, Found), key: u32, first: usize, distance: u16) -> (u32, Found) {
+pub(super) fn cheaper(best: (u32, Step), key: u32, first: usize, distance: u16) -> (u32, Step) {
     let price = key >> INDEX_BITS;
     let length = first as u16 + (key % TOGETHER as u32) as u16;
-    let step = Found { length, distance };
+    let step = Step::new(length, distance);
     (
         best.0.min(price),
         select_unpredictable(price < best.0, step, best.1),
@@ -196,16 +237,20 @@ pub(super) fn cheaper(best: (u32, Found), key: u32, first: usize, distance: u16)
 /// The step that is known, or a whole match whose length has no row of its own, if that is cheaper.
 #[inline(always)]
 pub(super) fn or_longest(
-    best: (u32, Found),
+    best: (u32, Step),
     prices: &Prices,
     ways: &[u32],
     found: Found,
     distance_price: u32,
-) -> (u32, Found) {
+) -> (u32, Step) {
     let length = usize::from(found.length);
     if length <= LENGTH_SHORT_MAX {
         return best;
     }
     let price = ways[length] + prices.length_long + distance_price;
-    if price < best.0 { (price, found) } else { best }
+    if price < best.0 {
+        (price, found.into())
+    } else {
+        best
+    }
 }

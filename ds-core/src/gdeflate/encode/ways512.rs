@@ -6,10 +6,12 @@
 //! cheapest distance for each of the sixteen shortest lengths; a match lowers those that it reaches.
 
 use std::arch::x86_64::{
-    __m512i, __mmask16, _mm_cvtsi128_si32, _mm512_add_epi32, _mm512_alignr_epi32,
-    _mm512_castsi512_si128, _mm512_cmple_epu32_mask, _mm512_cmpneq_epi32_mask,
-    _mm512_mask_min_epu32, _mm512_mask_reduce_min_epu32, _mm512_or_si512, _mm512_permutexvar_epi32,
-    _mm512_set1_epi32, _mm512_setr_epi32, _mm512_slli_epi32, _mm512_srli_epi32,
+    __m512i, __mmask16, _mm_cvtsi128_si32, _mm512_add_epi32, _mm512_alignr_epi32, _mm512_and_si512,
+    _mm512_castsi512_si128, _mm512_cmple_epu32_mask, _mm512_cmplt_epu32_mask,
+    _mm512_cmpneq_epi32_mask, _mm512_mask_min_epu32, _mm512_mask_mov_epi32,
+    _mm512_mask_reduce_min_epu32, _mm512_min_epu32, _mm512_or_si512, _mm512_permutexvar_epi32,
+    _mm512_set1_epi32, _mm512_setr_epi32, _mm512_shuffle_epi32, _mm512_shuffle_i64x2,
+    _mm512_slli_epi32, _mm512_srli_epi32,
 };
 use std::ops::Range;
 
@@ -20,7 +22,7 @@ use super::prices::Prices;
 use super::tile::Tile;
 use super::vector::{Vector, load};
 use super::ways::{
-    INDEX_BITS, LITERAL, TOGETHER, WAYS, WINDOW_LENGTH_MAX, cheaper, long_lengths, or_longest,
+    INDEX_BITS, Step, TOGETHER, WAYS, WINDOW_LENGTH_MAX, cheaper, long_lengths, or_longest,
     priced_distance,
 };
 
@@ -32,7 +34,7 @@ pub(super) fn walk(
     input: Range<usize>,
     prices: &Prices,
     ways: &mut [u32; WAYS],
-    steps: &mut [Found; TILE_BYTES_MAX],
+    steps: &mut [Step; TILE_BYTES_MAX],
 ) {
     // SAFETY: the processor has the features, or there would be no `Vector`.
     unsafe { walk512(tile, matches, input, prices, ways, steps) }
@@ -45,27 +47,34 @@ fn walk512(
     input: Range<usize>,
     prices: &Prices,
     ways: &mut [u32; WAYS],
-    steps: &mut [Found; TILE_BYTES_MAX],
+    steps: &mut [Step; TILE_BYTES_MAX],
 ) {
     let mut window = Window {
         ways: load(&ways[..], input.end + LENGTH_MIN),
         length_prices: load(&prices.length, LENGTH_MIN),
     };
-    let [mut next, mut second, mut third] = [0, 1, 2].map(|ahead| ways[input.end + ahead]);
-    for at in input.rev() {
-        let literal = prices.literal[usize::from(tile.byte(at))] + next;
-        let found = matches.at(at);
+    let ahead = [0, 1, 2].map(|ahead| _mm512_set1_epi32(ways[input.end + ahead] as i32));
+    let [mut next, mut second, mut third] = ahead;
+    let bytes = tile.bytes(input.clone()).iter();
+    let places = bytes.zip(&mut steps[input.clone()]).zip(input.clone());
+    for (((&byte, step), at), found) in places.rev().zip(matches.backwards(input)) {
         window.prepend(third);
-        let (key, distance) = window.cheapest(cheapest_distances(found, prices));
-        let mut best = cheaper((literal, LITERAL), key, LENGTH_MIN, distance);
-        if found
-            .last()
-            .is_some_and(|last| usize::from(last.length) > WINDOW_LENGTH_MAX)
-        {
-            best = longer(best, found, prices, &ways[at..]);
+        let literal = _mm512_set1_epi32(prices.literal[usize::from(byte)] as i32);
+        let literal = _mm512_add_epi32(next, literal);
+        (third, second) = (second, next);
+        if found.is_empty() {
+            next = literal;
+            (ways[at], *step) = (first_lane(literal), Step::LITERAL);
+            continue;
         }
-        (third, second, next) = (second, next, best.0);
-        (ways[at], steps[at]) = best;
+        let (way, first) = window.cheapest(cheapest_distances(found, prices), literal);
+        next = way;
+        let mut best = (first_lane(way), Step::from_bits(first_lane(first)));
+        if usize::from(found[found.len() - 1].length) > WINDOW_LENGTH_MAX {
+            best = longer(best, found, prices, &ways[at..]);
+            next = _mm512_set1_epi32(best.0 as i32);
+        }
+        (ways[at], *step) = best;
     }
 }
 
@@ -93,35 +102,61 @@ struct Window {
 }
 
 impl Window {
-    /// The cheapest length, as a key, and its distance.
+    /// In every lane, the price of the cheapest way and its step; `literal` is the price with a literal.
     #[target_feature(enable = "avx512f,avx512cd,popcnt")]
     #[inline]
-    fn cheapest(&self, distances: __m512i) -> (u32, u16) {
-        let reached = _mm512_cmpneq_epi32_mask(distances, _mm512_set1_epi32(-1));
+    fn cheapest(&self, distances: __m512i, literal: __m512i) -> (__m512i, __m512i) {
+        let none = _mm512_set1_epi32(-1);
         let matches = _mm512_add_epi32(self.length_prices, _mm512_srli_epi32::<16>(distances));
         let sums = _mm512_add_epi32(self.ways, matches);
         let keys = _mm512_or_si512(_mm512_slli_epi32::<INDEX_BITS>(sums), lanes());
-        let key = _mm512_mask_reduce_min_epu32(reached, keys);
-        // A permutation looks at the lowest four bits of an index only.
-        let distance = _mm512_permutexvar_epi32(_mm512_set1_epi32(key as i32), distances);
+        let reached = _mm512_cmpneq_epi32_mask(distances, none);
+        let key = least(_mm512_mask_mov_epi32(none, reached, keys));
+        let price = _mm512_srli_epi32::<INDEX_BITS>(key);
+        let index = _mm512_and_si512(key, _mm512_set1_epi32(TOGETHER as i32 - 1));
+        let length = _mm512_add_epi32(index, _mm512_set1_epi32(LENGTH_MIN as i32));
+        let distance = _mm512_permutexvar_epi32(index, distances);
+        let distance = _mm512_and_si512(distance, _mm512_set1_epi32(0xffff));
+        let step = _mm512_or_si512(_mm512_slli_epi32::<16>(length), distance);
+        let cheaper = _mm512_cmplt_epu32_mask(price, literal);
+        let no_match = _mm512_set1_epi32(Step::LITERAL.bits() as i32);
         (
-            key,
-            _mm_cvtsi128_si32(_mm512_castsi512_si128(distance)) as u16,
+            _mm512_min_epu32(price, literal),
+            _mm512_mask_mov_epi32(no_match, cheaper, step),
         )
     }
 
-    /// Goes on to the position before.
+    /// Goes on to the position before, from which matches lead to where the way is priced `way`, in every
+    /// lane.
     #[target_feature(enable = "avx512f,avx512cd,popcnt")]
     #[inline]
-    fn prepend(&mut self, way: u32) {
-        const LAST: i32 = TOGETHER as i32 - 1;
-        self.ways = _mm512_alignr_epi32::<LAST>(self.ways, _mm512_set1_epi32(way as i32));
+    fn prepend(&mut self, way: __m512i) {
+        self.ways = _mm512_alignr_epi32::<{ TOGETHER as i32 - 1 }>(self.ways, way);
     }
+}
+
+/// In every lane, the least number of all lanes.
+#[target_feature(enable = "avx512f,avx512cd,popcnt")]
+#[inline]
+fn least(numbers: __m512i) -> __m512i {
+    let least = _mm512_min_epu32(
+        numbers,
+        _mm512_shuffle_i64x2::<0b0100_1110>(numbers, numbers),
+    );
+    let least = _mm512_min_epu32(least, _mm512_shuffle_i64x2::<0b1011_0001>(least, least));
+    let least = _mm512_min_epu32(least, _mm512_shuffle_epi32::<0b0100_1110>(least));
+    _mm512_min_epu32(least, _mm512_shuffle_epi32::<0b1011_0001>(least))
+}
+
+#[target_feature(enable = "avx512f,avx512cd,popcnt")]
+#[inline]
+fn first_lane(numbers: __m512i) -> u32 {
+    _mm_cvtsi128_si32(_mm512_castsi512_si128(numbers)) as u32
 }
 
 /// Tries the lengths beyond the window.
 #[target_feature(enable = "avx512f,avx512cd,popcnt")]
-fn longer(mut best: (u32, Found), found: &[Found], prices: &Prices, ways: &[u32]) -> (u32, Found) {
+fn longer(mut best: (u32, Step), found: &[Found], prices: &Prices, ways: &[u32]) -> (u32, Step) {
     let mut shorter = LENGTH_MIN - 1;
     for &Found { length, distance } in found {
         let longest = usize::from(length);
