@@ -19,6 +19,7 @@ mod alphabet;
 mod block;
 mod borders;
 mod code;
+mod coding;
 mod hash;
 mod header;
 mod items;
@@ -35,10 +36,14 @@ mod split;
 mod tile;
 #[cfg(target_arch = "x86_64")]
 mod vector;
+mod ways;
+#[cfg(target_arch = "x86_64")]
+mod ways512;
 
 use std::fmt;
 
 use block::{Block, BlockWriter};
+use coding::Care;
 use items::Items;
 use lanes::Lanes;
 use links::{Effort, Links};
@@ -169,10 +174,11 @@ enum Parser {
 }
 
 impl Parser {
-    fn new(level: Level) -> Parser {
+    fn new(level: Level, path: Path) -> Parser {
         let effort = |depth, nice_length| Effort { depth, nice_length };
-        let optimal =
-            |effort, passes, last| Parser::Optimal(Box::new(Optimal::new(effort, passes, last)));
+        let optimal = |effort, passes, last| {
+            Parser::Optimal(Box::new(Optimal::new(effort, passes, last, path)))
+        };
         match level.get() {
             1 => Parser::Fast(Pairs::new()),
             2 => Parser::Greedy(Links::new(), effort(4, 16)),
@@ -184,8 +190,8 @@ impl Parser {
             8 => optimal(effort(6, 20), 1, Estimate::Entropy),
             9 => optimal(effort(8, 32), 2, Estimate::Entropy),
             10 => optimal(effort(16, 56), 2, Estimate::Exact),
-            11 => optimal(effort(40, 128), 2, Estimate::Exact),
-            _ => optimal(effort(100, 160), 3, Estimate::Exact),
+            11 => optimal(effort(40, 128), 3, Estimate::Exact),
+            _ => optimal(effort(100, 160), 4, Estimate::Exact),
         }
     }
 
@@ -214,10 +220,10 @@ impl Encoder {
     /// are the same on each.
     pub fn with_path(level: Level, path: Path) -> Encoder {
         Encoder {
-            parser: Parser::new(level),
+            parser: Parser::new(level, path),
             tile: Tile::new(),
             items: Items::new(segment_bytes(level)),
-            writer: BlockWriter::new(path),
+            writer: BlockWriter::new(path, care(level)),
             lanes: Lanes::new(),
         }
     }
@@ -276,6 +282,14 @@ fn segment_bytes(level: Level) -> usize {
         8 | 9 => 4096,
         10 | 11 => 1024,
         _ => 512,
+    }
+}
+
+/// Short headers are worth the time where parsing takes ten times as long in any case.
+fn care(level: Level) -> Care {
+    match level.get() {
+        ..8 => Care::Quick,
+        _ => Care::Thorough,
     }
 }
 

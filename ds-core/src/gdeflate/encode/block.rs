@@ -7,8 +7,8 @@ use super::alphabet::{
     LENGTH_SHORT_MAX, LITLEN_COUNT, distance_base, distance_extra_bits, distance_row,
     distance_row_symbol, length_extra, length_symbol, litlen_extra_bits,
 };
-use super::code::{CODEWORD_BITS_MAX, Code, lengths_for};
-use super::header::Header;
+use super::code::Code;
+use super::coding::{Care, Coding, bits_under};
 use super::items::{Histogram, Item, ROW_COUNT, row_of_length};
 use super::lanes::{LANES, Lanes, Op};
 #[cfg(target_arch = "x86_64")]
@@ -53,36 +53,13 @@ pub(super) struct Block<'a> {
 pub(super) struct BlockWriter {
     rounds: Rounds,
     codes: Codes,
+    care: Care,
 }
 
 /// The two codes of a block.
 struct Codes {
     litlen: Code<LITLEN_COUNT>,
     distance: Code<DISTANCE_COUNT>,
-}
-
-/// Bits of a block under codes of these lengths, from its type to its end, without a dynamic header.
-fn bits_under(
-    histogram: &Histogram,
-    litlen: &[u8; LITLEN_COUNT],
-    distance: &[u8; DISTANCE_COUNT],
-) -> usize {
-    let bits = |frequencies: &[u32], lengths: &[u8]| -> u32 {
-        frequencies
-            .iter()
-            .zip(lengths)
-            .map(|(&frequency, &length)| frequency * u32::from(length))
-            .sum()
-    };
-    3 + (bits(&histogram.litlen, litlen) + bits(&histogram.distance, distance)) as usize
-        + histogram.extra_bits()
-}
-
-/// Bits of a dynamic block, all of them.
-pub(super) fn coded_bits(histogram: &Histogram) -> usize {
-    let litlen = lengths_for(&histogram.litlen, CODEWORD_BITS_MAX);
-    let distance = lengths_for(&histogram.distance, CODEWORD_BITS_MAX);
-    Header::new(&litlen, &distance).bits + bits_under(histogram, &litlen, &distance)
 }
 
 /// Bits of stored blocks for so many bytes.
@@ -109,7 +86,7 @@ pub(super) fn write_stored(lanes: &mut Lanes, input: &[u8], last: bool) {
 
 impl BlockWriter {
     /// A writer for any number of blocks.
-    pub(super) fn new(path: Path) -> BlockWriter {
+    pub(super) fn new(path: Path, care: Care) -> BlockWriter {
         let codes = Codes {
             litlen: Code::empty(),
             distance: Code::empty(),
@@ -117,35 +94,30 @@ impl BlockWriter {
         BlockWriter {
             rounds: Rounds::new(path),
             codes,
+            care,
         }
     }
 
     /// Writes a block in the way that takes the fewest bits.
     pub(super) fn write(&mut self, lanes: &mut Lanes, block: &Block<'_>) {
-        self.codes.litlen = Code::from_frequencies(&block.histogram.litlen, CODEWORD_BITS_MAX);
-        self.codes.distance = Code::from_frequencies(&block.histogram.distance, CODEWORD_BITS_MAX);
-        let header = Header::new(&self.codes.litlen.lengths, &self.codes.distance.lengths);
-        let dynamic_bits = header.bits
-            + bits_under(
-                block.histogram,
-                &self.codes.litlen.lengths,
-                &self.codes.distance.lengths,
-            );
+        let coding = Coding::new(block.histogram, self.care);
         let static_bits = bits_under(block.histogram, &STATIC_LITLEN, &STATIC_DISTANCE);
-        if stored_bits(block.input.len()) <= dynamic_bits.min(static_bits) {
+        if stored_bits(block.input.len()) <= coding.bits.min(static_bits) {
             return write_stored(lanes, block.input, block.last);
         }
         let start = |lanes: &mut Lanes, kind: u32| {
             lanes.put(0, Op::new(u32::from(block.last) | kind << 1, 3))
         };
-        if static_bits <= dynamic_bits {
+        if static_bits <= coding.bits {
             start(lanes, TYPE_STATIC);
             self.codes.litlen = Code::from_lengths(STATIC_LITLEN);
             self.codes.distance = Code::from_lengths(STATIC_DISTANCE);
             self.rounds.write(lanes, block, &self.codes);
         } else {
             start(lanes, TYPE_DYNAMIC);
-            header.write(lanes);
+            coding.header.write(lanes);
+            self.codes.litlen = Code::from_lengths(coding.litlen);
+            self.codes.distance = Code::from_lengths(coding.distance);
             self.rounds.write(lanes, block, &self.codes);
         }
     }

@@ -36,12 +36,6 @@ impl<const N: usize> Code<N> {
         code
     }
 
-    /// The cheapest code for these frequencies with codewords of at most `bits_max`, nearly: see
-    /// [`lengths_for`].
-    pub(super) fn from_frequencies(frequencies: &[u32; N], bits_max: usize) -> Self {
-        Self::from_lengths(lengths_for(frequencies, bits_max))
-    }
-
     /// Canonical order is by length, then by symbol; the wire wants a codeword's first bit lowest.
     fn assign_words(&mut self) {
         let mut counts = [0_u16; CODEWORD_BITS_MAX + 1];

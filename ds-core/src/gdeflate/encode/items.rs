@@ -153,6 +153,16 @@ impl Items {
         self.open.distance[distance_symbol(distance as u16)] += 1;
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes of a segment, or a little fewer than it has.
+    pub(super) fn segment_bytes(&self) -> usize {
+        self.segment_bytes
+    }
+
     /// Where a segment that begins at byte `start` should end, in a tile of so many bytes.
     pub(super) fn segment_end(&self, start: usize, bytes: usize) -> usize {
         (start + self.segment_bytes).min(bytes)

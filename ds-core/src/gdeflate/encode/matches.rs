@@ -6,12 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use super::alphabet::{LENGTH_MIN, distance_symbol};
 use super::hash::hash3;
 use super::links::{Effort, HASHED_BYTES, Links, Match};
 use super::tile::Tile;
 
 const HASH3_BITS: u32 = 14;
+/// Three bytes from farther back cost about as much as literals; prices that count on such lead astray.
+const DISTANCE3_MAX: u16 = 8192;
 /// Heads of the chains: where two words share one, a chain breaks.
 const HEADS: usize = 1 << 19;
 /// Inside a match of at least this length no others are looked for, and it is not shortened.
@@ -34,8 +38,8 @@ pub(super) struct Matches {
     effort: Effort,
     /// By position; at most as many as distance symbols for each.
     list: Vec<Found>,
-    /// Where the matches of each position end in `list`; they begin where those of the previous one end.
-    ends: Vec<u32>,
+    /// Where the matches of each position begin in `list`; they end where those of the next one begin.
+    starts: Vec<u32>,
 }
 
 impl Matches {
@@ -46,7 +50,7 @@ impl Matches {
             heads3: super::zeroed(),
             effort,
             list: Vec::with_capacity(1 << 17),
-            ends: Vec::with_capacity(1 << 16),
+            starts: Vec::with_capacity((1 << 16) + 1),
         }
     }
 
@@ -54,8 +58,18 @@ impl Matches {
     /// found. Of those whose distances cost the same only the longest is there.
     #[inline(always)]
     pub(super) fn at(&self, at: usize) -> &[Found] {
-        let first = if at == 0 { 0 } else { self.ends[at - 1] };
-        &self.list[first as usize..self.ends[at] as usize]
+        &self.list[self.starts[at] as usize..self.starts[at + 1] as usize]
+    }
+
+    /// Those of each position of a range, the last position first.
+    #[inline(always)]
+    pub(super) fn backwards(&self, positions: Range<usize>) -> impl Iterator<Item = &[Found]> {
+        let mut rest = &self.list[..self.starts[positions.end] as usize];
+        self.starts[positions].iter().rev().map(move |&start| {
+            let (before, found) = rest.split_at(start as usize);
+            rest = before;
+            found
+        })
     }
 
     /// Finds the matches of a tile.
@@ -65,7 +79,8 @@ impl Matches {
         self.links.extend(tile, 0, tile.len(), false);
         self.heads3.fill([0; 2]);
         self.list.clear();
-        self.ends.clear();
+        self.starts.clear();
+        self.starts.push(0);
         let searched = tile.len().saturating_sub(HASHED_BYTES - 1);
         let mut longest = None;
         let mut at = 0;
@@ -73,14 +88,14 @@ impl Matches {
             let first = self.list.len();
             self.search3(tile, at as u16);
             longest = self.search4(tile, at as u16, first, longest);
-            self.ends.push(self.list.len() as u32);
+            self.starts.push(self.list.len() as u32);
             at += 1;
             if let Some(found) = longest.filter(|found| found.length >= SKIPPED_FROM) {
                 at = self.skip(at, (at - 1 + found.length).min(searched));
                 longest = None;
             }
         }
-        self.ends.resize(tile.len(), self.list.len() as u32);
+        self.starts.resize(tile.len() + 1, self.list.len() as u32);
     }
 
     /// Looks for a match of three bytes.
@@ -90,7 +105,10 @@ impl Matches {
         let heads = &mut self.heads3[hash3::<HASH3_BITS>(word)];
         let candidates = *heads;
         *heads = [position + 1, candidates[0]];
-        let agrees = |&node: &u16| node != 0 && (tile.word(usize::from(node - 1)) ^ word) << 8 == 0;
+        let agrees = |&node: &u16| {
+            let differs = (tile.word_of_node(node) ^ word) << 8 != 0;
+            node != 0 && !differs && position - (node - 1) <= DISTANCE3_MAX
+        };
         if let Some(node) = candidates.into_iter().find(agrees) {
             self.list.push(Found {
                 length: LENGTH_MIN as u16,
@@ -144,7 +162,7 @@ impl Matches {
                     distance,
                 });
             }
-            self.ends.push(self.list.len() as u32);
+            self.starts.push(self.list.len() as u32);
         }
         to.max(from)
     }

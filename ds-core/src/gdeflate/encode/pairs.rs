@@ -25,7 +25,7 @@ const NICE_LENGTH: usize = 16;
 pub(super) struct Pairs {
     /// The newer position in the lower half, the older one in the upper.
     table: Box<[u32; HEADS]>,
-    /// The newest searched position of each hash of three bytes.
+    /// The newest position of each hash of three bytes that was searched or inserted for them.
     table3: Box<[u16; 1 << HASH3_BITS]>,
 }
 
@@ -51,6 +51,12 @@ impl Pairs {
         let known = *pair;
         let pushed = known << 16 | u32::from(position);
         *pair = select_unpredictable(known as u16 == position, known, pushed);
+    }
+
+    /// Makes a position known to searches for three bytes.
+    #[inline(always)]
+    pub(super) fn insert_near(&mut self, tile: &Tile, position: u16) {
+        self.table3[hash3::<HASH3_BITS>(tile.word(usize::from(position)))] = position;
     }
 
     #[inline(always)]

@@ -9,6 +9,7 @@ use super::pairs::{self, Pairs};
 use super::tile::Tile;
 
 /// How rare matches of three bytes may be, in bytes for each, before they are no longer looked for.
+const NEAR_FAST: usize = 12;
 const NEAR_QUICK: usize = 40;
 const NEAR_THOROUGH: usize = 80;
 
@@ -23,9 +24,10 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
     pairs.clear();
     items.push_literal(tile.byte(0));
     let searched = tile.len().saturating_sub(pairs::HASHED_BYTES - 1);
-    let mut at = 1;
+    let (mut at, mut near) = (1, Near::new(NEAR_FAST));
     while at < searched {
         let end = items.segment_end(at, searched);
+        let near_wanted = near.wanted();
         let mut run_start = at;
         while at < end {
             let Some(found) = pairs.search(tile, at as u16) else {
@@ -39,12 +41,15 @@ pub(super) fn fast(tile: &Tile, pairs: &mut Pairs, items: &mut Items) {
             let next = at + found.length;
             if next < searched {
                 insert_inside(tile, pairs, at + 1, next - 1);
+                if near_wanted {
+                    insert_inside_near(tile, pairs, at + 1, next - 1);
+                }
             }
             at = next;
             run_start = at;
         }
         if at < searched {
-            items.close_segment(at);
+            near.learn(items.close_segment(at));
         }
     }
     finish(tile, at, items);
@@ -60,6 +65,15 @@ fn insert_inside(tile: &Tile, pairs: &mut Pairs, first: usize, last: usize) {
     }
     pairs.insert(tile, (last - 1).max((first + 3).min(last)) as u16);
     pairs.insert(tile, last as u16);
+}
+
+/// Inserts the first six of the positions `first..=last` where matches of three bytes are looked for, as
+/// above; else those would only be found where a match began.
+#[inline(always)]
+fn insert_inside_near(tile: &Tile, pairs: &mut Pairs, first: usize, last: usize) {
+    for near in 0..6 {
+        pairs.insert_near(tile, (first + near).min(last) as u16);
+    }
 }
 
 /// Takes the longest match wherever there is one.

@@ -9,17 +9,21 @@ use super::alphabet::{
 use super::items::{Histogram, Item};
 use super::log2::log2;
 use super::tile::Tile;
+use super::ways::TOGETHER;
 
 /// One bit.
 pub(super) const BIT: u32 = 256;
+
+/// Room for the prices of lengths: registers may read past those of [`LENGTH_SHORT_MAX`].
+const LENGTH_PRICES: usize = LENGTH_SHORT_MAX + 1 + 2 * TOGETHER;
 
 /// Prices for one part of a tile.
 #[derive(Clone)]
 pub(super) struct Prices {
     /// Of a literal.
     pub(super) literal: [u32; 256],
-    /// Of a length up to [`LENGTH_SHORT_MAX`], with its extra bits.
-    pub(super) length: [u32; LENGTH_SHORT_MAX + 1],
+    /// Of a length up to [`LENGTH_SHORT_MAX`], with its extra bits; behind that, zeros.
+    pub(super) length: [u32; LENGTH_PRICES],
     /// Of any longer one.
     pub(super) length_long: u32,
     /// Of a distance symbol, with its extra bits.
@@ -41,8 +45,11 @@ impl Prices {
         if item.distance() == 0 {
             return self.literal[item.byte()];
         }
-        let length = self.length.get(item.length());
-        length.unwrap_or(&self.length_long) + self.distance[distance_symbol(item.distance())]
+        let length = match item.length() {
+            ..=LENGTH_SHORT_MAX => self.length[item.length()],
+            _ => self.length_long,
+        };
+        length + self.distance[distance_symbol(item.distance())]
     }
 
     /// Prices to begin with: literals by how often a tile has each byte, all length and all distance symbols
@@ -63,8 +70,9 @@ impl Prices {
 
     fn of_symbols(litlen: &[u32; LITLEN_COUNT], distance: &[u32; DISTANCE_COUNT]) -> Prices {
         let of_symbol = |symbol: usize| litlen[symbol] + litlen_extra_bits(symbol) * BIT;
-        let mut length = [0; LENGTH_SHORT_MAX + 1];
-        for (value, price) in length.iter_mut().enumerate().skip(LENGTH_MIN) {
+        let mut length = [0; LENGTH_PRICES];
+        let short = length[..=LENGTH_SHORT_MAX].iter_mut().enumerate();
+        for (value, price) in short.skip(LENGTH_MIN) {
             *price = of_symbol(length_symbol(value));
         }
         Prices {

@@ -6,8 +6,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::mem::swap;
+
 use super::alphabet::{DISTANCE_COUNT, LITLEN_COUNT};
-use super::block::{coded_bits, stored_bits};
+use super::block::stored_bits;
+use super::coding::{Care, Coding};
 use super::items::{Histogram, Part};
 use super::log2::log2;
 
@@ -18,9 +21,9 @@ struct Pair {
 }
 
 impl Pair {
-    fn new(parts: &[Part], estimate: Estimate) -> Pair {
-        let histogram = parts[0].histogram.joined(&parts[1].histogram);
-        let bits = estimate.bits(&histogram, parts[1].input.end - parts[0].input.start);
+    fn new(part: &Part, next: &Part, estimate: Estimate) -> Pair {
+        let histogram = part.histogram.joined(&next.histogram);
+        let bits = estimate.bits(&histogram, next.input.end - part.input.start);
         Pair { histogram, bits }
     }
 }
@@ -39,7 +42,7 @@ impl Estimate {
         let coded = match self {
             Estimate::Entropy => entropy_bits(histogram),
             // At most 2^20 or so, which a float holds exactly.
-            Estimate::Exact => coded_bits(histogram) as f32,
+            Estimate::Exact => Coding::new(histogram, Care::Quick).bits as f32,
         };
         coded.min(stored_bits(bytes) as f32)
     }
@@ -63,35 +66,40 @@ fn join_above(parts: &mut Vec<Part>, estimate: Estimate, gain_min: f32) {
         .iter()
         .map(|part| estimate.bits(&part.histogram, part.input.len()))
         .collect();
+    // Each part with its neighbour.
     let mut pairs: Vec<Pair> = parts
         .windows(2)
-        .map(|pair| Pair::new(pair, estimate))
+        .map(|pair| Pair::new(&pair[0], &pair[1], estimate))
         .collect();
+    // Parts are large: those that are joined to another stay where they are until the end.
+    let mut left: Vec<usize> = (0..parts.len()).collect();
     loop {
-        let gains = pairs
-            .iter()
-            .enumerate()
-            .map(|(index, pair)| (index, bits[index] + bits[index + 1] - pair.bits));
-        let Some((best, gain)) = gains.max_by(|a, b| a.1.total_cmp(&b.1)) else {
-            return;
+        let gains = left.windows(2).enumerate().map(|(place, pair)| {
+            let (part, next) = (pair[0], pair[1]);
+            (place, bits[part] + bits[next] - pairs[part].bits)
+        });
+        let best = gains.max_by(|a, b| a.1.total_cmp(&b.1));
+        let Some((place, _)) = best.filter(|&(_, gain)| gain > gain_min) else {
+            break;
         };
-        if gain <= gain_min {
-            return;
+        let (part, next) = (left[place], left.remove(place + 1));
+        (parts[part].items.end, parts[part].input.end) =
+            (parts[next].items.end, parts[next].input.end);
+        swap(&mut parts[part].histogram, &mut pairs[part].histogram);
+        bits[part] = pairs[part].bits;
+        if let Some(&before) = place.checked_sub(1).map(|place| &left[place]) {
+            pairs[before] = Pair::new(&parts[before], &parts[part], estimate);
         }
-        let pair = pairs.remove(best);
-        let next = parts.remove(best + 1);
-        let part = &mut parts[best];
-        (part.items.end, part.input.end, part.histogram) =
-            (next.items.end, next.input.end, pair.histogram);
-        bits.remove(best + 1);
-        bits[best] = pair.bits;
-        if best > 0 {
-            pairs[best - 1] = Pair::new(&parts[best - 1..], estimate);
-        }
-        if best < pairs.len() {
-            pairs[best] = Pair::new(&parts[best..], estimate);
+        if let Some(&next) = left.get(place + 1) {
+            pairs[part] = Pair::new(&parts[part], &parts[next], estimate);
         }
     }
+    let mut index = 0..parts.len();
+    parts.retain(|_| {
+        index
+            .next()
+            .is_some_and(|index| left.binary_search(&index).is_ok())
+    });
 }
 
 /// Merges neighbours, whatever they hold, until each part but the last has so many bytes.

@@ -6,6 +6,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 use super::TILE_BYTES_MAX;
 
 /// Readable zeros behind the data.
@@ -47,6 +49,12 @@ impl Tile {
     #[inline(always)]
     pub(super) fn byte(&self, position: usize) -> u8 {
         self.bytes[FRONT + position]
+    }
+
+    /// The bytes at some positions.
+    #[inline(always)]
+    pub(super) fn bytes(&self, positions: Range<usize>) -> &[u8] {
+        &self.bytes[FRONT..][positions]
     }
 
     /// The four bytes at a position, the first one lowest.

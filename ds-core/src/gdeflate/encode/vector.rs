@@ -334,7 +334,7 @@ impl Listed {
 /// Sixteen numbers from index `at` on.
 #[target_feature(enable = "avx512f,avx512cd,popcnt")]
 #[inline]
-fn load(from: &[u32], at: usize) -> __m512i {
+pub(super) fn load(from: &[u32], at: usize) -> __m512i {
     let from = from[at..].first_chunk::<HALF>().expect("sixteen of them");
     // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
     unsafe { _mm512_loadu_si512(from.as_ptr().cast()) }
