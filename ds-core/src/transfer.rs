@@ -79,10 +79,6 @@ pub(crate) enum Progress {
 
 impl Transfer {
     /// The transfer of `work`, or the work back if there is nothing to transfer.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the work goes on from here either way; a box would be an allocation a request"
-    )]
     pub(crate) fn new(
         shared: &Shared,
         queue: &Arc<QueueCore>,
