@@ -146,6 +146,11 @@ impl<T> Slots<T> {
     }
 
     /// Everything that lives, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
+    /// The same, to change it, with its tokens.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut T)> {
         self.slots
             .iter_mut()

@@ -188,6 +188,7 @@ pub(crate) struct Budget {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) token: Token,
+    pub(crate) group: GroupId,
     pub(crate) work: Work,
 }
 
@@ -515,8 +516,9 @@ impl State {
             };
             match self.look_at(queue, token, deferred) {
                 Next::Start(work) => {
-                    bytes += self.mark_in_flight(token);
-                    started.push(Started { token, work });
+                    let (group, source_bytes) = self.mark_in_flight(token);
+                    bytes += source_bytes;
+                    started.push(Started { token, group, work });
                 }
                 Next::Finish(outcome) => self.finish(token, outcome, deferred),
                 Next::Parked => {}
@@ -641,12 +643,12 @@ impl State {
         }
     }
 
-    /// Answers the bytes that the request moves.
-    fn mark_in_flight(&mut self, token: Token) -> usize {
+    /// Answers the request's group and the bytes that it moves.
+    fn mark_in_flight(&mut self, token: Token) -> (GroupId, usize) {
         self.in_flight += 1;
         let entry = self.request_mut(token).expect("a started request lives");
         entry.stage = Stage::InFlight;
-        entry.request.source_bytes()
+        (entry.group, entry.request.source_bytes())
     }
 
     pub(crate) fn release_from_fence(&mut self, token: Token, deferred: &mut Deferred) {
