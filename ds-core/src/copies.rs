@@ -297,7 +297,7 @@ impl Desk {
 struct Job {
     queue: Arc<QueueCore>,
     entry: Token,
-    bounce: Bounce,
+    bounce: Box<Bounce>,
     fetched: bool,
 }
 
@@ -328,7 +328,7 @@ impl Copies {
     }
 
     /// Hands the last step of a request to the host. No queue's lock is held.
-    pub(crate) fn hand(&self, queue: &Arc<QueueCore>, entry: Token, bounce: Bounce) {
+    pub(crate) fn hand(&self, queue: &Arc<QueueCore>, entry: Token, bounce: Box<Bounce>) {
         let mut job = Some(Job {
             queue: Arc::clone(queue),
             entry,

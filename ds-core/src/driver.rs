@@ -11,6 +11,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::config::cores;
+use crate::due::Due;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
@@ -182,8 +183,11 @@ impl Driver {
             }
             self.pass_on_cancels(shared);
             self.wake_owed_in_time();
-            let wait = self.portion_left() && self.falls_asleep(shared, index);
-            let idle = wait && self.io.in_flight() == 0 && shared.holds_staging();
+            let wait = match self.portion_left() {
+                true => self.falls_asleep(shared, index),
+                false => 0,
+            };
+            let idle = wait > 0 && self.io.in_flight() == 0 && shared.holds_staging();
             let timeout = idle.then_some(IDLE_RELEASE);
             let waited = self
                 .io
@@ -246,9 +250,9 @@ impl Driver {
         }
     }
 
-    /// Whether there is nothing to do until something happens. Looks a little longer when nothing is in
-    /// flight, because more work often comes at once.
-    fn falls_asleep(&self, shared: &Shared, index: usize) -> bool {
+    /// How many completions there is nothing to do before, unless somebody calls; 0 if there is something to
+    /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
+    fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
         let spins = if self.io.in_flight() == 0 {
             SPINS_BEFORE_SLEEP
         } else {
@@ -259,13 +263,26 @@ impl Driver {
                 .scheduler
                 .has_work(|priority| self.has_room(priority))
             {
-                return false;
+                return 0;
             }
             std::hint::spin_loop();
         }
-        shared
+        let asleep = shared
             .scheduler
-            .fall_asleep(index, |priority| self.has_room(priority))
+            .fall_asleep(index, |priority| self.has_room(priority));
+        if asleep { self.due() } else { 0 }
+    }
+
+    /// How many completions may come before anybody could hear of one.
+    fn due(&self) -> usize {
+        let mut due = Due::default();
+        for transfer in self.active.iter() {
+            if !transfer.ends_quietly() {
+                return 1;
+            }
+            due.add(transfer.queue.id(), transfer.group);
+        }
+        due.completions()
     }
 
     fn is_below_share(&self, priority: usize) -> bool {
@@ -319,7 +336,7 @@ impl Driver {
 
     fn move_bytes(&mut self, shared: &Shared) {
         let (count, start) = (self.io.in_flight() as u32, Instant::now());
-        self.io.submit_and_reap(false, None, &mut self.completions);
+        self.io.submit_and_reap(0, None, &mut self.completions);
         let bytes: usize = self
             .completions
             .iter()
@@ -350,8 +367,8 @@ impl Driver {
         let budget = self.budget(queue.priority_index());
         let mut started = std::mem::take(&mut self.started);
         self.left = queue.start(budget, &mut started);
-        for Started { token, work } in started.drain(..) {
-            self.begin(shared, &queue, token, work);
+        for request in started.drain(..) {
+            self.begin(shared, &queue, request);
         }
         self.started = started;
         self.finished.flush(&mut self.owed);
@@ -386,8 +403,9 @@ impl Driver {
         }
     }
 
-    fn begin(&mut self, shared: &Shared, queue: &Arc<QueueCore>, entry: Token, work: Work) {
-        match Transfer::new(shared, queue, entry, work) {
+    fn begin(&mut self, shared: &Shared, queue: &Arc<QueueCore>, request: Started) {
+        let entry = request.token;
+        match Transfer::new(shared, queue, request) {
             Ok(transfer) => self.push_new(shared, transfer),
             Err(Work::Decompress {
                 source,
@@ -440,6 +458,7 @@ impl Driver {
         self.cancel_epoch = epoch;
         for (token, transfer) in self.active.iter_mut() {
             if transfer.queue.is_cancelled(transfer.entry) {
+                transfer.cancelled = true;
                 self.io.cancel(token);
             }
         }

@@ -26,7 +26,7 @@ pub(crate) enum Hold {
     /// A range of the runtime's staging.
     Staging(Range),
     /// Bytes that the host copies to where they belong.
-    Bounce(Bounce),
+    Bounce(Box<Bounce>),
     /// A range of a device's staging, from which the GPU takes the bytes on; or, if they go to a file, where
     /// it puts them.
     Upload(Box<Upload>),
@@ -49,7 +49,8 @@ pub(crate) struct Upload {
     pub(crate) write: Option<(Arc<OpenFile>, u64)>,
 }
 
-/// Bytes on their way to where only the host's own threads can put them (`copies.rs`).
+/// Bytes on their way to where only the host's own threads can put them (`copies.rs`). In a box, as an
+/// upload.
 #[derive(Debug)]
 pub(crate) struct Bounce {
     /// A range of staging, unless the bytes wait in the request's own source.
@@ -139,11 +140,12 @@ impl Hold {
     /// write to all memory that the host's can, so nothing is left to be copied.
     pub(crate) fn for_application(self, destination: Span) -> (Hold, Span) {
         match self {
-            Hold::Bounce(Bounce {
-                range,
-                destination: BounceTo::Memory(memory),
-                ..
-            }) => (range.map_or(Hold::Nothing, Hold::Staging), memory),
+            Hold::Bounce(bounce) => match bounce.destination {
+                BounceTo::Memory(memory) => {
+                    (bounce.range.map_or(Hold::Nothing, Hold::Staging), memory)
+                }
+                BounceTo::Cookie(_) => (Hold::Bounce(bounce), destination),
+            },
             hold => (hold, destination),
         }
     }
@@ -156,7 +158,8 @@ impl Hold {
             Hold::Staging(range) => {
                 let _ = staging.free(range);
             }
-            Hold::Bounce(Bounce { range, pool, .. }) => {
+            Hold::Bounce(bounce) => {
+                let Bounce { range, pool, .. } = *bounce;
                 if let Some(range) = range {
                     let _ = staging_of(&pool, staging).free(range);
                 }
@@ -195,7 +198,8 @@ impl Shared {
         match hold {
             Hold::Nothing => {}
             Hold::Staging(range) => self.free_staging(&self.staging, range),
-            Hold::Bounce(Bounce { range, pool, .. }) => {
+            Hold::Bounce(bounce) => {
+                let Bounce { range, pool, .. } = *bounce;
                 if let Some(range) = range {
                     self.free_staging(staging_of(&pool, &self.staging), range);
                 }

@@ -36,6 +36,7 @@ mod config;
 mod copies;
 mod custom;
 mod driver;
+mod due;
 mod error;
 mod file;
 mod foreign_pool;

@@ -63,8 +63,9 @@ impl Work {
             | Work::Decompress { hold, .. }
             | Work::Copy { hold, .. }
             | Work::HandOver(hold) => match hold {
-                Hold::Nothing | Hold::Bounce(Bounce { range: None, .. }) => None,
-                Hold::Bounce(Bounce { pool: Some(_), .. }) => Some(PoolKind::Foreign),
+                Hold::Nothing => None,
+                Hold::Bounce(bounce) if bounce.range.is_none() => None,
+                Hold::Bounce(bounce) if bounce.pool.is_some() => Some(PoolKind::Foreign),
                 Hold::Staging(_) | Hold::Bounce(_) => Some(PoolKind::Host),
                 Hold::Upload(_) | Hold::Download(_) => Some(PoolKind::Device),
             },
@@ -232,12 +233,12 @@ fn hand_memory_over(
     queue: &Arc<QueueCore>,
 ) -> Prepared {
     if pool_kind(queue, destination) == PoolKind::Host {
-        return Ok(Work::HandOver(Hold::Bounce(Bounce {
+        return Ok(Work::HandOver(Hold::Bounce(Box::new(Bounce {
             range: None,
             pool: None,
             payload: source,
             destination,
-        })));
+        }))));
     }
     let bytes = source.bytes();
     let (hold, destination) = take_bounce(request, queue, bytes, bytes, 0, destination)?;
@@ -295,7 +296,7 @@ fn take_bounce(
         payload: output.part(0, output.bytes().min(request.destination_bytes())),
         destination,
     };
-    Ok((Hold::Bounce(bounce), output))
+    Ok((Hold::Bounce(Box::new(bounce)), output))
 }
 
 /// A request whose bytes go to a GPU. One range of the device's staging holds what must be there at

@@ -68,29 +68,35 @@ impl<T> Slots<T> {
         self.slots.len() - self.free.len()
     }
 
-    /// Puts `value` in; gives it back if the table is full.
+    /// Puts `value` in; gives it back if the table is full. Inlined, and with one place to put it, so that
+    /// what is made for the table is moved once at most.
+    #[inline]
     pub(crate) fn insert(&mut self, value: T) -> Result<Token, T> {
+        let Some(index) = self.vacancy() else {
+            return Err(value);
+        };
+        let slot = &mut self.slots[index as usize];
+        slot.value = Some(value);
+        Ok(Token {
+            index,
+            generation: slot.generation,
+        })
+    }
+
+    /// A slot with nothing in it, which is no longer listed as free.
+    fn vacancy(&mut self) -> Option<u32> {
         if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
-            slot.value = Some(value);
-            return Ok(Token {
-                index,
-                generation: slot.generation,
-            });
+            return Some(index);
         }
         if self.slots.len() == self.capacity {
-            return Err(value);
+            return None;
         }
-        let index = self.slots.len() as u32;
         // Generation 0 is never used, so that a zeroed id reaches nothing.
         self.slots.push(Slot {
             generation: 1,
-            value: Some(value),
+            value: None,
         });
-        Ok(Token {
-            index,
-            generation: 1,
-        })
+        Some(self.slots.len() as u32 - 1)
     }
 
     /// What `token` names, if it still lives.
@@ -140,6 +146,11 @@ impl<T> Slots<T> {
     }
 
     /// Everything that lives, in no particular order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
+    /// The same, to change it, with its tokens.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (Token, &mut T)> {
         self.slots
             .iter_mut()

@@ -141,6 +141,36 @@ struct RequestEntry {
     submitted_at: Option<Instant>,
 }
 
+impl Entry {
+    /// The request and its sequence number, if it is one.
+    fn as_request(&mut self) -> Option<(u64, &mut RequestEntry)> {
+        match &mut self.kind {
+            Kind::Request(entry) => Some((self.sequence, entry)),
+            Kind::Marker(_) => None,
+        }
+    }
+}
+
+impl RequestEntry {
+    /// Counts its end.
+    fn count(&self, outcome: &Outcome, now: Instant, stats: &mut QueueStats) {
+        match outcome {
+            Ok(()) => {
+                stats.requests_completed += 1;
+                stats.bytes_source += self.request.source_bytes() as u64;
+                stats.bytes_destination += self.request.destination_bytes() as u64;
+            }
+            Err(fault) if fault.error == Error::Cancelled => stats.requests_cancelled += 1,
+            Err(_) => stats.requests_failed += 1,
+        }
+        if let Some(submitted_at) = self.submitted_at {
+            stats
+                .latency
+                .add(now.saturating_duration_since(submitted_at));
+        }
+    }
+}
+
 /// How much one call of [`State::start`] may take.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
@@ -158,6 +188,7 @@ pub(crate) struct Budget {
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) token: Token,
+    pub(crate) group: GroupId,
     pub(crate) work: Work,
 }
 
@@ -388,6 +419,8 @@ impl State {
         self.auto_submit(deferred);
     }
 
+    /// Inlined, so that a request is moved once, to where it stays.
+    #[inline(always)]
     fn add(&mut self, invalid: Option<Error>, kind: Kind) -> Token {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
@@ -483,8 +516,9 @@ impl State {
             };
             match self.look_at(queue, token, deferred) {
                 Next::Start(work) => {
-                    bytes += self.mark_in_flight(token);
-                    started.push(Started { token, work });
+                    let (group, source_bytes) = self.mark_in_flight(token);
+                    bytes += source_bytes;
+                    started.push(Started { token, group, work });
                 }
                 Next::Finish(outcome) => self.finish(token, outcome, deferred),
                 Next::Parked => {}
@@ -609,12 +643,12 @@ impl State {
         }
     }
 
-    /// Answers the bytes that the request moves.
-    fn mark_in_flight(&mut self, token: Token) -> usize {
+    /// Answers the request's group and the bytes that it moves.
+    fn mark_in_flight(&mut self, token: Token) -> (GroupId, usize) {
         self.in_flight += 1;
         let entry = self.request_mut(token).expect("a started request lives");
         entry.stage = Stage::InFlight;
-        entry.request.source_bytes()
+        (entry.group, entry.request.source_bytes())
     }
 
     pub(crate) fn release_from_fence(&mut self, token: Token, deferred: &mut Deferred) {
@@ -637,12 +671,7 @@ impl State {
         if self.starts_over(token, &outcome, deferred) {
             return;
         }
-        let Some(Entry {
-            sequence,
-            kind: Kind::Request(entry),
-            ..
-        }) = self.slots.remove(token)
-        else {
+        let Some((sequence, entry)) = self.slots.get_mut(token).and_then(Entry::as_request) else {
             return;
         };
         if entry.stage == Stage::InFlight {
@@ -654,7 +683,8 @@ impl State {
         } else {
             outcome
         };
-        self.count(&entry, &outcome, deferred.now());
+        entry.count(&outcome, deferred.now(), &mut self.stats);
+        let (group, handed) = (entry.group, entry.handed);
         let mut failure = None;
         if let Err(fault) = outcome {
             let info = entry.request.info();
@@ -666,9 +696,8 @@ impl State {
             deferred.reports.push((fault, Some(info)));
         }
         // Before any status can fire: whoever sees the status may use the memory and delete the
-        // file.
-        let (group, handed) = (entry.group, entry.handed);
-        drop(entry);
+        // file. Dropped where it lies: moving it out would cost more than all of the above.
+        self.slots.free(token);
         if !handed {
             self.order.hand_request(group);
         }
@@ -695,23 +724,6 @@ impl State {
         self.released.push_back(token);
         self.list_if_startable(deferred);
         true
-    }
-
-    fn count(&mut self, entry: &RequestEntry, outcome: &Outcome, now: Instant) {
-        match outcome {
-            Ok(()) => {
-                self.stats.requests_completed += 1;
-                self.stats.bytes_source += entry.request.source_bytes() as u64;
-                self.stats.bytes_destination += entry.request.destination_bytes() as u64;
-            }
-            Err(fault) if fault.error == Error::Cancelled => self.stats.requests_cancelled += 1,
-            Err(_) => self.stats.requests_failed += 1,
-        }
-        if let Some(submitted_at) = entry.submitted_at {
-            self.stats
-                .latency
-                .add(now.saturating_duration_since(submitted_at));
-        }
     }
 
     fn record(&mut self, sequence: u64, error: Error, command: FailedCommand) {
@@ -784,21 +796,24 @@ impl State {
     }
 
     fn fire_marker(&mut self, token: Token, deferred: &mut Deferred) {
-        let Some(entry) = self.slots.remove(token) else {
+        let Some(entry) = self.slots.get_mut(token) else {
             return;
         };
-        let Kind::Marker(marker) = entry.kind else {
+        let (sequence, invalid) = (entry.sequence, entry.invalid);
+        let Kind::Marker(marker) = &mut entry.kind else {
             return;
         };
-        match entry.invalid {
+        let marker = std::mem::replace(marker, Marker::Event(None));
+        self.slots.free(token);
+        match invalid {
             Some(error) => {
-                self.record(entry.sequence, error, marker.command());
+                self.record(sequence, error, marker.command());
                 let fault = Fault::new(error, Subsystem::Queue, marker.operation());
                 deferred
                     .reports
                     .push((fault.with_detail(marker.to_string()), None));
             }
-            None => self.fire(entry.sequence, marker, deferred),
+            None => self.fire(sequence, marker, deferred),
         }
     }
 

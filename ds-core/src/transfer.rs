@@ -17,12 +17,13 @@ use crate::hold::Hold;
 use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
+use crate::order::GroupId;
 use crate::queue::{Outcome, Priority, QueueCore};
 use crate::request::Compression;
 use crate::runtime::Shared;
 use crate::slots::Token;
 use crate::staging::{Range, Staging};
-use crate::state::Work;
+use crate::state::{Started, Work};
 
 /// How often an operation is repeated after EINTR or EAGAIN before that counts as its failure.
 const RETRIES_MAX: u32 = 1000;
@@ -51,6 +52,10 @@ enum Next {
 pub(crate) struct Transfer {
     pub(crate) queue: Arc<QueueCore>,
     pub(crate) entry: Token,
+    /// The request's group in its queue.
+    pub(crate) group: GroupId,
+    /// Somebody wants it to end.
+    pub(crate) cancelled: bool,
     op: Op,
     /// What the request wants: these bytes of the file, in this memory (in staging it may be larger, to
     /// have room for a window).
@@ -79,15 +84,14 @@ pub(crate) enum Progress {
 
 impl Transfer {
     /// The transfer of `work`, or the work back if there is nothing to transfer.
-    #[expect(
-        clippy::result_large_err,
-        reason = "the work goes on from here either way; a box would be an allocation a request"
-    )]
     pub(crate) fn new(
         shared: &Shared,
         queue: &Arc<QueueCore>,
-        entry: Token,
-        work: Work,
+        Started {
+            token: entry,
+            group,
+            work,
+        }: Started,
     ) -> Result<Transfer, Work> {
         let (direction, file, offset, bytes, memory, next) = match work {
             Work::Transfer {
@@ -130,6 +134,8 @@ impl Transfer {
         let mut transfer = Transfer {
             queue: Arc::clone(queue),
             entry,
+            group,
+            cancelled: false,
             op,
             offset,
             bytes,
@@ -150,6 +156,11 @@ impl Transfer {
     pub(crate) fn operation(&mut self, token: Token) -> &Op {
         self.op.token = token;
         &self.op
+    }
+
+    /// Whether nothing follows from its end but what its queue owes in order.
+    pub(crate) fn ends_quietly(&self) -> bool {
+        matches!(self.next, Next::Finish) && self.bounce.is_none() && !self.cancelled
     }
 
     /// Its weight for those who limit what is in flight.

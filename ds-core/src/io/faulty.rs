@@ -71,12 +71,12 @@ impl Faulty {
 
     pub(super) fn submit_and_reap(
         &mut self,
-        wait: bool,
+        wait: usize,
         timeout: Option<Duration>,
         done: &mut Vec<Completion>,
     ) -> Waited {
         // What is withheld here wakes nobody, so nobody may sleep for it.
-        let wait = wait && self.late.is_empty();
+        let wait = if self.late.is_empty() { wait } else { 0 };
         let waited = self.inner.submit_and_reap(wait, timeout, &mut self.late);
         // A ring that is over is replaced as soon as nothing is withheld.
         let over = self.inner.is_over();

@@ -112,11 +112,11 @@ impl Io {
 
     /// Starts what was pushed, and appends what has completed to `done`.
     ///
-    /// Blocking calls complete everything at once. A ring waits for the first completion if `wait`
-    /// says so, for at most `timeout`; whoever lists a queue meanwhile wakes it.
+    /// Blocking calls complete everything at once. A ring waits for `wait` completions (0: for none), or a
+    /// few less, for at most `timeout`; whoever lists a queue meanwhile wakes it.
     pub(crate) fn submit_and_reap(
         &mut self,
-        wait: bool,
+        wait: usize,
         timeout: Option<Duration>,
         done: &mut Vec<Completion>,
     ) -> Waited {

@@ -35,10 +35,12 @@ struct Run {
     len: usize,
 }
 
-/// The run that the next read may join.
+/// The run that the next read may join. Small, because most are closed with a single read: the members stay
+/// where they are.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
-    run: Run,
+    /// Its place among the runs.
+    number: u32,
     pub(super) target: Target,
     pub(super) way: Way,
     pub(super) priority: Priority,
@@ -52,8 +54,8 @@ pub(super) struct Open {
 #[derive(Debug)]
 pub(super) struct Runs {
     open: Option<Open>,
-    /// Handed over, by index; free ones are listed.
-    in_flight: Vec<Run>,
+    /// The open one and those handed over, by index; free ones are listed.
+    runs: Vec<Run>,
     free: Vec<u32>,
     /// Where the members' bytes go, until the kernel has taken the run. Never grows, so that nothing
     /// moves meanwhile.
@@ -74,7 +76,7 @@ impl Runs {
     pub(super) fn new(depth: usize) -> Runs {
         Runs {
             open: None,
-            in_flight: Vec::with_capacity(depth),
+            runs: Vec::with_capacity(depth),
             free: Vec::with_capacity(depth),
             parts: Vec::with_capacity(depth),
             pause: 0,
@@ -88,12 +90,13 @@ impl Runs {
         };
         let joins = may_run(op)
             && self.parts.len() < self.parts.capacity()
-            && open.run.len < MEMBERS_MAX
+            && self.runs[open.number as usize].len < MEMBERS_MAX
             && open.bytes < RUN_BYTES_MAX
             && (open.target, open.way, open.priority) == (target, op.way, op.priority)
             && open.offset + open.bytes as u64 == op.offset;
         if joins {
-            open.add(op);
+            open.bytes += op.span.bytes();
+            self.runs[open.number as usize].add(op);
             self.parts.push(op.span);
         }
         joins
@@ -105,46 +108,46 @@ impl Runs {
         if self.pause > 0 || !may_run(op) || self.parts.len() == self.parts.capacity() {
             return false;
         }
-        let mut open = Open {
-            run: Run {
-                members: [(op.token, 0); MEMBERS_MAX],
-                len: 0,
-            },
+        let number = self.place();
+        let run = &mut self.runs[number as usize];
+        run.len = 0;
+        run.add(op);
+        let open = Open {
+            number,
             target,
             way: op.way,
             priority: op.priority,
             offset: op.offset,
-            bytes: 0,
+            bytes: op.span.bytes(),
             first_part: self.parts.len(),
         };
-        open.add(op);
         self.parts.push(op.span);
         self.open = Some(open);
         true
     }
 
+    /// A place for a run.
+    fn place(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.runs.push(Run {
+                members: [(Token::from_u64(0), 0); MEMBERS_MAX],
+                len: 0,
+            });
+            self.runs.len() as u32 - 1
+        })
+    }
+
     /// Closes the open run, to be handed over.
     pub(super) fn close(&mut self) -> Option<Closed> {
         let open = self.open.take()?;
-        let parts = open.first_part..self.parts.len();
-        if open.run.len == 1 {
-            return Some(Closed::Single(
-                open,
-                open.run.members[0].0,
-                self.parts[open.first_part],
-            ));
+        let run = &self.runs[open.number as usize];
+        if run.len == 1 {
+            let token = run.members[0].0;
+            self.free.push(open.number);
+            return Some(Closed::Single(open, token, self.parts[open.first_part]));
         }
-        let number = match self.free.pop() {
-            Some(number) => {
-                self.in_flight[number as usize] = open.run;
-                number
-            }
-            None => {
-                self.in_flight.push(open.run);
-                self.in_flight.len() as u32 - 1
-            }
-        };
-        Some(Closed::Several(open, number, parts))
+        let parts = open.first_part..self.parts.len();
+        Some(Closed::Several(open, open.number, parts))
     }
 
     /// The parts of a closed run.
@@ -161,7 +164,7 @@ impl Runs {
 
     /// How many operations a closed run has.
     pub(super) fn operations(&self, number: u32) -> usize {
-        self.in_flight[number as usize].len
+        self.runs[number as usize].len
     }
 
     /// A run's result becomes its members'. Answers how many there were.
@@ -171,7 +174,7 @@ impl Runs {
         result: Result<usize, i32>,
         done: &mut Vec<Completion>,
     ) -> usize {
-        let run = self.in_flight[number as usize];
+        let run = self.runs[number as usize];
         self.free.push(number);
         if result.is_err() {
             self.pause = PAUSE;
@@ -195,11 +198,10 @@ impl Runs {
     }
 }
 
-impl Open {
+impl Run {
     fn add(&mut self, op: &Op) {
-        self.run.members[self.run.len] = (op.token, op.span.bytes() as u32);
-        self.run.len += 1;
-        self.bytes += op.span.bytes();
+        self.members[self.len] = (op.token, op.span.bytes() as u32);
+        self.len += 1;
     }
 }
 

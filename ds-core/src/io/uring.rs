@@ -35,18 +35,22 @@ use crate::sys::RingIndex;
 
 /// How many operations a ring keeps in flight.
 pub(crate) const DEPTH: u32 = 256;
-/// Completions: every operation, a cancellation of each, and the wake-up.
+/// Completions: every operation, a cancellation of each, and the wake-ups.
 const COMPLETIONS: u32 = 4 * DEPTH;
-const _: () = assert!(COMPLETIONS > 2 * DEPTH + 1);
+const _: () = assert!(COMPLETIONS > 2 * DEPTH + 2 * POLLS as u32);
 /// Files that a ring registers at most. Others are used by their descriptors.
 const FILES_MAX: u32 = 512;
 /// The most staging memory that a ring registers, in bytes: first-fit keeps the pool's beginning busy.
 const REGISTERED_BYTES_MAX: usize = 4 << 20;
 
-/// The completion of the poll on the wake-up event. No token looks like it: indices are small.
-const WAKE: u64 = u64::MAX;
+/// So many polls stand on the wake-up event, and each call completes all of them. A wait can be for that many
+/// completions, and a call still ends it: there is nothing else by which one thread ends another's wait for
+/// several.
+const POLLS: usize = 8;
+/// The completions of those polls, the first of them. No token looks like it: indices are small.
+const WAKE: u64 = u64::MAX - POLLS as u64;
 /// The completion of a cancellation.
-const CANCEL: u64 = u64::MAX - 1;
+const CANCEL: u64 = WAKE - 1;
 /// Marks the number of a run. A token's lower half is an index below [`DEPTH`].
 const RUN: u64 = 1 << 31;
 const _: () = assert!((DEPTH as u64) < RUN);
@@ -57,8 +61,11 @@ pub(crate) struct Uring {
     ring: ManuallyDrop<IoUring>,
     /// Signalled by whoever has work for this thread while it sleeps in the ring.
     wake: Arc<OwnedFd>,
-    wake_armed: bool,
+    /// Which of the polls on it stand.
+    wake_armed: [bool; POLLS],
     in_flight: usize,
+    /// Completions to come of operations and runs of them.
+    expected: usize,
     /// Cancellations handed over since the last look at completions.
     cancels: usize,
     /// `user_data` of what was pushed and not taken by the kernel yet.
@@ -116,8 +123,9 @@ impl Uring {
             ring: ManuallyDrop::new(ring),
             index,
             wake,
-            wake_armed: false,
+            wake_armed: [false; POLLS],
             in_flight: 0,
+            expected: 0,
             cancels: 0,
             pushed: Vec::with_capacity(2 * DEPTH as usize),
             lost: false,
@@ -343,6 +351,7 @@ impl Uring {
     }
 
     fn push_entry(&mut self, entry: squeue::Entry) {
+        self.expected += usize::from(is_operation(entry.get_user_data()));
         while !self.lost {
             // SAFETY: the memory of a read or write is its request's, which completes after this
             // operation does (`Drop` waits for those left); polls and cancellations have none. The parts of
@@ -353,7 +362,7 @@ impl Uring {
                 return;
             }
             // The submission queue is full of what was not handed over yet.
-            if let Err(error) = self.enter(false, None) {
+            if let Err(error) = self.enter(0, None) {
                 self.rest(&error);
             }
         }
@@ -371,11 +380,11 @@ impl Uring {
         }
     }
 
-    /// Hands over what was pushed and collects completions. With `wait` it blocks for the first
-    /// one, or until the wake-up event, or for `timeout`.
+    /// Hands over what was pushed and collects completions. It blocks until there are `wait` of them, or
+    /// as many as can be waited for, or until the wake-up event, or for `timeout`.
     pub(super) fn reap(
         &mut self,
-        wait: bool,
+        wait: usize,
         timeout: Option<Duration>,
         done: &mut Vec<Completion>,
     ) -> Waited {
@@ -385,7 +394,8 @@ impl Uring {
         self.forget_files();
         self.push_run();
         self.arm_wake();
-        let result = self.enter(wait, timeout);
+        let most = self.expected.clamp(1, POLLS);
+        let result = self.enter(wait.min(most), timeout);
         let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
         if self.pushed.is_empty() {
             self.runs.taken();
@@ -411,24 +421,25 @@ impl Uring {
     /// until the kernel says otherwise, and nobody ever takes the event's count: a signal costs its
     /// sender one system call and this thread none.
     fn arm_wake(&mut self) {
-        if !self.wake_armed {
-            let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32)
-                .multi(true)
-                .build();
-            self.push_entry(entry.user_data(WAKE));
-            self.wake_armed = true;
+        for index in 0..POLLS {
+            if !std::mem::replace(&mut self.wake_armed[index], true) {
+                let entry = opcode::PollAdd::new(Fd(self.wake.as_raw_fd()), libc::POLLIN as u32)
+                    .multi(true)
+                    .build();
+                self.push_entry(entry.user_data(WAKE + index as u64));
+            }
         }
     }
 
-    fn enter(&mut self, wait: bool, timeout: Option<Duration>) -> io::Result<usize> {
+    fn enter(&mut self, wait: usize, timeout: Option<Duration>) -> io::Result<usize> {
         self.stats.system_calls += 1;
         let result = match timeout {
-            Some(timeout) if wait => {
+            Some(timeout) if wait > 0 => {
                 let timespec = Timespec::from(timeout);
                 let arguments = SubmitArgs::new().timespec(&timespec);
-                self.ring.submitter().submit_with_args(1, &arguments)
+                self.ring.submitter().submit_with_args(wait, &arguments)
             }
-            _ => self.ring.submit_and_wait(usize::from(wait)),
+            _ => self.ring.submit_and_wait(wait),
         };
         let left = self.ring.submission().len();
         self.pushed.drain(..self.pushed.len() - left);
@@ -439,9 +450,12 @@ impl Uring {
         self.cancels = 0;
         for entry in self.ring.completion() {
             match entry.user_data() {
-                WAKE => self.wake_armed = cqueue::more(entry.flags()),
                 CANCEL => {}
+                number @ WAKE.. => {
+                    self.wake_armed[(number - WAKE) as usize] = cqueue::more(entry.flags());
+                }
                 number => {
+                    self.expected -= 1;
                     let result = entry.result();
                     let mut result = usize::try_from(result).map_err(|_| -result);
                     let realtime = &mut self.io_priorities[Priority::Realtime as usize];
@@ -486,7 +500,8 @@ impl Uring {
             std::thread::sleep(REST);
             return Waited::Woken;
         }
-        for number in self.pushed.drain(..).filter(|&n| n != WAKE && n != CANCEL) {
+        for number in self.pushed.drain(..).filter(|&number| is_operation(number)) {
+            self.expected -= 1;
             self.in_flight -= land(&mut self.runs, number, Err(libc::EAGAIN), done);
         }
         Waited::Woken
@@ -495,7 +510,7 @@ impl Uring {
     /// How many operations were pushed and not taken by the kernel.
     fn untaken(&self) -> usize {
         let operations = |number: &u64| match *number {
-            WAKE | CANCEL => 0,
+            number if !is_operation(number) => 0,
             run if run & RUN != 0 => self.runs.operations(run as u32 & !(RUN as u32)),
             _ => 1,
         };
@@ -510,6 +525,11 @@ fn on(target: Target, entry: squeue::Entry) -> squeue::Entry {
     } else {
         entry
     }
+}
+
+/// Whether that is an operation, or a run of them, and not the ring's own business.
+fn is_operation(number: u64) -> bool {
+    number < CANCEL
 }
 
 /// Turns a completion into those of its operations; answers how many.
@@ -571,7 +591,7 @@ impl Drop for Uring {
             self.push_entry(entry.user_data(CANCEL));
         }
         while self.in_flight > 0 {
-            self.reap(true, None, &mut done);
+            self.reap(1, None, &mut done);
         }
         // It would keep the ring as long as its thread lives.
         self.index = None;
@@ -652,9 +672,9 @@ fn read_something() -> io::Result<()> {
     uring.push(&op);
     let mut done = Vec::new();
     while done.is_empty() {
-        uring.reap(true, None, &mut done);
+        uring.reap(1, None, &mut done);
     }
-    if !uring.wake_armed {
+    if uring.wake_armed != [true; POLLS] {
         return Err(io::Error::other(
             "it has no multishot poll, which Linux 5.13 has",
         ));
@@ -689,4 +709,73 @@ fn refusal(error: &io::Error) -> String {
         _ => return format!("io_uring_setup failed: {error}"),
     };
     format!("io_uring_setup failed ({error}): {cause}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::AsFd;
+    use std::time::Instant;
+
+    use super::*;
+
+    /// Reads of a pipe with nothing in it yet.
+    fn push_reads(ring: &mut Uring, file: &Arc<OpenFile>, span: Span) -> Vec<Op> {
+        let op = |index: usize| Op {
+            token: Token::from_u64(1 << 32 | index as u64),
+            direction: Direction::Read,
+            file: Arc::clone(file),
+            way: Way::Buffered,
+            priority: Priority::Normal,
+            offset: 100 * index as u64,
+            span: span.part(index, 1),
+            staged: None,
+        };
+        let ops: Vec<Op> = (0..POLLS).map(op).collect();
+        for op in &ops {
+            ring.push(op);
+        }
+        ops
+    }
+
+    #[test]
+    fn a_call_ends_a_wait_for_several_completions() {
+        if let Err(why) = probe() {
+            println!("SKIPPED: no io_uring here: {why}");
+            return;
+        }
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let path = Path::new("pipe");
+        let file = Arc::new(OpenFile::new(reader.into(), path.into()));
+        let mut buffer = crate::memory::Buffer::new(POLLS);
+        let memory = buffer.lend().unwrap();
+        let wake = Arc::new(crate::sys::eventfd().unwrap());
+        let mut ring = Uring::new(Arc::clone(&wake)).unwrap();
+        let ops = push_reads(&mut ring, &file, memory.span());
+        let mut done = Vec::new();
+        let patience = Duration::from_secs(10);
+        // More than once: the event is never emptied, and the polls stand for good.
+        for _ in 0..3 {
+            let started = Instant::now();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_millis(5));
+                    crate::sys::eventfd_set(wake.as_fd());
+                });
+                ring.reap(POLLS, Some(patience), &mut done);
+            });
+            // The kernel does not say so when something completed, but not enough.
+            assert!(started.elapsed() < patience, "the wait has timed out");
+            assert!(done.is_empty());
+        }
+        writer.write_all(&[7; POLLS]).unwrap();
+        while done.len() < ops.len() {
+            let waited = ring.reap(POLLS, Some(patience), &mut done);
+            assert_eq!(waited, Waited::Woken);
+        }
+        assert_eq!((ring.in_flight, ring.expected), (0, 0));
+        assert!(done.iter().all(|done| done.result == Ok(1)));
+        drop((ring, ops, memory));
+        assert_eq!(buffer.bytes().unwrap(), [7; POLLS]);
+    }
 }
