@@ -35,18 +35,41 @@ static uint32_t times(const struct unix_notifications_wait *wait, uint32_t count
     return found;
 }
 
+// Delivers them, and says whether there are tasks. Those come last: a signal among them stands behind events
+// that were fetched with it.
+static BOOL deliver(const struct unix_notifications_wait *wait) {
+    BOOL has_tasks = FALSE;
+    for (uint32_t i = 0; i < wait->count; i++) {
+        uint64_t cookie = wait->found[i].cookie;
+        if (cookie == cookie_of_copies()) {
+            has_tasks = TRUE;
+            continue;
+        }
+        // Many entries of a batch may name one event: to set it once is one server call, not many.
+        uint32_t before = times(wait, i, cookie), all = times(wait, wait->count, cookie);
+        if (before + 1 == all) cookie_deliver(&wait->found[i], all);
+    }
+    return has_tasks;
+}
+
+BOOL engine_deliver_waiting(uint64_t of) {
+    struct unix_notifications_wait wait = {.runtime = of};
+    BOOL has_tasks = FALSE;
+    while (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) == S_OK && wait.count) has_tasks |= deliver(&wait);
+    return has_tasks;
+}
+
+static BOOL is_stopping(void) { return InterlockedCompareExchange(&pump.stopping, 0, 0) != 0; }
+
 static DWORD WINAPI pump_run(void *parameter) {
     struct unix_notifications_wait wait = {.runtime = NUMBER(parameter)};
     HANDLE ended = pump.ended;
     for (;;) {
+        // Who stops the pump interrupts one call: it may have been one that was not to wait.
+        wait.timeout_ns = is_stopping() ? 0 : uploaders_timeout_ns();
         if (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) != S_OK) break;
-        for (uint32_t i = 0; i < wait.count; i++) {
-            // Many entries of a batch may name one event: to set it once is one server call, not many.
-            uint32_t before = times(&wait, i, wait.found[i].cookie);
-            uint32_t all = times(&wait, wait.count, wait.found[i].cookie);
-            if (before + 1 == all) cookie_deliver(wait.runtime, &wait.found[i], all);
-        }
-        if (!wait.count && InterlockedCompareExchange(&pump.stopping, 0, 0)) break;
+        if (!wait.count && is_stopping()) break;
+        if (deliver(&wait) || !wait.count) copies_make(wait.runtime);
     }
     // Whoever waits for the thread itself may hold the loader's lock, which a thread needs to end.
     SetEvent(ended);

@@ -13,7 +13,8 @@
 // them to a batch's upload memory: UPLOAD_BYTES_MAX for each device, or one payload if that is more.
 //
 // Batches are the pump's alone. A thread of Windows' pool waits for the fence and wakes the pump. A device
-// that was removed answers everything with the reason.
+// that was removed answers everything with the reason. It need not say so by its fence: while batches are in
+// flight the pump wakes by time, too, and asks.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -30,6 +31,8 @@
 // What a batch's own memory has at least.
 #define BATCH_BYTES (UINT64_C(8) << 20)
 #define UPLOAD_BYTES_MAX (UINT64_C(64) << 20)
+// A batch that takes longer makes the pump ask whether the device is there, and again after as long.
+#define PATIENCE_MS 1000
 #define ANSWERS_MAX 256
 #define TRIAL_BYTES 65536
 
@@ -51,14 +54,6 @@ struct batch {
     struct answer answers[ANSWERS_MAX];
 };
 
-// A fence of the application's, for one signal. Holds the fence and the uploader.
-struct gpu_signal {
-    struct gpu_signal *next;
-    struct uploader *uploader;
-    ID3D12Fence *fence;
-    uint64_t value;
-};
-
 // A copy that the engine has handed over, or a signal.
 struct pending {
     struct pending *next;
@@ -66,6 +61,17 @@ struct pending {
     struct place *place;
     struct block *block; // that the source lies in; or NULL
     struct gpu_signal *signal;
+};
+
+// A fence of the application's, for one signal. Holds the fence and the uploader.
+struct gpu_signal {
+    struct gpu_signal *next;
+    struct uploader *uploader;
+    ID3D12Fence *fence;
+    uint64_t value;
+    // Made with it: where there is no memory when its turn comes, it could only be made before the copies that it
+    // is about.
+    struct pending pending;
 };
 
 struct uploader {
@@ -88,6 +94,7 @@ struct uploader {
     BOOL is_busy, is_open; // whether the batch behind those in flight is being filled
     HRESULT removed;
     uint64_t value_last;
+    ULONGLONG asked_ms; // when the oldest batch became that, or the device was asked about it
     uint32_t oldest, in_flight;
     struct batch batches[BATCH_COUNT];
     struct pending *first, **last;
@@ -368,16 +375,30 @@ static HRESULT removal(struct uploader *uploader, HRESULT otherwise) {
     return FAILED(reason) ? reason : otherwise;
 }
 
+// A d3d12 may neither signal nor end a fence when the driver is lost, and learn of that only when it hands
+// something over: so it is given one more signal, then asked.
+static void ask_device(struct uploader *uploader) {
+    uploader->asked_ms = GetTickCount64();
+    HRESULT result =
+        ID3D12CommandQueue_Signal(uploader->commands, uploader->fence, ++uploader->value_last);
+    uploader->removed = removal(uploader, result == E_OUTOFMEMORY ? S_OK : result);
+}
+
 static void retire(struct uploader *uploader, uint64_t runtime) {
     if (!uploader->in_flight) return;
     uint64_t there = ID3D12Fence_GetCompletedValue(uploader->fence);
-    if (there == UINT64_MAX) uploader->removed = removal(uploader, DXGI_ERROR_DEVICE_REMOVED);
+    if (there == UINT64_MAX)
+        uploader->removed = removal(uploader, DXGI_ERROR_DEVICE_REMOVED);
+    else if (there < batch_at(uploader, 0)->value && SUCCEEDED(uploader->removed) &&
+             GetTickCount64() - uploader->asked_ms >= PATIENCE_MS)
+        ask_device(uploader);
     while (uploader->in_flight && (FAILED(uploader->removed) || batch_at(uploader, 0)->value <= there)) {
         struct batch *batch = batch_at(uploader, 0);
         answer_all(runtime, batch, uploader->removed);
         if (batch->bytes > BATCH_BYTES) drop_memory(batch);
         uploader->oldest = (uploader->oldest + 1) % BATCH_COUNT;
         uploader->in_flight--;
+        uploader->asked_ms = GetTickCount64();
     }
 }
 
@@ -404,10 +425,10 @@ static void send_batch(struct uploader *uploader, uint64_t runtime) {
     struct batch *batch = batch_at(uploader, uploader->in_flight);
     uploader->is_open = FALSE;
     HRESULT result = execute(uploader, batch);
-    if (SUCCEEDED(result))
-        uploader->in_flight++;
-    else
+    if (FAILED(result))
         answer_all(runtime, batch, removal(uploader, result));
+    else if (!uploader->in_flight++)
+        uploader->asked_ms = GetTickCount64();
 }
 
 // Memory of `bytes` bytes for a batch that is not in use. S_FALSE: not before others are done.
@@ -505,21 +526,15 @@ static void make_signal(struct uploader *uploader, struct gpu_signal *signal) {
 }
 
 void uploader_take_signal(struct gpu_signal *signal) {
-    struct uploader *uploader = signal->uploader;
-    struct pending *pending = calloc(1, sizeof *pending);
-    if (!pending) {
-        make_signal(uploader, signal);
-        return;
-    }
-    pending->signal = signal;
-    append(uploader, pending);
+    signal->pending.signal = signal;
+    append(signal->uploader, &signal->pending);
 }
 
 static void drop_first(struct uploader *uploader) {
     struct pending *gone = uploader->first;
     uploader->first = gone->next;
     if (!uploader->first) uploader->last = &uploader->first;
-    free(gone);
+    if (!gone->signal) free(gone);
 }
 
 // The next part of a copy, into the batch.
@@ -604,6 +619,10 @@ static void rest(struct uploader *uploader) {
         }
         drop_memory(other);
     }
+}
+
+uint64_t uploaders_timeout_ns(void) {
+    return busy ? UINT64_C(1000000) * PATIENCE_MS : UNIX_WAIT_FOREVER;
 }
 
 // Places, and with them uploaders, are freed behind this.
