@@ -6,7 +6,7 @@
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "d3d12.h"
+#include "d3d12_texture.h"
 
 #define FILE_BYTES (16u << 20)
 #define CAP_MIB 8
@@ -257,6 +257,47 @@ static void a_device_that_is_lost_in_silence_answers_everything(void) {
     ID3D12Resource_Release(buffer);
 }
 
+static storage_request to_texture(const uint8_t *from, uint32_t bytes, ID3D12Resource *texture) {
+    storage_request request = copy_request(from, NULL, bytes);
+    request.options.types = REQUEST_TYPES(SOURCE_MEMORY, DESTINATION_MULTIPLE_SUBRESOURCES);
+    request.destination = (storage_destination){0};
+    request.destination.subresources.resource = (IUnknown *)texture;
+    return request;
+}
+
+// Of a payload that is larger than a batch's memory is as a rule, and no multiple of any alignment.
+static void a_payload_behind_a_bad_one_arrives(void) {
+    storage_factory *uncapped = factory_or_exit();
+    custom_heaps_fail = TRUE;
+    storage_queue *queue = make_device_queue(uncapped, SOURCE_MEMORY, CAPACITY);
+    storage_status_array *array = make_array(uncapped, 2);
+    const D3D12_RESOURCE_DESC desc = texture_2d(DXGI_FORMAT_R8G8B8A8_UNORM, 2050, 1050, 1, 1);
+    struct layout layout = layout_of(&desc, 0, 1);
+    uint32_t bytes = (uint32_t)layout.bytes, pitch = layout.footprints[0].Footprint.RowPitch, wrong = 0;
+    uint8_t *torn = VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_NOACCESS);
+    if (!VirtualAlloc(torn, bytes / 2, MEM_COMMIT, PAGE_READWRITE)) exit(1);
+    ID3D12Resource *texture = make_texture(&desc, 1);
+    storage_request both[] = {to_texture(torn, bytes, texture), to_texture(contents, bytes, texture)};
+    for (uint32_t i = 0; i < 2; i++) {
+        queue->methods->EnqueueRequest(queue, &both[i]);
+        queue->methods->EnqueueStatus(queue, array, i);
+    }
+    queue->methods->Submit(queue);
+    ok_hr(wait_status(array, 0, LONG_MS), E_DSTORAGE_ACCESS_VIOLATION);
+    ok_hr(wait_status(array, 1, LONG_MS), S_OK);
+    uint8_t *found = read_texture(texture, &desc, 1);
+    for (uint32_t row = 0; row < layout.rows[0]; row++)
+        wrong += !!memcmp(found + row * pitch, contents + row * pitch, layout.row_bytes[0]);
+    ok(!wrong, "%u rows are wrong", wrong);
+    free(found);
+    custom_heaps_fail = FALSE;
+    VirtualFree(torn, 0, MEM_RELEASE);
+    ID3D12Resource_Release(texture);
+    array->methods->Release(array);
+    queue->methods->Release(queue);
+    uncapped->methods->Release(uncapped);
+}
+
 // A request that an application fetches and never answers holds what it needs for ever; the engine that comes
 // then has nothing of it.
 static void an_engine_leaves_what_the_one_before_had(void) {
@@ -322,11 +363,15 @@ static void a_device_that_is_removed_answers_everything(void) {
     ID3D12Resource_Release(buffer);
 }
 
-int main(void) {
+// For engines that are made from now on.
+static void cap_memory(void) {
     char config[256] = "", capped[320];
     GetEnvironmentVariableA("DS_CONFIG", config, sizeof config);
     snprintf(capped, sizeof capped, "%s%sstaging_mib_max=%d", config, config[0] ? "," : "", CAP_MIB);
     SetEnvironmentVariableA("DS_CONFIG", capped);
+}
+
+int main(void) {
     load_dll();
     if (!ours) {
         printf("SKIPPED: these are ways of our own\n");
@@ -339,7 +384,9 @@ int main(void) {
     for (uint32_t i = 0; i < FILE_BYTES; i++) contents[i] = pattern(i) ^ (uint8_t)(i >> 16);
     FILE *out = _wfopen(L"data", L"wb");
     if (!out || fwrite(contents, 1, FILE_BYTES, out) != FILE_BYTES || fclose(out)) exit(1);
+    a_payload_behind_a_bad_one_arrives();
     an_engine_leaves_what_the_one_before_had();
+    cap_memory();
     factory = factory_or_exit();
     factory->methods->SetStagingBufferSize(factory, 1u << 30);
     file = open_file(factory, L"data");

@@ -93,8 +93,8 @@ void copies_make(uint64_t runtime) {
     BOOL has_more;
     uploaders_turn(runtime);
     do {
-        // An event that stands before a signal was set in the engine before the signal came here; so it is set
-        // for the application before the GPU makes the signal.
+        // The engine sets an event that stands before a signal before it hands the signal over. So it is
+        // here, and is set for the application before the GPU signals.
         has_more = fetch_tasks(runtime) && engine_deliver_waiting(runtime);
         uploaders_turn(runtime);
     } while (has_more);

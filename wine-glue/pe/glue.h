@@ -37,7 +37,8 @@ HRESULT engine_acquire(void);
 void engine_release(void);
 // The runtime; only between acquire and release.
 uint64_t engine_runtime(void);
-// Carries out the notifications that are there, but those of tasks; says whether there were such. The pump only.
+// Carries out the notifications that are there, but those of tasks; says whether there were such. The pump
+// only.
 BOOL engine_deliver_waiting(uint64_t runtime);
 // Differs for each runtime of the process, where addresses may not.
 uint64_t engine_generation(void);

@@ -69,8 +69,7 @@ struct gpu_signal {
     struct uploader *uploader;
     ID3D12Fence *fence;
     uint64_t value;
-    // Made with it: where there is no memory when its turn comes, it could only be made before the copies that it
-    // is about.
+    // Here, so that it is never made too early, before the copies that it is about, for want of memory.
     struct pending pending;
 };
 
