@@ -12,9 +12,10 @@
 // Where the device has no memory of that kind, bytes wait in the engine's own staging, and the pump copies
 // them to a batch's upload memory: UPLOAD_BYTES_MAX for each device, or one payload if that is more.
 //
-// Batches are the pump's alone. A thread waits for the fence and wakes the pump: one of its own, since for
-// Windows' pool an event that comes once costs Wine's server many calls. A device that was removed answers everything with the reason. It need not say so by its fence: while batches are in
-// flight the pump wakes by time, too, and asks.
+// Batches are the pump's alone. A thread waits for the fence and wakes the pump: one of its own, since an
+// event that comes once costs Wine's server many calls when Windows' pool waits for it. A device that was
+// removed answers everything with the reason. It need not say so by its fence: while batches are in flight,
+// the pump wakes by time, too, and asks.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
