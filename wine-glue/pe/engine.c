@@ -12,6 +12,9 @@
 #include <stdlib.h>
 
 #define PUMP_STACK_BYTES (256 * 1024)
+// How long the end of the engine waits for its thread to be gone; it cannot go while the caller holds the
+// lock of the loader.
+#define THREAD_EXIT_MS_MAX 100
 // Room for every field of the configuration as text.
 #define CONFIG_BYTES 512
 
@@ -71,7 +74,7 @@ static DWORD WINAPI pump_run(void *parameter) {
         if (!wait.count && is_stopping()) break;
         if (deliver(&wait) || !wait.count) copies_make(wait.runtime);
     }
-    // Whoever waits for the thread itself may hold the loader's lock, which a thread needs to end.
+    // Whoever waits may hold the loader's lock, which a thread needs to end: nobody waits for that for long.
     SetEvent(ended);
     return 0;
 }
@@ -95,6 +98,9 @@ static void pump_stop(void) {
     unix_call_object(UNIX_NOTIFICATIONS_INTERRUPT, runtime);
     HANDLE either[] = {pump.ended, pump.thread};
     WaitForMultipleObjects(2, either, FALSE, INFINITE);
+    // A process that exits while a thread is on its way out can crash in Wine, or lose its exit status: the
+    // server still sends that thread the signal to end. So it is let out of the door first, if it can leave.
+    WaitForSingleObject(pump.thread, THREAD_EXIT_MS_MAX);
     CloseHandle(pump.thread);
     CloseHandle(pump.ended);
 }
