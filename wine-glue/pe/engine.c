@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define PUMP_STACK_BYTES (256 * 1024)
-// How long the end of the engine waits for its thread to be gone; it cannot go while the caller holds the
+// How long the end of a thread of ours is waited for; it cannot go while the caller holds the
 // lock of the loader.
 #define THREAD_EXIT_MS_MAX 100
 // Room for every field of the configuration as text.
@@ -93,16 +93,20 @@ static HRESULT pump_start(void) {
     return result;
 }
 
-static void pump_stop(void) {
-    InterlockedExchange(&pump.stopping, 1);
-    unix_call_object(UNIX_NOTIFICATIONS_INTERRUPT, runtime);
-    HANDLE either[] = {pump.ended, pump.thread};
+void thread_end(HANDLE thread, HANDLE ended) {
+    HANDLE either[] = {ended, thread};
     WaitForMultipleObjects(2, either, FALSE, INFINITE);
     // A process that exits while a thread is on its way out can crash in Wine, or lose its exit status: the
     // server still sends that thread the signal to end. So it is let out of the door first, if it can leave.
-    WaitForSingleObject(pump.thread, THREAD_EXIT_MS_MAX);
-    CloseHandle(pump.thread);
-    CloseHandle(pump.ended);
+    WaitForSingleObject(thread, THREAD_EXIT_MS_MAX);
+    CloseHandle(thread);
+    CloseHandle(ended);
+}
+
+static void pump_stop(void) {
+    InterlockedExchange(&pump.stopping, 1);
+    unix_call_object(UNIX_NOTIFICATIONS_INTERRUPT, runtime);
+    thread_end(pump.thread, pump.ended);
 }
 
 // DS_CONFIG of the program's own environment, which it may have changed since it started; NULL if there is

@@ -35,6 +35,8 @@ void touch_to_write(void *memory, SIZE_T bytes);
 // engine.c: the engine's runtime and its pump, which live while the factory or a queue does.
 HRESULT engine_acquire(void);
 void engine_release(void);
+// Waits for a thread of ours that has been told to end, and sets `ended` as its last act; closes both.
+void thread_end(HANDLE thread, HANDLE ended);
 // The runtime; only between acquire and release.
 uint64_t engine_runtime(void);
 // Carries out the notifications that are there, but those of tasks; says whether there were such. The pump

@@ -128,7 +128,6 @@ static DWORD WINAPI watch_fence(void *parameter) {
         struct unix_notify args = {.runtime = engine_runtime(), .cookie = cookie_of_copies()};
         unix_call(UNIX_NOTIFY, &args);
     }
-    // Whoever waits for the thread itself may hold the loader's lock, which a thread needs to end.
     SetEvent(uploader->watch_ended);
     return 0;
 }
@@ -146,11 +145,10 @@ static void stop_watch(struct uploader *uploader) {
     if (uploader->watch) {
         InterlockedExchange(&uploader->watch_stops, TRUE);
         SetEvent(uploader->event);
-        HANDLE either[] = {uploader->watch_ended, uploader->watch};
-        WaitForMultipleObjects(2, either, FALSE, INFINITE);
-        CloseHandle(uploader->watch);
+        thread_end(uploader->watch, uploader->watch_ended);
+    } else if (uploader->watch_ended) {
+        CloseHandle(uploader->watch_ended);
     }
-    if (uploader->watch_ended) CloseHandle(uploader->watch_ended);
     if (uploader->event) CloseHandle(uploader->event);
 }
 
