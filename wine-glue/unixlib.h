@@ -107,8 +107,11 @@ struct unix_notification {
 
 #define UNIX_NOTIFICATIONS_MAX 64
 
+#define UNIX_WAIT_FOREVER UINT64_MAX
+
 struct unix_notifications_wait {
     uint64_t runtime;
+    uint64_t timeout_ns;
     uint32_t count; // out
     uint32_t reserved;
     struct unix_notification found[UNIX_NOTIFICATIONS_MAX]; // out

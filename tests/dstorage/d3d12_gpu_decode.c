@@ -209,6 +209,8 @@ static void broken_headers_are_refused(void) {
     expect_failure(request, E_FAIL);
     request.source.memory.size = (uint32_t)stream.size - 1;
     expect_failure(request, E_FAIL);
+    request.source.memory.size = 0;
+    expect_failure(request, E_INVALIDARG);
     request = good;
     request.uncompressed_size = stream.decoded + 1;
     expect_failure(request, E_FAIL);

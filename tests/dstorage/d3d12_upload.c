@@ -6,7 +6,7 @@
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-#include "d3d12.h"
+#include "d3d12_texture.h"
 
 #define FILE_BYTES (16u << 20)
 #define CAP_MIB 8
@@ -60,6 +60,22 @@ static HRESULT STDMETHODCALLTYPE say_hung(ID3D12Device *this) {
 static UINT64 STDMETHODCALLTYPE say_lost(ID3D12Fence *this) {
     (void)this;
     return UINT64_MAX;
+}
+
+typedef HRESULT(STDMETHODCALLTYPE *signal_method)(ID3D12CommandQueue *, ID3D12Fence *, UINT64);
+typedef HRESULT(STDMETHODCALLTYPE *reason_method)(ID3D12Device *);
+static LONG swallowed;
+
+static HRESULT STDMETHODCALLTYPE swallow_signal(ID3D12CommandQueue *this, ID3D12Fence *of, UINT64 value) {
+    (void)this, (void)of, (void)value;
+    InterlockedIncrement(&swallowed);
+    return S_OK;
+}
+
+// Known only once something was handed to the driver after the loss.
+static HRESULT STDMETHODCALLTYPE say_hung_late(ID3D12Device *this) {
+    (void)this;
+    return swallowed > 1 ? DXGI_ERROR_DEVICE_HUNG : S_OK;
 }
 
 // --- Tests ---------------------------------------------------------------------------------------------
@@ -118,6 +134,31 @@ static void a_status_before_a_fence_comes_before_it(void) {
         ok_hr(array->methods->GetHResult(array, 0), S_OK);
     }
     array->methods->Release(array);
+    ID3D12Fence_Release(told);
+    ID3D12Resource_Release(buffer);
+    queue->methods->Release(queue);
+}
+
+// The same of an event. The processor sets it, and the GPU, which has nothing else to do, signals at once.
+static void an_event_before_a_fence_is_set_before_it(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    ID3D12Resource *buffer = make_buffer(4096, D3D12_HEAP_TYPE_DEFAULT);
+    ID3D12Fence *told = make_fence();
+    HANDLE event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    uint32_t late = 0;
+    for (uint64_t i = 1; i <= 2000; i++) {
+        storage_request request = read_to(buffer, 0, i * 4096, 4096);
+        queue->methods->EnqueueRequest(queue, &request);
+        queue->methods->EnqueueSetEvent(queue, event);
+        queue->methods->EnqueueSignal(queue, (d3d12_fence *)told, i);
+        queue->methods->Submit(queue);
+        while (ID3D12Fence_GetCompletedValue(told) < i) {}
+        if (WaitForSingleObject(event, 0) == WAIT_OBJECT_0) continue;
+        late++;
+        ok(WaitForSingleObject(event, LONG_MS) == WAIT_OBJECT_0, "event %u", (unsigned)i);
+    }
+    ok(!late, "%u of 2000 events were set behind the fence that follows them", late);
+    CloseHandle(event);
     ID3D12Fence_Release(told);
     ID3D12Resource_Release(buffer);
     queue->methods->Release(queue);
@@ -190,6 +231,106 @@ static void a_device_without_such_memory_is_served(void) {
     queue->methods->Release(queue);
 }
 
+// Neither a fence nor a reason tells of it, until the driver is given something more.
+static void a_device_that_is_lost_in_silence_answers_everything(void) {
+    storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    ID3D12Resource *buffer = make_buffer(65536, D3D12_HEAP_TYPE_DEFAULT);
+    storage_status_array *array = make_array(factory, 1);
+    signal_method signal_really = (signal_method)commands->lpVtbl->Signal;
+    reason_method reason_really = (reason_method)device->lpVtbl->GetDeviceRemovedReason;
+    replace(&commands->lpVtbl->Signal, (void *)swallow_signal);
+    replace(&device->lpVtbl->GetDeviceRemovedReason, (void *)say_hung_late);
+    storage_request request = read_to(buffer, 0, 0, 65536);
+    queue->methods->EnqueueRequest(queue, &request);
+    queue->methods->EnqueueStatus(queue, array, 0);
+    queue->methods->Submit(queue);
+    ok_hr(wait_status(array, 0, LONG_MS), DXGI_ERROR_DEVICE_HUNG);
+    ok(swallowed == 2, "%ld signals", swallowed);
+    queue->methods->Release(queue);
+    replace(&commands->lpVtbl->Signal, (void *)signal_really);
+    replace(&device->lpVtbl->GetDeviceRemovedReason, (void *)reason_really);
+    Sleep(500); // the device only says so, and still has the copy
+    queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
+    ok_hr(run(factory, queue, request), S_OK);
+    queue->methods->Release(queue);
+    array->methods->Release(array);
+    ID3D12Resource_Release(buffer);
+}
+
+static storage_request to_texture(const uint8_t *from, uint32_t bytes, ID3D12Resource *texture) {
+    storage_request request = copy_request(from, NULL, bytes);
+    request.options.types = REQUEST_TYPES(SOURCE_MEMORY, DESTINATION_MULTIPLE_SUBRESOURCES);
+    request.destination = (storage_destination){0};
+    request.destination.subresources.resource = (IUnknown *)texture;
+    return request;
+}
+
+// Of a payload that is larger than a batch's memory is as a rule, and no multiple of any alignment.
+static void a_payload_behind_a_bad_one_arrives(void) {
+    storage_factory *uncapped = factory_or_exit();
+    custom_heaps_fail = TRUE;
+    storage_queue *queue = make_device_queue(uncapped, SOURCE_MEMORY, CAPACITY);
+    storage_status_array *array = make_array(uncapped, 2);
+    const D3D12_RESOURCE_DESC desc = texture_2d(DXGI_FORMAT_R8G8B8A8_UNORM, 2050, 1050, 1, 1);
+    struct layout layout = layout_of(&desc, 0, 1);
+    uint32_t bytes = (uint32_t)layout.bytes, pitch = layout.footprints[0].Footprint.RowPitch, wrong = 0;
+    uint8_t *torn = VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_NOACCESS);
+    if (!VirtualAlloc(torn, bytes / 2, MEM_COMMIT, PAGE_READWRITE)) exit(1);
+    ID3D12Resource *texture = make_texture(&desc, 1);
+    storage_request both[] = {to_texture(torn, bytes, texture), to_texture(contents, bytes, texture)};
+    for (uint32_t i = 0; i < 2; i++) {
+        queue->methods->EnqueueRequest(queue, &both[i]);
+        queue->methods->EnqueueStatus(queue, array, i);
+    }
+    queue->methods->Submit(queue);
+    ok_hr(wait_status(array, 0, LONG_MS), E_DSTORAGE_ACCESS_VIOLATION);
+    ok_hr(wait_status(array, 1, LONG_MS), S_OK);
+    uint8_t *found = read_texture(texture, &desc, 1);
+    for (uint32_t row = 0; row < layout.rows[0]; row++)
+        wrong += !!memcmp(found + row * pitch, contents + row * pitch, layout.row_bytes[0]);
+    ok(!wrong, "%u rows are wrong", wrong);
+    free(found);
+    custom_heaps_fail = FALSE;
+    VirtualFree(torn, 0, MEM_RELEASE);
+    ID3D12Resource_Release(texture);
+    array->methods->Release(array);
+    queue->methods->Release(queue);
+    uncapped->methods->Release(uncapped);
+}
+
+// A request that an application fetches and never answers holds what it needs for ever; the engine that comes
+// then has nothing of it.
+static void an_engine_leaves_what_the_one_before_had(void) {
+    storage_factory *old = factory_or_exit();
+    file = open_file(old, L"data");
+    storage_queue *queue = make_device_queue(old, SOURCE_FILE, CAPACITY);
+    ID3D12Resource *buffer = make_buffer(65536, D3D12_HEAP_TYPE_DEFAULT);
+    storage_custom_queue *custom;
+    must(old->methods->QueryInterface(old, &IID_CUSTOM_QUEUE, (void **)&custom));
+    storage_request request = read_to(buffer, 0, 0, 1000);
+    request.options.compression_format = COMPRESSION_CUSTOM_0;
+    queue->methods->EnqueueRequest(queue, &request);
+    queue->methods->Submit(queue);
+    storage_custom_request found;
+    uint32_t count = 0;
+    for (DWORD start = GetTickCount(); !count && GetTickCount() - start < LONG_MS; Sleep(1))
+        custom->methods->GetRequests(custom, 1, &found, &count);
+    ok(count == 1, "no custom request");
+    custom->methods->Release(custom);
+    queue->methods->Release(queue);
+    old->methods->Release(old);
+    storage_factory *fresh = factory_or_exit();
+    queue = make_device_queue(fresh, SOURCE_FILE, CAPACITY);
+    ok_hr(run(fresh, queue, read_to(buffer, 0, 0, 65536)), S_OK);
+    uint8_t *bytes = read_buffer(buffer, 65536);
+    ok(!memcmp(bytes, contents, 65536), "the bytes");
+    free(bytes);
+    queue->methods->Release(queue);
+    fresh->methods->Release(fresh);
+    file->methods->Release(file);
+    ID3D12Resource_Release(buffer);
+}
+
 // Last: after it nothing works any more. All ends with the reason.
 static void a_device_that_is_removed_answers_everything(void) {
     storage_queue *queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
@@ -222,11 +363,15 @@ static void a_device_that_is_removed_answers_everything(void) {
     ID3D12Resource_Release(buffer);
 }
 
-int main(void) {
+// For engines that are made from now on.
+static void cap_memory(void) {
     char config[256] = "", capped[320];
     GetEnvironmentVariableA("DS_CONFIG", config, sizeof config);
     snprintf(capped, sizeof capped, "%s%sstaging_mib_max=%d", config, config[0] ? "," : "", CAP_MIB);
     SetEnvironmentVariableA("DS_CONFIG", capped);
+}
+
+int main(void) {
     load_dll();
     if (!ours) {
         printf("SKIPPED: these are ways of our own\n");
@@ -239,14 +384,19 @@ int main(void) {
     for (uint32_t i = 0; i < FILE_BYTES; i++) contents[i] = pattern(i) ^ (uint8_t)(i >> 16);
     FILE *out = _wfopen(L"data", L"wb");
     if (!out || fwrite(contents, 1, FILE_BYTES, out) != FILE_BYTES || fclose(out)) exit(1);
+    a_payload_behind_a_bad_one_arrives();
+    an_engine_leaves_what_the_one_before_had();
+    cap_memory();
     factory = factory_or_exit();
     factory->methods->SetStagingBufferSize(factory, 1u << 30);
     file = open_file(factory, L"data");
     memory_stays_below_the_cap();
     bursts_end_by_themselves();
     a_status_before_a_fence_comes_before_it();
+    an_event_before_a_fence_is_set_before_it();
     a_fence_of_another_device_is_refused();
     a_device_without_such_memory_is_served();
+    a_device_that_is_lost_in_silence_answers_everything();
     a_device_that_is_removed_answers_everything();
     file->methods->Release(file);
     factory->methods->Release(factory);

@@ -1,7 +1,7 @@
 // cookies.c: what the number in a notification stands for.
 //
 // Events stand in a table whose places count their generations, so that a notification that comes late
-// reaches its event or nothing. A fence is fence.c's, copies are copies.c's.
+// reaches its event or nothing. A fence is fence.c's. That of tasks is the pump's own, engine.c's.
 //
 // Events of ours stay until they are forgotten. Events of the application's are duplicated: it may close its
 // handle before the event is set, and the number may then be another object's. A duplicate lives until the
@@ -195,12 +195,11 @@ uint64_t cookie_of_fence(uint64_t id) { return KIND_FENCE | id; }
 
 uint64_t cookie_of_copies(void) { return KIND_COPIES; }
 
-void cookie_deliver(uint64_t runtime, const struct unix_notification *found, uint32_t times) {
+void cookie_deliver(const struct unix_notification *found, uint32_t times) {
     uint64_t rest = found->cookie & ~KIND_MASK;
     switch (found->cookie & KIND_MASK) {
     case KIND_TABLE: set_event(found->cookie, times); break;
     case KIND_FENCE: fence_deliver(rest, found->value); break;
-    case KIND_COPIES: copies_make(runtime); break;
     default: forget_owner(rest); break;
     }
 }

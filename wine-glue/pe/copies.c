@@ -65,7 +65,8 @@ static void free_returned(uint64_t runtime) {
         }
 }
 
-static void carry_out(uint64_t runtime, const struct unix_task *task) {
+// Says whether it was a signal.
+static BOOL carry_out(uint64_t runtime, const struct unix_task *task) {
     switch (task->kind) {
     case TASK_COPY_TO_MEMORY: copies_finish(runtime, task->id, run(task)); break;
     case TASK_COPY_TO_PLACE: uploader_take(runtime, task); break;
@@ -76,13 +77,26 @@ static void carry_out(uint64_t runtime, const struct unix_task *task) {
         uploader_give_block(task->cookie, task->size);
         break;
     }
+    return task->kind == TASK_SIGNAL;
+}
+
+// Fetches all there is to do; says whether there were signals.
+static BOOL fetch_tasks(uint64_t runtime) {
+    struct unix_tasks_get get = {.runtime = runtime};
+    BOOL has_signals = FALSE;
+    while (unix_call(UNIX_TASKS_GET, &get) == S_OK && get.count)
+        for (uint32_t i = 0; i < get.count; i++) has_signals |= carry_out(runtime, &get.found[i]);
+    return has_signals;
 }
 
 void copies_make(uint64_t runtime) {
-    struct unix_tasks_get get = {.runtime = runtime};
+    BOOL has_more;
     uploaders_turn(runtime);
-    while (unix_call(UNIX_TASKS_GET, &get) == S_OK && get.count)
-        for (uint32_t i = 0; i < get.count; i++) carry_out(runtime, &get.found[i]);
-    uploaders_turn(runtime);
+    do {
+        // The engine sets an event that stands before a signal before it hands the signal over. So it is
+        // here, and is set for the application before the GPU signals.
+        has_more = fetch_tasks(runtime) && engine_deliver_waiting(runtime);
+        uploaders_turn(runtime);
+    } while (has_more);
     free_returned(runtime);
 }

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 
 #define PUMP_STACK_BYTES (256 * 1024)
-// How long the end of the engine waits for its thread to be gone; it cannot go while the caller holds the
+// How long the end of a thread of ours is waited for; it cannot go while the caller holds the
 // lock of the loader.
 #define THREAD_EXIT_MS_MAX 100
 // Room for every field of the configuration as text.
@@ -38,18 +38,41 @@ static uint32_t times(const struct unix_notifications_wait *wait, uint32_t count
     return found;
 }
 
+// Delivers them, and says whether there are tasks. Those come last: a signal among them stands behind events
+// that were fetched with it.
+static BOOL deliver(const struct unix_notifications_wait *wait) {
+    BOOL has_tasks = FALSE;
+    for (uint32_t i = 0; i < wait->count; i++) {
+        uint64_t cookie = wait->found[i].cookie;
+        if (cookie == cookie_of_copies()) {
+            has_tasks = TRUE;
+            continue;
+        }
+        // Many entries of a batch may name one event: to set it once is one server call, not many.
+        uint32_t before = times(wait, i, cookie), all = times(wait, wait->count, cookie);
+        if (before + 1 == all) cookie_deliver(&wait->found[i], all);
+    }
+    return has_tasks;
+}
+
+BOOL engine_deliver_waiting(uint64_t of) {
+    struct unix_notifications_wait wait = {.runtime = of};
+    BOOL has_tasks = FALSE;
+    while (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) == S_OK && wait.count) has_tasks |= deliver(&wait);
+    return has_tasks;
+}
+
+static BOOL is_stopping(void) { return InterlockedCompareExchange(&pump.stopping, 0, 0) != 0; }
+
 static DWORD WINAPI pump_run(void *parameter) {
     struct unix_notifications_wait wait = {.runtime = NUMBER(parameter)};
     HANDLE ended = pump.ended;
     for (;;) {
+        // Who stops the pump interrupts one call: it may have been one that was not to wait.
+        wait.timeout_ns = is_stopping() ? 0 : uploaders_timeout_ns();
         if (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) != S_OK) break;
-        for (uint32_t i = 0; i < wait.count; i++) {
-            // Many entries of a batch may name one event: to set it once is one server call, not many.
-            uint32_t before = times(&wait, i, wait.found[i].cookie);
-            uint32_t all = times(&wait, wait.count, wait.found[i].cookie);
-            if (before + 1 == all) cookie_deliver(wait.runtime, &wait.found[i], all);
-        }
-        if (!wait.count && InterlockedCompareExchange(&pump.stopping, 0, 0)) break;
+        if (!wait.count && is_stopping()) break;
+        if (deliver(&wait) || !wait.count) copies_make(wait.runtime);
     }
     // Whoever waits may hold the loader's lock, which a thread needs to end: nobody waits for that for long.
     SetEvent(ended);
@@ -70,16 +93,20 @@ static HRESULT pump_start(void) {
     return result;
 }
 
-static void pump_stop(void) {
-    InterlockedExchange(&pump.stopping, 1);
-    unix_call_object(UNIX_NOTIFICATIONS_INTERRUPT, runtime);
-    HANDLE either[] = {pump.ended, pump.thread};
+void thread_end(HANDLE thread, HANDLE ended) {
+    HANDLE either[] = {ended, thread};
     WaitForMultipleObjects(2, either, FALSE, INFINITE);
     // A process that exits while a thread is on its way out can crash in Wine, or lose its exit status: the
     // server still sends that thread the signal to end. So it is let out of the door first, if it can leave.
-    WaitForSingleObject(pump.thread, THREAD_EXIT_MS_MAX);
-    CloseHandle(pump.thread);
-    CloseHandle(pump.ended);
+    WaitForSingleObject(thread, THREAD_EXIT_MS_MAX);
+    CloseHandle(thread);
+    CloseHandle(ended);
+}
+
+static void pump_stop(void) {
+    InterlockedExchange(&pump.stopping, 1);
+    unix_call_object(UNIX_NOTIFICATIONS_INTERRUPT, runtime);
+    thread_end(pump.thread, pump.ended);
 }
 
 // DS_CONFIG of the program's own environment, which it may have changed since it started; NULL if there is

@@ -35,8 +35,13 @@ void touch_to_write(void *memory, SIZE_T bytes);
 // engine.c: the engine's runtime and its pump, which live while the factory or a queue does.
 HRESULT engine_acquire(void);
 void engine_release(void);
+// Waits for a thread of ours that has been told to end, and sets `ended` as its last act; closes both.
+void thread_end(HANDLE thread, HANDLE ended);
 // The runtime; only between acquire and release.
 uint64_t engine_runtime(void);
+// Carries out the notifications that are there, but those of tasks; says whether there were such. The pump
+// only.
+BOOL engine_deliver_waiting(uint64_t runtime);
 // Differs for each runtime of the process, where addresses may not.
 uint64_t engine_generation(void);
 // While a process ends, its other threads are gone, the pump among them, whatever locks they held: nothing is
@@ -74,13 +79,13 @@ uint64_t cookie_new_owner(void);
 uint64_t cookie_for_enqueued_event(HANDLE event, uint64_t owner);
 // Of the end of an owner: its events that are not set by then never will be.
 uint64_t cookie_of_owner(uint64_t owner);
-// Carries a notification of the runtime's out that was found so many times. The pump only.
-void cookie_deliver(uint64_t runtime, const struct unix_notification *found, uint32_t times);
+// Carries a notification out that was found so many times, and is not that of tasks. The pump only.
+void cookie_deliver(const struct unix_notification *found, uint32_t times);
 
 // copies.c: bytes that the engine leaves to the pump, for only Windows threads can write where they belong.
 // Before the runtime's first queue.
 HRESULT copies_begin(uint64_t runtime);
-// Makes all that wait. The pump only.
+// Does what the notification of tasks is about, and what is due by time. The pump only.
 void copies_make(uint64_t runtime);
 // Copies; E_DSTORAGE_ACCESS_VIOLATION if either side is bad.
 HRESULT copies_run(const void *source, void *destination, uint64_t size);
@@ -123,6 +128,8 @@ void uploader_take_signal(struct gpu_signal *signal);
 void uploader_give_block(uint64_t pool_cookie, uint64_t bytes);
 // Answers what the GPU is done with, and gives it more to do.
 void uploaders_turn(uint64_t runtime);
+// How long the pump may sleep until the next turn, if nothing wakes it.
+uint64_t uploaders_timeout_ns(void);
 
 // blocks.c: memory that the engine fills and the GPU reads.
 struct block;

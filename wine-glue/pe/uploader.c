@@ -12,8 +12,10 @@
 // Where the device has no memory of that kind, bytes wait in the engine's own staging, and the pump copies
 // them to a batch's upload memory: UPLOAD_BYTES_MAX for each device, or one payload if that is more.
 //
-// Batches are the pump's alone. A thread of Windows' pool waits for the fence and wakes the pump. A device
-// that was removed answers everything with the reason.
+// Batches are the pump's alone. A thread waits for the fence and wakes the pump: one of its own, since an
+// event that comes once costs Wine's server many calls when Windows' pool waits for it. A device that was
+// removed answers everything with the reason. It need not say so by its fence: while batches are in flight,
+// the pump wakes by time, too, and asks.
 //
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
@@ -30,8 +32,11 @@
 // What a batch's own memory has at least.
 #define BATCH_BYTES (UINT64_C(8) << 20)
 #define UPLOAD_BYTES_MAX (UINT64_C(64) << 20)
+// A batch that takes longer makes the pump ask whether the device is there, and again after as long.
+#define PATIENCE_MS 1000
 #define ANSWERS_MAX 256
 #define TRIAL_BYTES 65536
+#define WATCH_STACK_BYTES (64 * 1024)
 
 struct answer {
     uint64_t id;
@@ -51,14 +56,6 @@ struct batch {
     struct answer answers[ANSWERS_MAX];
 };
 
-// A fence of the application's, for one signal. Holds the fence and the uploader.
-struct gpu_signal {
-    struct gpu_signal *next;
-    struct uploader *uploader;
-    ID3D12Fence *fence;
-    uint64_t value;
-};
-
 // A copy that the engine has handed over, or a signal.
 struct pending {
     struct pending *next;
@@ -66,6 +63,16 @@ struct pending {
     struct place *place;
     struct block *block; // that the source lies in; or NULL
     struct gpu_signal *signal;
+};
+
+// A fence of the application's, for one signal. Holds the fence and the uploader.
+struct gpu_signal {
+    struct gpu_signal *next;
+    struct uploader *uploader;
+    ID3D12Fence *fence;
+    uint64_t value;
+    // Here, so that it is never made too early, before the copies that it is about, for want of memory.
+    struct pending pending;
 };
 
 struct uploader {
@@ -80,7 +87,8 @@ struct uploader {
     struct decoder *decoder; // or NULL
     ID3D12Fence *fence;
     HANDLE event;
-    PTP_WAIT pool_wait;
+    HANDLE watch, watch_ended; // the thread that waits for the event
+    LONG watch_stops;
     uint64_t pool;        // the engine's; or 0
     uint64_t pool_cookie; // differs for each
     // The rest is the pump's.
@@ -88,6 +96,8 @@ struct uploader {
     BOOL is_busy, is_open; // whether the batch behind those in flight is being filled
     HRESULT removed;
     uint64_t value_last;
+    uint64_t value_behind_signals; // when the fence has it, the GPU has made every signal that it was given
+    ULONGLONG asked_ms; // when the oldest batch became that, or the device was asked about it
     uint32_t oldest, in_flight;
     struct batch batches[BATCH_COUNT];
     struct pending *first, **last;
@@ -111,13 +121,35 @@ struct decoder *uploader_decoder(const struct uploader *uploader) { return uploa
 
 BOOL uploader_decodes(const struct uploader *uploader) { return uploader && uploader->decoder; }
 
-static void CALLBACK fence_came(PTP_CALLBACK_INSTANCE instance, void *context, PTP_WAIT pool_wait,
-                                TP_WAIT_RESULT why) {
-    (void)instance, (void)why;
-    struct uploader *uploader = context;
-    SetThreadpoolWait(pool_wait, uploader->event, NULL);
-    struct unix_notify args = {.runtime = engine_runtime(), .cookie = cookie_of_copies()};
-    unix_call(UNIX_NOTIFY, &args);
+static DWORD WINAPI watch_fence(void *parameter) {
+    struct uploader *uploader = parameter;
+    while (WaitForSingleObject(uploader->event, INFINITE) == WAIT_OBJECT_0 &&
+           !InterlockedCompareExchange(&uploader->watch_stops, 0, 0)) {
+        struct unix_notify args = {.runtime = engine_runtime(), .cookie = cookie_of_copies()};
+        unix_call(UNIX_NOTIFY, &args);
+    }
+    SetEvent(uploader->watch_ended);
+    return 0;
+}
+
+static BOOL start_watch(struct uploader *uploader) {
+    uploader->event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    uploader->watch_ended = CreateEventW(NULL, TRUE, FALSE, NULL);
+    if (!uploader->event || !uploader->watch_ended) return FALSE;
+    uploader->watch = CreateThread(NULL, WATCH_STACK_BYTES, watch_fence, uploader,
+                                   STACK_SIZE_PARAM_IS_A_RESERVATION, NULL);
+    return uploader->watch != NULL;
+}
+
+static void stop_watch(struct uploader *uploader) {
+    if (uploader->watch) {
+        InterlockedExchange(&uploader->watch_stops, TRUE);
+        SetEvent(uploader->event);
+        thread_end(uploader->watch, uploader->watch_ended);
+    } else if (uploader->watch_ended) {
+        CloseHandle(uploader->watch_ended);
+    }
+    if (uploader->event) CloseHandle(uploader->event);
 }
 
 static void drop_memory(struct batch *batch) {
@@ -127,12 +159,7 @@ static void drop_memory(struct batch *batch) {
 }
 
 static void destroy(struct uploader *uploader) {
-    // A call that is going on may wait for the event once more, but not twice: nothing sets it any more.
-    for (int i = 0; uploader->pool_wait && i < 2; i++) {
-        SetThreadpoolWait(uploader->pool_wait, NULL, NULL);
-        WaitForThreadpoolWaitCallbacks(uploader->pool_wait, TRUE);
-    }
-    if (uploader->pool_wait) CloseThreadpoolWait(uploader->pool_wait);
+    stop_watch(uploader);
     if (uploader->pool) unix_call_object(UNIX_POOL_DESTROY, uploader->pool);
     for (int i = 0; i < BATCH_COUNT; i++) {
         struct batch *batch = &uploader->batches[i];
@@ -143,7 +170,6 @@ static void destroy(struct uploader *uploader) {
     decoder_free(uploader->decoder);
     if (uploader->fence) ID3D12Fence_Release(uploader->fence);
     if (uploader->commands) ID3D12CommandQueue_Release(uploader->commands);
-    if (uploader->event) CloseHandle(uploader->event);
     if (uploader->identity) IUnknown_Release(uploader->identity);
     if (uploader->device) ID3D12Device_Release(uploader->device);
     free(uploader);
@@ -177,10 +203,7 @@ static HRESULT equip(struct uploader *uploader) {
         result = ID3D12Device_CreateFence(device, 0, D3D12_FENCE_FLAG_NONE, &IID_ID3D12Fence,
                                           (void **)&uploader->fence);
     if (FAILED(result)) return result;
-    uploader->event = CreateEventW(NULL, FALSE, FALSE, NULL);
-    uploader->pool_wait = CreateThreadpoolWait(fence_came, uploader, NULL);
-    if (!uploader->event || !uploader->pool_wait) return E_OUTOFMEMORY;
-    SetThreadpoolWait(uploader->pool_wait, uploader->event, NULL);
+    if (!start_watch(uploader)) return E_OUTOFMEMORY;
     equip_pool(uploader);
     return S_OK;
 }
@@ -368,16 +391,66 @@ static HRESULT removal(struct uploader *uploader, HRESULT otherwise) {
     return FAILED(reason) ? reason : otherwise;
 }
 
+// A d3d12 may neither signal nor end a fence when the driver is lost, and learn of that only when it hands
+// something over: so it is given one more signal, then asked.
+static void ask_device(struct uploader *uploader) {
+    uploader->asked_ms = GetTickCount64();
+    HRESULT result =
+        ID3D12CommandQueue_Signal(uploader->commands, uploader->fence, ++uploader->value_last);
+    uploader->removed = removal(uploader, result == E_OUTOFMEMORY ? S_OK : result);
+}
+
 static void retire(struct uploader *uploader, uint64_t runtime) {
     if (!uploader->in_flight) return;
     uint64_t there = ID3D12Fence_GetCompletedValue(uploader->fence);
-    if (there == UINT64_MAX) uploader->removed = removal(uploader, DXGI_ERROR_DEVICE_REMOVED);
+    if (there == UINT64_MAX)
+        uploader->removed = removal(uploader, DXGI_ERROR_DEVICE_REMOVED);
+    else if (there < batch_at(uploader, 0)->value && SUCCEEDED(uploader->removed) &&
+             GetTickCount64() - uploader->asked_ms >= PATIENCE_MS)
+        ask_device(uploader);
     while (uploader->in_flight && (FAILED(uploader->removed) || batch_at(uploader, 0)->value <= there)) {
         struct batch *batch = batch_at(uploader, 0);
         answer_all(runtime, batch, uploader->removed);
         if (batch->bytes > BATCH_BYTES) drop_memory(batch);
         uploader->oldest = (uploader->oldest + 1) % BATCH_COUNT;
         uploader->in_flight--;
+        uploader->asked_ms = GetTickCount64();
+    }
+}
+
+static void drop_first(struct uploader *uploader) {
+    struct pending *gone = uploader->first;
+    uploader->first = gone->next;
+    if (!uploader->first) uploader->last = &uploader->first;
+    if (!gone->signal) free(gone);
+}
+
+// Whether the GPU has made all that it was given, signals too.
+static BOOL is_idle(const struct uploader *uploader) {
+    return !uploader->in_flight &&
+           ID3D12Fence_GetCompletedValue(uploader->fence) >= uploader->value_behind_signals;
+}
+
+// By the processor where the GPU cannot, or has nothing to make it behind: the way there takes longer.
+static void make_signal(struct uploader *uploader, struct gpu_signal *signal, BOOL is_behind_batch) {
+    HRESULT result = uploader->removed;
+    if (SUCCEEDED(result) && !is_behind_batch && is_idle(uploader)) result = S_FALSE;
+    if (result == S_OK) {
+        result = ID3D12CommandQueue_Signal(uploader->commands, signal->fence, signal->value);
+        uploader->value_behind_signals = uploader->value_last + 1;
+    }
+    if (result != S_OK) result = ID3D12Fence_Signal(signal->fence, signal->value);
+    if (FAILED(result)) log_line("a fence cannot be signalled: %08lx", result);
+    signal->next = made;
+    made = signal;
+}
+
+// Those that are next in line.
+static void make_signals(struct uploader *uploader, BOOL are_behind_batch) {
+    while (uploader->first && uploader->first->signal) {
+        struct gpu_signal *signal = uploader->first->signal;
+        drop_first(uploader);
+        make_signal(uploader, signal, are_behind_batch);
     }
 }
 
@@ -390,6 +463,8 @@ static HRESULT execute(struct uploader *uploader, struct batch *batch) {
     if (FAILED(result)) return result;
     ID3D12CommandList *lists[] = {(ID3D12CommandList *)batch->list};
     ID3D12CommandQueue_ExecuteCommandLists(uploader->commands, 1, lists);
+    // What tells the application comes before what tells the pump, and so takes it no time.
+    make_signals(uploader, TRUE);
     batch->value = ++uploader->value_last;
     result = ID3D12CommandQueue_Signal(uploader->commands, uploader->fence, batch->value);
     if (SUCCEEDED(result))
@@ -404,10 +479,10 @@ static void send_batch(struct uploader *uploader, uint64_t runtime) {
     struct batch *batch = batch_at(uploader, uploader->in_flight);
     uploader->is_open = FALSE;
     HRESULT result = execute(uploader, batch);
-    if (SUCCEEDED(result))
-        uploader->in_flight++;
-    else
+    if (FAILED(result))
         answer_all(runtime, batch, removal(uploader, result));
+    else if (!uploader->in_flight++)
+        uploader->asked_ms = GetTickCount64();
 }
 
 // Memory of `bytes` bytes for a batch that is not in use. S_FALSE: not before others are done.
@@ -493,33 +568,9 @@ void uploader_take(uint64_t runtime, const struct unix_task *copy) {
     append(place->uploader, pending);
 }
 
-// Where the GPU cannot, the processor does: such a fence is behind nothing.
-static void make_signal(struct uploader *uploader, struct gpu_signal *signal) {
-    HRESULT result = uploader->removed;
-    if (SUCCEEDED(result))
-        result = ID3D12CommandQueue_Signal(uploader->commands, signal->fence, signal->value);
-    if (FAILED(result)) result = ID3D12Fence_Signal(signal->fence, signal->value);
-    if (FAILED(result)) log_line("a fence cannot be signalled: %08lx", result);
-    signal->next = made;
-    made = signal;
-}
-
 void uploader_take_signal(struct gpu_signal *signal) {
-    struct uploader *uploader = signal->uploader;
-    struct pending *pending = calloc(1, sizeof *pending);
-    if (!pending) {
-        make_signal(uploader, signal);
-        return;
-    }
-    pending->signal = signal;
-    append(uploader, pending);
-}
-
-static void drop_first(struct uploader *uploader) {
-    struct pending *gone = uploader->first;
-    uploader->first = gone->next;
-    if (!uploader->first) uploader->last = &uploader->first;
-    free(gone);
+    signal->pending.signal = signal;
+    append(signal->uploader, &signal->pending);
 }
 
 // The next part of a copy, into the batch.
@@ -576,11 +627,9 @@ static BOOL advance_copy(struct uploader *uploader, uint64_t runtime) {
 
 // The same with the first that waits, copy or signal.
 static BOOL advance(struct uploader *uploader, uint64_t runtime) {
-    struct gpu_signal *signal = uploader->first->signal;
-    if (!signal) return advance_copy(uploader, runtime);
+    if (!uploader->first->signal) return advance_copy(uploader, runtime);
     send_batch(uploader, runtime);
-    drop_first(uploader);
-    make_signal(uploader, signal);
+    make_signals(uploader, FALSE);
     return TRUE;
 }
 
@@ -604,6 +653,10 @@ static void rest(struct uploader *uploader) {
         }
         drop_memory(other);
     }
+}
+
+uint64_t uploaders_timeout_ns(void) {
+    return busy ? UINT64_C(1000000) * PATIENCE_MS : UNIX_WAIT_FOREVER;
 }
 
 // Places, and with them uploaders, are freed behind this.

@@ -96,7 +96,7 @@ static int32_t notifications_wait(void *args) {
     ds_notification found[DS_NOTIFICATIONS_MAX];
     ds_result result = ds_runtime_wait_notifications(POINTER(ds_runtime, call->runtime),
                                                      DS_NOTIFICATIONS_MAX, found, &call->count,
-                                                     DS_WAIT_FOREVER);
+                                                     call->timeout_ns);
     if (result == DS_OK) memcpy(call->found, found, call->count * sizeof *found);
     return result;
 }
