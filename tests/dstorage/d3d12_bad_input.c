@@ -235,5 +235,5 @@ int main(void) {
     queue->methods->Release(queue);
     file->methods->Release(file);
     factory->methods->Release(factory);
-    return finish_tests();
+    return finish_d3d12_tests();
 }

@@ -344,5 +344,5 @@ int main(void) {
     a_bad_source_fails_its_request_alone();
     file->methods->Release(file);
     factory->methods->Release(factory);
-    return finish_tests();
+    return finish_d3d12_tests();
 }

@@ -321,5 +321,5 @@ int main(void) {
     factory->methods->Release(factory);
     settings_forbid_it();
     codec->methods->Release(codec);
-    return finish_tests();
+    return finish_d3d12_tests();
 }

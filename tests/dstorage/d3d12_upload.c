@@ -400,5 +400,5 @@ int main(void) {
     a_device_that_is_removed_answers_everything();
     file->methods->Release(file);
     factory->methods->Release(factory);
-    return finish_tests();
+    return finish_d3d12_tests();
 }
