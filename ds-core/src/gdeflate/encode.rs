@@ -70,18 +70,18 @@ pub const TILE_BOUND: usize = 65_672;
 ///
 /// | level | ratio | MB/s |
 /// |---|---|---|
-/// | 1 | 2.71 (0.999) | 309 (2.32) |
-/// | 2 | 2.80 (1.008) | 275 (2.15) |
-/// | 3 | 2.84 (1.008) | 257 (2.14) |
-/// | 4 | 2.89 (1.013) | 241 (2.22) |
-/// | 5 | 2.93 (1.001) | 207 (2.10) |
-/// | 6 | 2.96 (1.003) | 193 (2.27) |
-/// | 7 | 2.98 (1.006) | 167 (2.44) |
-/// | 8 | 3.01 (1.004) | 31 (1.23) |
-/// | 9 | 3.08 (1.010) | 20 (1.07) |
-/// | 10 | 3.11 (1.007) | 17 (1.03) |
-/// | 11 | 3.12 (1.004) | 16 (1.24) |
-/// | 12 | 3.13 (1.006) | 12 (1.15) |
+/// | 1 | 2.74 (1.010) | 299 (2.24) |
+/// | 2 | 2.80 (1.008) | 267 (2.07) |
+/// | 3 | 2.84 (1.008) | 258 (2.13) |
+/// | 4 | 2.89 (1.013) | 241 (2.20) |
+/// | 5 | 2.93 (1.001) | 209 (2.13) |
+/// | 6 | 2.96 (1.003) | 191 (2.24) |
+/// | 7 | 2.98 (1.006) | 166 (2.43) |
+/// | 8 | 3.05 (1.019) | 33 (1.30) |
+/// | 9 | 3.09 (1.012) | 25 (1.27) |
+/// | 10 | 3.12 (1.011) | 20 (1.19) |
+/// | 11 | 3.13 (1.009) | 16 (1.22) |
+/// | 12 | 3.14 (1.010) | 12 (1.16) |
 ///
 /// Other paths take longer to write and give the same bytes. More is in `docs/gdeflate-levels.md`.
 ///
@@ -96,8 +96,8 @@ pub struct Level(u8);
 impl Level {
     /// DirectStorage's "fastest" (-1): for data that is compressed while someone waits.
     pub const FASTEST: Level = Level(1);
-    /// DirectStorage's "default" (0): where the curve bends. Level 7 is eight times as fast but 3 % larger;
-    /// 12 is 1.7 % smaller and takes 1.7 times as long.
+    /// DirectStorage's "default" (0): where the curve bends. Level 7 is seven times as fast but 3.6 %
+    /// larger; 12 is 1.8 % smaller and takes twice as long.
     pub const DEFAULT: Level = Level(9);
     /// DirectStorage's "best ratio" (1): assets are packed once and read for years.
     pub const BEST: Level = Level(12);

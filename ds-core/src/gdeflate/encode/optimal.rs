@@ -21,8 +21,10 @@ use crate::gdeflate::Path;
 /// Bytes of a segment while prices are still being refined: at least as many, or two segments of the tile.
 const COARSE_BYTES_MAX: usize = 2048;
 
-/// So many bytes an item, and more, make a tile repetitive.
+/// So many bytes an item, and more, make a tile repetitive,
 const REPETITIVE: usize = 12;
+/// and so many leave nothing to refine.
+const MONOTONOUS: usize = 1024;
 /// In the first parse a match that saves less is not taken,
 const GAIN_MIN: i32 = 4;
 /// and one that is longer is taken at once.
@@ -52,16 +54,21 @@ impl Optimal {
     pub(super) fn parse(&mut self, tile: &Tile, items: &mut Items) {
         self.matches.find(tile);
         take(tile, items, |at| self.promising_step(tile, at));
-        if items.len() * REPETITIVE <= tile.len() {
+        let item_bytes = tile.len() / items.len();
+        let passes = match item_bytes >= MONOTONOUS {
+            true => 0,
+            false => self.passes,
+        };
+        if passes != 0 && item_bytes >= REPETITIVE {
             let guess = std::iter::once((0..tile.len(), Prices::guess(tile)));
             self.ways.find(tile, &self.matches, guess);
             take(tile, items, |at| self.ways.step(at));
         }
         let coarse_bytes = COARSE_BYTES_MAX.min(2 * items.segment_bytes());
-        for pass in 0..self.passes {
+        for pass in 0..passes {
             merge_to(items.parts_mut(), coarse_bytes);
             // At first blocks are not worth knowing exactly.
-            let estimate = match pass < self.passes / 2 {
+            let estimate = match pass < passes / 2 {
                 true => Estimate::Entropy,
                 false => self.last_estimate,
             };
