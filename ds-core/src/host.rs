@@ -40,7 +40,7 @@ enum Verb {
 /// How a job writes to its destination.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Access {
-    /// As it is: the engine's memory.
+    /// As it is: the engine's memory, or that of a `Buffer`, which the request keeps.
     Ours,
     /// After a question to the kernel.
     Asked,
@@ -190,10 +190,15 @@ impl Host {
         hold: Hold,
         destination: Span,
     ) {
-        if queue.is_cancelled(entry) {
+        let Some(kept) = queue.keeps_destination(entry) else {
             return shared.land(queue, entry, hold, Err(cancelled()));
+        };
+        let mut task = Task::new(Verb::Decode, source, &hold, destination);
+        if kept {
+            // The kernel walks every page to answer: a tenth of the time that decoding them takes.
+            task.access = Access::Ours;
         }
-        let task = Task::new(Verb::Decode, source, &hold, destination).watched(shared);
+        let task = task.watched(shared);
         match open_stream(&task) {
             Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
             Err(fault) => shared.land(queue, entry, hold, Err(fault)),

@@ -699,6 +699,12 @@ impl QueueCore {
         self.state.lock().is_cancelled(token)
     }
 
+    /// Whether the request's destination is memory that the request keeps alive; `None` if somebody wants it
+    /// to end early.
+    pub(crate) fn keeps_destination(&self, token: Token) -> Option<bool> {
+        self.state.lock().keeps_destination(token)
+    }
+
     /// The last step of the request in flight is the host's: `hand` gives it away, under the lock, so that a
     /// cancel comes before or after it; unless it was cancelled. Signals that waited for no more than this
     /// follow.

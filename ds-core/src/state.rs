@@ -846,6 +846,13 @@ impl State {
         self.request(token).is_none_or(|entry| entry.cancelled)
     }
 
+    /// Whether a live request's destination is memory that the request keeps.
+    pub(crate) fn keeps_destination(&self, token: Token) -> Option<bool> {
+        let entry = self.request(token).filter(|entry| !entry.cancelled)?;
+        let destination = &entry.request.destination;
+        Some(matches!(destination, Destination::Memory(memory) if memory.is_owned()))
+    }
+
     /// From in flight to the application's hands; `false` if it was cancelled meanwhile.
     pub(crate) fn hand_to_application(&mut self, token: Token) -> bool {
         let Some(entry) = self.request_mut(token).filter(|entry| !entry.cancelled) else {
