@@ -132,6 +132,11 @@ impl ForeignDestination {
         self.bytes as usize
     }
 
+    /// What the host will make of the bytes; 0 if it takes them as they are.
+    pub(crate) fn bytes_decoded_by_host(&self) -> usize {
+        self.shown.uncompressed_bytes as usize
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.refusal.map_or(Ok(()), Err)
     }

@@ -473,7 +473,13 @@ fn check_limits(request: &Request, limits: Limits<'_>) -> Result<(), Error> {
         }
         _ => from_file && compressed && request.source_bytes() > limits.staging_bytes,
     };
-    let exact = limits.exact && (from_file || compressed) && largest > limits.staging_bytes;
+    let by_host = match &request.destination {
+        Destination::Foreign(place) => place.bytes_decoded_by_host(),
+        _ => 0,
+    };
+    let exact = limits.exact
+        && (from_file || compressed || by_host > 0)
+        && largest.max(by_host) > limits.staging_bytes;
     if staged || exact {
         Err(Error::RequestTooLarge)
     } else {

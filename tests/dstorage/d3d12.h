@@ -135,14 +135,18 @@ static inline void change(ID3D12GraphicsCommandList *list, ID3D12Resource *resou
     ID3D12GraphicsCommandList_ResourceBarrier(list, 1, &barrier);
 }
 
+static inline D3D12_RESOURCE_DESC buffer_desc(uint64_t bytes) {
+    return (D3D12_RESOURCE_DESC){.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
+                                 .Width = bytes,
+                                 .Height = 1,
+                                 .DepthOrArraySize = 1,
+                                 .MipLevels = 1,
+                                 .SampleDesc = {.Count = 1},
+                                 .Layout = D3D12_TEXTURE_LAYOUT_ROW_MAJOR};
+}
+
 static inline ID3D12Resource *make_unknown_buffer(uint64_t bytes, D3D12_HEAP_TYPE type) {
-    D3D12_RESOURCE_DESC desc = {.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
-                                .Width = bytes,
-                                .Height = 1,
-                                .DepthOrArraySize = 1,
-                                .MipLevels = 1,
-                                .SampleDesc = {.Count = 1},
-                                .Layout = D3D12_TEXTURE_LAYOUT_ROW_MAJOR};
+    D3D12_RESOURCE_DESC desc = buffer_desc(bytes);
     D3D12_RESOURCE_STATES state = D3D12_RESOURCE_STATE_COMMON;
     if (type == D3D12_HEAP_TYPE_UPLOAD) state = D3D12_RESOURCE_STATE_GENERIC_READ;
     if (type == D3D12_HEAP_TYPE_READBACK) state = D3D12_RESOURCE_STATE_COPY_DEST;

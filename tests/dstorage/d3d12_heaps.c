@@ -11,16 +11,6 @@ static storage_factory *factory;
 static storage_file *file;
 static storage_queue *queue;
 
-static D3D12_RESOURCE_DESC buffer_desc(uint64_t bytes) {
-    return (D3D12_RESOURCE_DESC){.Dimension = D3D12_RESOURCE_DIMENSION_BUFFER,
-                                 .Width = bytes,
-                                 .Height = 1,
-                                 .DepthOrArraySize = 1,
-                                 .MipLevels = 1,
-                                 .SampleDesc = {.Count = 1},
-                                 .Layout = D3D12_TEXTURE_LAYOUT_ROW_MAJOR};
-}
-
 static storage_request bytes_of(ID3D12Resource *resource, uint64_t at, uint64_t offset, uint32_t bytes) {
     return to_buffer(read_request(file, offset, NULL, bytes), resource, at, bytes);
 }
@@ -95,14 +85,9 @@ static void placed_textures_are_filled(void) {
     fill_texture(texture, &desc, 1);
     struct layout layout = layout_of(&desc, 0, 1);
     storage_request request = read_request(file, 3, NULL, (uint32_t)layout.bytes);
-    request.options.types = REQUEST_TYPES(SOURCE_FILE, DESTINATION_MULTIPLE_SUBRESOURCES);
-    request.destination = (storage_destination){0};
-    request.destination.subresources.resource = (IUnknown *)texture;
-    ok_hr(run(factory, queue, request), S_OK);
+    ok_hr(run(factory, queue, to_texture(request, texture, DESTINATION_MULTIPLE_SUBRESOURCES)), S_OK);
     uint8_t *bytes = read_texture(texture, &desc, 1);
-    uint32_t wrong = 0, pitch = layout.footprints[0].Footprint.RowPitch;
-    for (uint32_t row = 0; row < layout.rows[0]; row++)
-        wrong += !has_pattern(bytes + row * pitch, 3 + row * pitch, layout.row_bytes[0]);
+    uint32_t wrong = wrong_rows_of(bytes, &layout, 0, 3);
     ok(!wrong, "%u rows are wrong", wrong);
     free(bytes);
     ID3D12Resource_Release(texture);

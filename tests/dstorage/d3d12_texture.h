@@ -87,4 +87,25 @@ static inline uint8_t *read_texture(ID3D12Resource *texture, const D3D12_RESOURC
     return out;
 }
 
+// All of the texture, for a type that says which subresources are meant.
+static inline storage_request to_texture(storage_request request, ID3D12Resource *texture, uint8_t type) {
+    request.options.types = REQUEST_TYPES(request.options.types & 1, type);
+    request.destination = (storage_destination){0};
+    request.destination.subresources.resource = (IUnknown *)texture;
+    return request;
+}
+
+// How many rows of a subresource, which begins at `found` and is as `layout` has it, are not the pattern of a
+// payload that begins at `offset`.
+static inline uint32_t wrong_rows_of(const uint8_t *found, const struct layout *layout, uint32_t which,
+                                     uint64_t offset) {
+    const D3D12_SUBRESOURCE_FOOTPRINT *is = &layout->footprints[which].Footprint;
+    uint32_t wrong = 0;
+    for (uint64_t row = 0; row < (uint64_t)layout->rows[which] * is->Depth; row++) {
+        uint64_t at = row * is->RowPitch;
+        wrong += !has_pattern(found + at, offset + at, layout->row_bytes[which]);
+    }
+    return wrong;
+}
+
 #endif // TEST_D3D12_TEXTURE_H

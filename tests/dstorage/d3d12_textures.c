@@ -18,32 +18,27 @@ static uint32_t wrong_rows(const uint8_t *bytes, const D3D12_RESOURCE_DESC *desc
                            uint32_t which, uint32_t first, uint64_t offset) {
     struct layout all = layout_of(desc, 0, count), part = layout_of(desc, first, which - first + 1);
     const D3D12_PLACED_SUBRESOURCE_FOOTPRINT *at = &all.footprints[which];
-    uint64_t in_payload = offset + part.footprints[which - first].Offset;
-    uint32_t wrong = 0, slice_rows = all.rows[which];
-    for (uint32_t row = 0; row < slice_rows * at->Footprint.Depth; row++) {
-        const uint8_t *found = bytes + at->Offset + (uint64_t)row * at->Footprint.RowPitch;
-        uint64_t from = in_payload + (uint64_t)row * at->Footprint.RowPitch;
-        BOOL right = offset != UINT64_MAX && has_pattern(found, from, all.row_bytes[which]);
-        for (uint64_t i = 0; offset == UINT64_MAX && i < all.row_bytes[which]; i++)
-            wrong += found[i] != 0x55;
-        wrong += offset != UINT64_MAX && !right;
+    const uint8_t *found = bytes + at->Offset;
+    if (offset != UINT64_MAX)
+        return wrong_rows_of(found, &all, which, offset + part.footprints[which - first].Offset);
+    uint32_t wrong = 0;
+    for (uint32_t row = 0; row < all.rows[which] * at->Footprint.Depth; row++) {
+        for (uint64_t i = 0; i < all.row_bytes[which]; i++) wrong += found[i] != 0x55;
+        found += at->Footprint.RowPitch;
     }
     return wrong;
 }
 
-static storage_request to_texture(ID3D12Resource *texture, uint8_t type, uint64_t offset, uint64_t bytes) {
-    storage_request request = read_request(file, offset, NULL, (uint32_t)bytes);
-    request.options.types = REQUEST_TYPES(SOURCE_FILE, type);
-    request.destination = (storage_destination){0};
-    request.destination.subresources.resource = (IUnknown *)texture;
-    return request;
+static storage_request read_to_texture(ID3D12Resource *texture, uint8_t type, uint64_t offset,
+                                       uint64_t bytes) {
+    return to_texture(read_request(file, offset, NULL, (uint32_t)bytes), texture, type);
 }
 
 static storage_request to_range(ID3D12Resource *texture, const D3D12_RESOURCE_DESC *desc, uint32_t first,
                                 uint32_t count, uint64_t offset) {
     uint64_t bytes = layout_of(desc, first, count).bytes;
     storage_request request =
-        to_texture(texture, DESTINATION_MULTIPLE_SUBRESOURCES_RANGE, offset, bytes);
+        read_to_texture(texture, DESTINATION_MULTIPLE_SUBRESOURCES_RANGE, offset, bytes);
     request.destination.subresources.first_subresource = first;
     request.destination.subresources.num_subresources = count;
     return request;
@@ -89,6 +84,16 @@ static void subresources_arrive(void) {
     fill("volume", &volume, 3, 1, 1);
 }
 
+// What is drawn with depth, by whole subresources.
+static void depth_arrives(void) {
+    D3D12_RESOURCE_DESC depth16 = texture_2d(DXGI_FORMAT_D16_UNORM, 100, 60, 2, 3);
+    D3D12_RESOURCE_DESC depth32 = texture_2d(DXGI_FORMAT_D32_FLOAT, 100, 60, 1, 1);
+    depth16.Flags = depth32.Flags = D3D12_RESOURCE_FLAG_ALLOW_DEPTH_STENCIL;
+    fill("depth 16", &depth16, 6, 0, 0);
+    fill("depth 16", &depth16, 6, 2, 2);
+    fill("depth 32", &depth32, 1, 0, 0);
+}
+
 // A region's payload is laid out as if it were a texture by itself.
 static void fill_region(const char *what, const D3D12_RESOURCE_DESC *desc, uint32_t count, uint32_t which,
                         D3D12_BOX box) {
@@ -101,7 +106,7 @@ static void fill_region(const char *what, const D3D12_RESOURCE_DESC *desc, uint3
     part.MipLevels = 1;
     struct layout wanted = layout_of(&part, 0, 1), all = layout_of(desc, 0, count);
     ID3D12Resource *texture = make_texture(desc, count);
-    storage_request request = to_texture(texture, DESTINATION_TEXTURE_REGION, offset, wanted.bytes);
+    storage_request request = read_to_texture(texture, DESTINATION_TEXTURE_REGION, offset, wanted.bytes);
     request.destination.texture.subresource_index = which;
     memcpy(request.destination.texture.region, &box, sizeof box);
     ok_hr(run(factory, queue, request), S_OK);
@@ -148,7 +153,7 @@ static void expect(storage_request request, HRESULT wanted) {
 }
 
 static void expect_region(ID3D12Resource *texture, uint32_t which, D3D12_BOX box) {
-    storage_request request = to_texture(texture, DESTINATION_TEXTURE_REGION, 0, 1 << 20);
+    storage_request request = read_to_texture(texture, DESTINATION_TEXTURE_REGION, 0, 1 << 20);
     request.destination.texture.subresource_index = which;
     memcpy(request.destination.texture.region, &box, sizeof box);
     expect(request, E_INVALIDARG);
@@ -179,7 +184,7 @@ static void what_cannot_be_is_said(void) {
     expect_region(texture, 0, (D3D12_BOX){8, 0, 0, 4, 8, 1});
     expect_region(texture, 0, (D3D12_BOX){0, 0, 0, 8, 8, 2});
     expect_region(texture, 0, (D3D12_BOX){0, 0, 0, UINT32_MAX, UINT32_MAX, UINT32_MAX});
-    request = to_texture(texture, DESTINATION_BUFFER, 0, 16);
+    request = read_to_texture(texture, DESTINATION_BUFFER, 0, 16);
     request.destination.buffer.size = 16;
     expect(request, E_INVALIDARG);
     uint8_t *bytes = read_texture(texture, &bc7, 3);
@@ -211,6 +216,7 @@ int main(void) {
     file = open_file(factory, L"data");
     queue = make_device_queue(factory, SOURCE_FILE, CAPACITY);
     subresources_arrive();
+    depth_arrives();
     regions_arrive();
     what_is_too_long_is_cut();
     what_cannot_be_is_said();

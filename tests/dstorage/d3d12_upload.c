@@ -257,14 +257,6 @@ static void a_device_that_is_lost_in_silence_answers_everything(void) {
     ID3D12Resource_Release(buffer);
 }
 
-static storage_request to_texture(const uint8_t *from, uint32_t bytes, ID3D12Resource *texture) {
-    storage_request request = copy_request(from, NULL, bytes);
-    request.options.types = REQUEST_TYPES(SOURCE_MEMORY, DESTINATION_MULTIPLE_SUBRESOURCES);
-    request.destination = (storage_destination){0};
-    request.destination.subresources.resource = (IUnknown *)texture;
-    return request;
-}
-
 // Of a payload that is larger than a batch's memory is as a rule, and no multiple of any alignment.
 static void a_payload_behind_a_bad_one_arrives(void) {
     storage_factory *uncapped = factory_or_exit();
@@ -277,7 +269,9 @@ static void a_payload_behind_a_bad_one_arrives(void) {
     uint8_t *torn = VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_NOACCESS);
     if (!VirtualAlloc(torn, bytes / 2, MEM_COMMIT, PAGE_READWRITE)) exit(1);
     ID3D12Resource *texture = make_texture(&desc, 1);
-    storage_request both[] = {to_texture(torn, bytes, texture), to_texture(contents, bytes, texture)};
+    const uint8_t all = DESTINATION_MULTIPLE_SUBRESOURCES;
+    storage_request both[] = {to_texture(copy_request(torn, NULL, bytes), texture, all),
+                              to_texture(copy_request(contents, NULL, bytes), texture, all)};
     for (uint32_t i = 0; i < 2; i++) {
         queue->methods->EnqueueRequest(queue, &both[i]);
         queue->methods->EnqueueStatus(queue, array, i);

@@ -5,13 +5,13 @@
 use std::collections::HashMap;
 
 use ds_core::{
-    Buffer, Compression, CustomResult, Destination, Error, Event, FailedCommand, File, ForeignCopy,
-    ForeignShown, ForeignTo, PlaceInfo, Queue, QueueDesc, Request, S_OK, Select, Source,
-    StatusArray,
+    Backend, Buffer, Compression, CustomResult, Destination, Error, Event, FailedCommand, File,
+    ForeignCopy, ForeignShown, ForeignTo, PlaceInfo, Queue, QueueDesc, Request, Runtime, S_OK,
+    Select, Source, StatusArray,
 };
 
 use crate::rig::{
-    Rig, SAMPLE_BYTES, assert_ok, code, fetch_copies, sample, sample_file, sample_stream,
+    Rig, SAMPLE_BYTES, assert_ok, code, config, fetch_copies, sample, sample_file, sample_stream,
 };
 
 crate::semantic_tests! {
@@ -309,6 +309,41 @@ fn more_than_staging_has_is_refused(rig: &Rig) {
     queue.enqueue_request(host.read(0, 4096, 1));
     assert_ok(host.finish(&queue, &mut places, 2));
     assert_eq!(places.bytes[&1], sample(0, 4096));
+}
+
+fn what_the_host_decodes_counts(rig: &Rig, exact: bool) {
+    let host = Host::new(rig);
+    let mut places = Places::default();
+    let queue = rig.queue();
+    let of_size = |cookie, uncompressed_bytes| {
+        let copies = rig.runtime.foreign_copies();
+        let shown = ForeignShown {
+            format: Compression::GDEFLATE,
+            uncompressed_bytes,
+            ..ForeignShown::default()
+        };
+        let to = Destination::Foreign(copies.destination(cookie, 100).shown(shown));
+        Request::new(file_source(0, 100), to)
+    };
+    queue.enqueue_request(of_size(0, 1 << 16));
+    assert_ok(host.finish(&queue, &mut places, 1));
+    queue.enqueue_request(of_size(1, (1 << 16) + 1));
+    let result = host.finish(&queue, &mut places, 2);
+    match exact {
+        true => assert_eq!(result, code(Error::RequestTooLarge)),
+        false => assert_ok(result),
+    }
+}
+
+#[test]
+fn what_the_host_decodes_counts_under_exact_limits() {
+    for exact in [false, true] {
+        let mut config = config(Backend::Cpu);
+        config.exact_limits = exact;
+        config.staging_bytes = 1 << 16;
+        let runtime = Runtime::exactly(config).unwrap();
+        what_the_host_decodes_counts(&Rig { runtime, seed: 0 }, exact);
+    }
 }
 
 fn cancel_and_close_bring_the_cookies_back(rig: &Rig) {
