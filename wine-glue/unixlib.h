@@ -13,7 +13,7 @@
 
 // Raised by every change in this file: halves of two versions refuse each other. (Their test makes another.)
 #ifndef UNIXLIB_VERSION
-#define UNIXLIB_VERSION 4
+#define UNIXLIB_VERSION 5
 #endif
 
 enum unix_code {

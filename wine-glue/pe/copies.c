@@ -97,6 +97,6 @@ void copies_make(uint64_t runtime) {
         // here, and is set for the application before the GPU signals.
         has_more = fetch_tasks(runtime) && engine_deliver_waiting(runtime);
         uploaders_turn(runtime);
+        free_returned(runtime);
     } while (has_more);
-    free_returned(runtime);
 }

@@ -72,7 +72,7 @@ static DWORD WINAPI pump_run(void *parameter) {
         wait.timeout_ns = is_stopping() ? 0 : uploaders_timeout_ns();
         if (unix_call(UNIX_NOTIFICATIONS_WAIT, &wait) != S_OK) break;
         if (!wait.count && is_stopping()) break;
-        if (deliver(&wait) || !wait.count) copies_make(wait.runtime);
+        if (deliver(&wait) || !wait.count || uploaders_are_due()) copies_make(wait.runtime);
     }
     // Whoever waits may hold the loader's lock, which a thread needs to end: nobody waits for that for long.
     SetEvent(ended);

@@ -130,6 +130,8 @@ void uploader_give_block(uint64_t pool_cookie, uint64_t bytes);
 void uploaders_turn(uint64_t runtime);
 // How long the pump may sleep until the next turn, if nothing wakes it.
 uint64_t uploaders_timeout_ns(void);
+// Whether the next turn should be now, though other things keep the pump awake.
+BOOL uploaders_are_due(void);
 
 // blocks.c: memory that the engine fills and the GPU reads.
 struct block;

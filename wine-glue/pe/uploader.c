@@ -52,6 +52,7 @@ struct batch {
     uint8_t *mapped;
     uint64_t bytes, used;
     uint64_t value; // that the fence gets when it is done
+    struct gpu_signal *signals; // that the GPU makes behind it
     uint32_t answer_count;
     struct answer answers[ANSWERS_MAX];
 };
@@ -109,6 +110,7 @@ static struct uploader *uploaders;
 static struct uploader *busy;
 // Signals that were made; the pump's. They hold their uploaders until its turn is over.
 static struct gpu_signal *made;
+static ULONGLONG turned_ms; // when the pump's last turn was
 static uint64_t pool_cookie_last;
 
 // --- Life ----------------------------------------------------------------------------------------------
@@ -149,7 +151,6 @@ static void stop_watch(struct uploader *uploader) {
     } else if (uploader->watch_ended) {
         CloseHandle(uploader->watch_ended);
     }
-    if (uploader->event) CloseHandle(uploader->event);
 }
 
 static void drop_memory(struct batch *batch) {
@@ -170,6 +171,8 @@ static void destroy(struct uploader *uploader) {
     decoder_free(uploader->decoder);
     if (uploader->fence) ID3D12Fence_Release(uploader->fence);
     if (uploader->commands) ID3D12CommandQueue_Release(uploader->commands);
+    // The fence of a device that went away may still set it: then nothing else must get its number.
+    if (uploader->event && SUCCEEDED(uploader->removed)) CloseHandle(uploader->event);
     if (uploader->identity) IUnknown_Release(uploader->identity);
     if (uploader->device) ID3D12Device_Release(uploader->device);
     free(uploader);
@@ -385,6 +388,22 @@ static void answer_all(uint64_t runtime, struct batch *batch, HRESULT failure) {
     batch->used = batch->queued = 0;
 }
 
+static void keep_made(struct gpu_signal *signal) {
+    signal->next = made;
+    made = signal;
+}
+
+// The signals behind a batch that is over. Those that a lost GPU did not make, the processor does.
+static void retire_signals(struct batch *batch, HRESULT failure) {
+    while (batch->signals) {
+        struct gpu_signal *signal = batch->signals;
+        batch->signals = signal->next;
+        if (FAILED(failure) && ID3D12Fence_GetCompletedValue(signal->fence) < signal->value)
+            ID3D12Fence_Signal(signal->fence, signal->value);
+        keep_made(signal);
+    }
+}
+
 // Why the device went away, if it did; `otherwise` if it does not say.
 static HRESULT removal(struct uploader *uploader, HRESULT otherwise) {
     HRESULT reason = ID3D12Device_GetDeviceRemovedReason(uploader->device);
@@ -411,6 +430,7 @@ static void retire(struct uploader *uploader, uint64_t runtime) {
     while (uploader->in_flight && (FAILED(uploader->removed) || batch_at(uploader, 0)->value <= there)) {
         struct batch *batch = batch_at(uploader, 0);
         answer_all(runtime, batch, uploader->removed);
+        retire_signals(batch, uploader->removed);
         if (batch->bytes > BATCH_BYTES) drop_memory(batch);
         uploader->oldest = (uploader->oldest + 1) % BATCH_COUNT;
         uploader->in_flight--;
@@ -432,25 +452,31 @@ static BOOL is_idle(const struct uploader *uploader) {
 }
 
 // By the processor where the GPU cannot, or has nothing to make it behind: the way there takes longer.
-static void make_signal(struct uploader *uploader, struct gpu_signal *signal, BOOL is_behind_batch) {
+// `behind` is the batch that is about to be in flight, or NULL.
+static void make_signal(struct uploader *uploader, struct gpu_signal *signal, struct batch *behind) {
     HRESULT result = uploader->removed;
-    if (SUCCEEDED(result) && !is_behind_batch && is_idle(uploader)) result = S_FALSE;
+    if (SUCCEEDED(result) && !behind && is_idle(uploader)) result = S_FALSE;
+    if (!behind && uploader->in_flight) behind = batch_at(uploader, uploader->in_flight - 1);
     if (result == S_OK) {
         result = ID3D12CommandQueue_Signal(uploader->commands, signal->fence, signal->value);
         uploader->value_behind_signals = uploader->value_last + 1;
     }
+    if (result == S_OK && behind) {
+        signal->next = behind->signals;
+        behind->signals = signal;
+        return;
+    }
     if (result != S_OK) result = ID3D12Fence_Signal(signal->fence, signal->value);
     if (FAILED(result)) log_line("a fence cannot be signalled: %08lx", result);
-    signal->next = made;
-    made = signal;
+    keep_made(signal);
 }
 
 // Those that are next in line.
-static void make_signals(struct uploader *uploader, BOOL are_behind_batch) {
+static void make_signals(struct uploader *uploader, struct batch *behind) {
     while (uploader->first && uploader->first->signal) {
         struct gpu_signal *signal = uploader->first->signal;
         drop_first(uploader);
-        make_signal(uploader, signal, are_behind_batch);
+        make_signal(uploader, signal, behind);
     }
 }
 
@@ -464,7 +490,7 @@ static HRESULT execute(struct uploader *uploader, struct batch *batch) {
     ID3D12CommandList *lists[] = {(ID3D12CommandList *)batch->list};
     ID3D12CommandQueue_ExecuteCommandLists(uploader->commands, 1, lists);
     // What tells the application comes before what tells the pump, and so takes it no time.
-    make_signals(uploader, TRUE);
+    make_signals(uploader, batch);
     batch->value = ++uploader->value_last;
     result = ID3D12CommandQueue_Signal(uploader->commands, uploader->fence, batch->value);
     if (SUCCEEDED(result))
@@ -629,7 +655,7 @@ static BOOL advance_copy(struct uploader *uploader, uint64_t runtime) {
 static BOOL advance(struct uploader *uploader, uint64_t runtime) {
     if (!uploader->first->signal) return advance_copy(uploader, runtime);
     send_batch(uploader, runtime);
-    make_signals(uploader, FALSE);
+    make_signals(uploader, NULL);
     return TRUE;
 }
 
@@ -659,9 +685,12 @@ uint64_t uploaders_timeout_ns(void) {
     return busy ? UINT64_C(1000000) * PATIENCE_MS : UNIX_WAIT_FOREVER;
 }
 
+BOOL uploaders_are_due(void) { return busy && GetTickCount64() - turned_ms >= PATIENCE_MS; }
+
 // Places, and with them uploaders, are freed behind this.
 void uploaders_turn(uint64_t runtime) {
     struct uploader **place = &busy;
+    turned_ms = GetTickCount64();
     while (*place) {
         struct uploader *uploader = *place;
         retire(uploader, runtime);
