@@ -273,8 +273,12 @@ impl Driver {
         if asleep { self.due() } else { 0 }
     }
 
-    /// How many completions may come before anybody could hear of one.
+    /// How many completions may come before anybody could hear of one. Where a priority has its share, the
+    /// next one makes room for a request that waits, or will while this thread sleeps.
     fn due(&self) -> usize {
+        if !(0..PRIORITY_COUNT).all(|priority| self.has_room(priority)) {
+            return 1;
+        }
         let mut due = Due::default();
         for transfer in self.active.iter() {
             if !transfer.ends_quietly() {

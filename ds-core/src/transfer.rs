@@ -158,9 +158,12 @@ impl Transfer {
         &self.op
     }
 
-    /// Whether nothing follows from its end but what its queue owes in order.
+    /// Whether the operation in flight can be its last, and nothing follows from its end but what its
+    /// queue owes in order.
     pub(crate) fn ends_quietly(&self) -> bool {
-        matches!(self.next, Next::Finish) && self.bounce.is_none() && !self.cancelled
+        let is_last = self.op.way != Way::CachedOnly
+            && self.moved + self.op.span.bytes() >= self.window.bytes();
+        is_last && matches!(self.next, Next::Finish) && self.bounce.is_none() && !self.cancelled
     }
 
     /// Its weight for those who limit what is in flight.

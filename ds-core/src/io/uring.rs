@@ -394,8 +394,7 @@ impl Uring {
         self.forget_files();
         self.push_run();
         self.arm_wake();
-        let most = self.expected.clamp(1, POLLS);
-        let result = self.enter(wait.min(most), timeout);
+        let result = self.enter(self.completions_of(wait), timeout);
         let timed_out = matches!(&result, Err(error) if error.raw_os_error() == Some(libc::ETIME));
         if self.pushed.is_empty() {
             self.runs.taken();
@@ -414,6 +413,18 @@ impl Uring {
             Waited::TimedOut
         } else {
             Waited::Woken
+        }
+    }
+
+    /// The completions that so many operations make at least: a run has one for all of its. No more than
+    /// come, and than the wake-up event makes.
+    fn completions_of(&self, wait: usize) -> usize {
+        let saved = self.in_flight.saturating_sub(self.expected);
+        match wait {
+            0 => 0,
+            _ => wait
+                .saturating_sub(saved)
+                .clamp(1, self.expected.clamp(1, POLLS)),
         }
     }
 
@@ -719,15 +730,15 @@ mod tests {
 
     use super::*;
 
-    /// Reads of a pipe with nothing in it yet.
-    fn push_reads(ring: &mut Uring, file: &Arc<OpenFile>, span: Span) -> Vec<Op> {
+    /// Reads of one byte each, `apart` bytes from one to the next.
+    fn push_reads(ring: &mut Uring, file: &Arc<OpenFile>, span: Span, apart: u64) -> Vec<Op> {
         let op = |index: usize| Op {
-            token: Token::from_u64(1 << 32 | index as u64),
+            token: Token::from_u64(apart << 32 | index as u64),
             direction: Direction::Read,
             file: Arc::clone(file),
             way: Way::Buffered,
             priority: Priority::Normal,
-            offset: 100 * index as u64,
+            offset: apart * index as u64,
             span: span.part(index, 1),
             staged: None,
         };
@@ -751,7 +762,7 @@ mod tests {
         let memory = buffer.lend().unwrap();
         let wake = Arc::new(crate::sys::eventfd().unwrap());
         let mut ring = Uring::new(Arc::clone(&wake)).unwrap();
-        let ops = push_reads(&mut ring, &file, memory.span());
+        let ops = push_reads(&mut ring, &file, memory.span(), 100);
         let mut done = Vec::new();
         let patience = Duration::from_secs(10);
         // More than once: the event is never emptied, and the polls stand for good.
@@ -777,5 +788,36 @@ mod tests {
         assert!(done.iter().all(|done| done.result == Ok(1)));
         drop((ring, ops, memory));
         assert_eq!(buffer.bytes().unwrap(), [7; POLLS]);
+    }
+
+    #[test]
+    fn a_run_is_one_completion_to_wait_for() {
+        if let Err(why) = probe() {
+            println!("SKIPPED: no io_uring here: {why}");
+            return;
+        }
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let slow = Arc::new(OpenFile::new(reader.into(), Path::new("pipe").into()));
+        let own = std::env::current_exe().unwrap();
+        let quick = std::fs::File::open(&own).unwrap();
+        let quick = Arc::new(OpenFile::new(quick.into(), own.as_path().into()));
+        let mut buffers = [POLLS; 2].map(crate::memory::Buffer::new);
+        let memories = buffers.each_mut().map(|buffer| buffer.lend().unwrap());
+        let wake = Arc::new(crate::sys::eventfd().unwrap());
+        let mut ring = Uring::new(wake).unwrap();
+        let patience = Duration::from_secs(10);
+        let mut done = Vec::new();
+        let held = push_reads(&mut ring, &slow, memories[0].span(), 100);
+        let run = push_reads(&mut ring, &quick, memories[1].span(), 1);
+        let started = Instant::now();
+        ring.reap(run.len(), Some(patience), &mut done);
+        assert!(started.elapsed() < patience, "it waited for the pipe");
+        assert_eq!(done.len(), run.len());
+        writer.write_all(&[7; POLLS]).unwrap();
+        while ring.in_flight > 0 {
+            ring.reap(1, Some(patience), &mut done);
+        }
+        drop((ring, held, run, memories));
+        assert_eq!(buffers[1].bytes().unwrap(), b"\x7fELF\x02\x01\x01\x00");
     }
 }
