@@ -730,6 +730,23 @@ mod tests {
 
     use super::*;
 
+    /// A ring and its wake-up event, or a line that says why there is none.
+    fn ring() -> Option<(Uring, Arc<OwnedFd>)> {
+        if let Err(why) = probe() {
+            println!("SKIPPED: no io_uring here: {why}");
+            return None;
+        }
+        let wake = Arc::new(crate::sys::eventfd().unwrap());
+        Some((Uring::new(Arc::clone(&wake)).unwrap(), wake))
+    }
+
+    /// Reads of it wait until something is written.
+    fn empty_pipe() -> (Arc<OpenFile>, std::io::PipeWriter) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let file = OpenFile::new(reader.into(), Path::new("pipe").into());
+        (Arc::new(file), writer)
+    }
+
     /// Reads of one byte each, `apart` bytes from one to the next.
     fn push_reads(ring: &mut Uring, file: &Arc<OpenFile>, span: Span, apart: u64) -> Vec<Op> {
         let op = |index: usize| Op {
@@ -751,17 +768,12 @@ mod tests {
 
     #[test]
     fn a_call_ends_a_wait_for_several_completions() {
-        if let Err(why) = probe() {
-            println!("SKIPPED: no io_uring here: {why}");
+        let Some((mut ring, wake)) = ring() else {
             return;
-        }
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        let path = Path::new("pipe");
-        let file = Arc::new(OpenFile::new(reader.into(), path.into()));
+        };
+        let (file, mut writer) = empty_pipe();
         let mut buffer = crate::memory::Buffer::new(POLLS);
         let memory = buffer.lend().unwrap();
-        let wake = Arc::new(crate::sys::eventfd().unwrap());
-        let mut ring = Uring::new(Arc::clone(&wake)).unwrap();
         let ops = push_reads(&mut ring, &file, memory.span(), 100);
         let mut done = Vec::new();
         let patience = Duration::from_secs(10);
@@ -792,19 +804,15 @@ mod tests {
 
     #[test]
     fn a_run_is_one_completion_to_wait_for() {
-        if let Err(why) = probe() {
-            println!("SKIPPED: no io_uring here: {why}");
+        let Some((mut ring, _)) = ring() else {
             return;
-        }
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        let slow = Arc::new(OpenFile::new(reader.into(), Path::new("pipe").into()));
+        };
+        let (slow, mut writer) = empty_pipe();
         let own = std::env::current_exe().unwrap();
         let quick = std::fs::File::open(&own).unwrap();
         let quick = Arc::new(OpenFile::new(quick.into(), own.as_path().into()));
         let mut buffers = [POLLS; 2].map(crate::memory::Buffer::new);
         let memories = buffers.each_mut().map(|buffer| buffer.lend().unwrap());
-        let wake = Arc::new(crate::sys::eventfd().unwrap());
-        let mut ring = Uring::new(wake).unwrap();
         let patience = Duration::from_secs(10);
         let mut done = Vec::new();
         let held = push_reads(&mut ring, &slow, memories[0].span(), 100);
