@@ -59,6 +59,11 @@ const PORTION_CACHED: Portion = Portion {
     requests: 16,
     bytes: 4 << 20,
 };
+/// What a thread that waits does before it looks again whether its wait is over.
+const PORTION_LENT: Portion = Portion {
+    requests: 16,
+    bytes: 1 << 20,
+};
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
 /// portion to go on with after the next, those who wait are woken for several portions at once, and not
 /// much later than this.
@@ -120,6 +125,9 @@ pub(crate) struct Driver {
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
+    /// Whether it is for threads of the application's that wait: what they take ends in the call that hands
+    /// it over, or goes back.
+    lent: bool,
     /// Whether the last reads came from the page cache. They cost a core and little time, so it pays to
     /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
     /// by one, so that none waits behind another.
@@ -148,8 +156,17 @@ impl Driver {
             left: 0,
             cancel_epoch: 0,
             threads,
+            lent: false,
             cached: !blocking,
             switches: 0,
+        }
+    }
+
+    /// The same for threads that wait, one at a time; see [`Driver::help`].
+    pub(crate) fn lent(io: Io, threads: usize) -> Driver {
+        Driver {
+            lent: true,
+            ..Driver::new(io, threads)
         }
     }
 
@@ -193,7 +210,7 @@ impl Driver {
                 .io
                 .submit_and_reap(wait, timeout, &mut self.completions);
             shared.scheduler.awake(index);
-            self.look_whether_cached();
+            self.look_whether_cached(shared);
             if self.io.is_over() {
                 self.io.release_buffers(&shared.staging);
                 self.io = Io::Threads(Threads::new());
@@ -211,6 +228,24 @@ impl Driver {
         self.wake_owed();
         self.io.release_buffers(&shared.staging);
         false
+    }
+
+    /// One round on a thread that waits: reads what is in the page cache. Says whether there was anything
+    /// to do, and all of it could be done here.
+    pub(crate) fn help(&mut self, shared: &Shared) -> bool {
+        if !self.take(shared) {
+            return false;
+        }
+        let mut wait = 0;
+        while self.io.in_flight() > 0 {
+            self.io.submit_and_reap(wait, None, &mut self.completions);
+            wait = 1;
+        }
+        self.pushed = Load::default();
+        self.complete(shared);
+        self.wake_owed();
+        shared.count_io(self.io.take_stats());
+        shared.scheduler.is_cached() && !self.io.is_over()
     }
 
     /// Wakes those who wait for what completed, now or, where that is soon enough, later.
@@ -239,14 +274,19 @@ impl Driver {
     }
 
     fn portion(&self) -> Portion {
-        if self.cached { PORTION_CACHED } else { PORTION }
+        match (self.lent, self.cached) {
+            (true, _) => PORTION_LENT,
+            (false, true) => PORTION_CACHED,
+            (false, false) => PORTION,
+        }
     }
 
     /// What completes in the submit itself came from the page cache.
-    fn look_whether_cached(&mut self) {
+    fn look_whether_cached(&mut self, shared: &Shared) {
         let pushed = std::mem::take(&mut self.pushed).requests;
         if pushed > 0 {
             self.cached = self.completions.len() >= pushed && self.io.in_flight() < pushed;
+            shared.scheduler.set_cached(self.cached);
         }
     }
 
@@ -410,7 +450,10 @@ impl Driver {
     fn begin(&mut self, shared: &Shared, queue: &Arc<QueueCore>, request: Started) {
         let entry = request.token;
         match Transfer::new(shared, queue, request) {
-            Ok(transfer) => self.push_new(shared, transfer),
+            Ok(mut transfer) => match self.lent && !transfer.lend() {
+                true => self.put_back(shared, transfer),
+                false => self.push_new(shared, transfer),
+            },
             Err(Work::Decompress {
                 source,
                 compression,
@@ -440,6 +483,12 @@ impl Driver {
             .insert(transfer)
             .expect("no more requests were taken than there is room for");
         self.push(shared, token);
+    }
+
+    /// Leaves a transfer to the threads of the engine.
+    fn put_back(&mut self, shared: &Shared, transfer: Transfer) {
+        shared.scheduler.set_cached(false);
+        transfer.put_back(shared);
     }
 
     fn push(&mut self, shared: &Shared, token: Token) {
@@ -475,11 +524,16 @@ impl Driver {
         };
         let outcome = match transfer.advance(shared, completion.result) {
             Progress::Again => return self.push(shared, token),
-            Progress::Done(outcome) => outcome,
+            Progress::Done(outcome) => Some(outcome),
+            Progress::Elsewhere => None,
         };
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
+        let Some(outcome) = outcome else {
+            let transfer = self.active.remove(token).expect("just seen");
+            return self.put_back(shared, transfer);
+        };
         if let Some(outcome) = transfer.finish(shared, outcome) {
             self.finished
                 .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);

@@ -394,6 +394,9 @@ impl Queue {
             Some(array) => array.reset(index).err(),
         };
         let array = array.cloned();
+        if let Some(array) = &array {
+            array.is_helped_by(&self.core.shared);
+        }
         if self
             .core
             .enqueue_marker(Marker::Status(array.clone(), index), invalid)
@@ -411,6 +414,9 @@ impl Queue {
     /// too.
     pub fn enqueue_signal(&self, fence: Option<&Fence>, value: u64) {
         let invalid = fence.is_none().then_some(Error::InvalidFence);
+        if let Some(fence) = fence {
+            fence.is_helped_by(&self.core.shared);
+        }
         let _ = self
             .core
             .enqueue_marker(Marker::Signal(fence.cloned(), value), invalid);
@@ -607,6 +613,8 @@ impl QueueCore {
         let mut state = self.state.lock();
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
+            let has_room = || !self.state.lock().is_full();
+            MutexGuard::unlocked(&mut state, || self.shared.help(None, has_room));
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
                 self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));
@@ -683,6 +691,16 @@ impl QueueCore {
         let owed = std::mem::take(&mut deferred.aftermath);
         self.after(state, deferred);
         owed
+    }
+
+    /// A request that was started was not begun: somebody else is to start it.
+    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.put_back(token, &mut deferred);
+        state.fire_markers(&mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
     }
 
     fn wake_waiting(&self, state: &State) {

@@ -24,6 +24,7 @@ use crate::file::File;
 use crate::foreign_pool::PoolCore;
 use crate::gdeflate;
 use crate::gpu::{GpuDevice, PlacerThread};
+use crate::help::Helper;
 use crate::hold::Hold;
 use crate::host::{Host, Worker};
 use crate::io::{Faulty, Io, sim, threads, uring};
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     /// Memory that the host has lent.
     foreign_pools: Mutex<Vec<Weak<PoolCore>>>,
     io_stats: Mutex<IoStats>,
+    /// For threads that wait.
+    pub(crate) helper: Helper,
     /// The simulation's driver and worker, which nobody's thread runs.
     turned: Option<Mutex<Turned>>,
 }
@@ -132,6 +135,7 @@ impl Runtime {
             placers: Mutex::default(),
             foreign_pools: Mutex::default(),
             io_stats: Mutex::default(),
+            helper: Helper::default(),
             turned,
             config,
         });
@@ -265,6 +269,9 @@ impl Handle {
                     Io::Threads(threads::Threads::new())
                 };
                 let io = with_faults(shared, io, index);
+                if index == 0 && shared.may_be_helped(&io) {
+                    shared.helper.begin(shared);
+                }
                 Driver::new(io, io_threads).run(shared, index);
             })?;
         }
@@ -363,7 +370,7 @@ fn with_faults(shared: &Shared, io: Io, index: usize) -> Io {
 
 /// An engine thread that dies leaves requests in flight for ever, so the process goes with it, whatever
 /// the panic strategy of the program that the engine is part of.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
@@ -391,6 +398,16 @@ impl Shared {
         if stats != IoStats::default() {
             *self.io_stats.lock() += stats;
         }
+    }
+
+    /// The backend in use.
+    pub(crate) fn backend(&self) -> Backend {
+        self.choice.backend
+    }
+
+    /// Whether threads that wait are to read what others would read through `io`.
+    fn may_be_helped(&self, io: &Io) -> bool {
+        self.config.waiters_help && matches!(io, Io::Uring(_))
     }
 
     pub(crate) fn has_threads(&self) -> bool {

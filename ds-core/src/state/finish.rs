@@ -53,6 +53,17 @@ impl State {
         self.order.finish_request(group, failure);
     }
 
+    /// A request in flight was not begun after all, and may start once more.
+    pub(crate) fn put_back(&mut self, token: Token, deferred: &mut Deferred) {
+        let Some(entry) = self.request_mut(token).filter(|entry| !entry.cancelled) else {
+            return self.finish(token, Ok(()), deferred);
+        };
+        entry.stage = Stage::Waiting;
+        self.in_flight -= 1;
+        self.startable.release(token);
+        self.list_if_startable(deferred);
+    }
+
     /// Whether a request in flight met memory that the host may be able to write, and so begins again.
     fn starts_over(&mut self, token: Token, outcome: &Outcome, deferred: &mut Deferred) -> bool {
         let met_bad_memory = matches!(outcome, Err(fault) if fault.error == Error::AccessViolation);
