@@ -518,7 +518,7 @@ impl Finished {
     fn flush(&mut self, owed: &mut Aftermath) {
         // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
         if let Some(queue) = self.queue.take() {
-            owed.absorb(queue.complete_and_owe(self.outcomes.drain(..)));
+            queue.complete_and_owe(self.outcomes.drain(..), owed);
         }
     }
 }
