@@ -74,6 +74,18 @@ impl File {
         File::adopt(fs::File::from(fd), path.as_ref(), writable)
     }
 
+    /// Anything that can be read, which [`File::open`] would refuse: a pipe, to have slow reads.
+    #[cfg(test)]
+    pub(crate) fn of_any_fd(fd: OwnedFd) -> File {
+        let path: Arc<Path> = Path::new("any").into();
+        File(Arc::new(FileCore {
+            open: Mutex::new(Some(Arc::new(OpenFile::new(fd, Arc::clone(&path))))),
+            path,
+            writable: false,
+            bytes_seen: AtomicU64::new(u64::MAX),
+        }))
+    }
+
     fn open_with(
         path: &Path,
         options: &mut fs::OpenOptions,

@@ -470,7 +470,9 @@ impl Queue {
         self.core.close();
     }
 
-    /// Set when an entry fails; cleared by [`Queue::retrieve_error_record`].
+    /// Set when an entry fails; cleared by [`Queue::retrieve_error_record`]. A request's failure is noticed
+    /// at once or, under io_uring, up to 5 ms later than its read ended, while others of its group are still
+    /// read; never later than the status, signal or event behind it.
     pub fn error_event(&self) -> &Event {
         &self.core.error_event
     }
