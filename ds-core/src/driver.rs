@@ -34,6 +34,10 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
+/// A ring's thread does not sleep for longer while something may have completed that it did not ask to be
+/// woken for (`due.rs`): an error's event comes no later than that. A fraction of a frame, and many times
+/// what a disk takes for a few reads.
+const OVERSLEEP_MAX: Duration = Duration::from_millis(5);
 
 /// How often a ring's thread takes from queues before it looks at what has completed: some requests need
 /// no I/O and would keep it from that for ever.
@@ -134,6 +138,8 @@ pub(crate) struct Driver {
     cached: bool,
     /// How often this thread had waited when it was last looked at.
     switches: u64,
+    /// The last sleep lasted for [`OVERSLEEP_MAX`].
+    overslept: bool,
 }
 
 impl Driver {
@@ -159,6 +165,7 @@ impl Driver {
             lent: false,
             cached: !blocking,
             switches: 0,
+            overslept: false,
         }
     }
 
@@ -205,7 +212,10 @@ impl Driver {
                 false => 0,
             };
             let idle = wait > 0 && self.io.in_flight() == 0 && shared.holds_staging();
-            let timeout = idle.then_some(IDLE_RELEASE);
+            let timeout = match wait {
+                0 | 1 => idle.then_some(IDLE_RELEASE),
+                _ => Some(OVERSLEEP_MAX),
+            };
             let waited = self
                 .io
                 .submit_and_reap(wait, timeout, &mut self.completions);
@@ -220,7 +230,9 @@ impl Driver {
             }
             self.complete(shared);
             shared.count_io(self.io.take_stats());
-            if waited == Waited::TimedOut {
+            // What is slow is waited for by itself, and not looked at again and again.
+            self.overslept = waited == Waited::TimedOut && !idle;
+            if waited == Waited::TimedOut && idle {
                 self.io.release_buffers(&shared.staging);
                 shared.release_idle_staging();
             }
@@ -316,7 +328,7 @@ impl Driver {
     /// How many completions may come before anybody could hear of one. Where a priority has its share, the
     /// next one makes room for a request that waits, or will while this thread sleeps.
     fn due(&self) -> usize {
-        if !(0..PRIORITY_COUNT).all(|priority| self.has_room(priority)) {
+        if self.overslept || !(0..PRIORITY_COUNT).all(|priority| self.has_room(priority)) {
             return 1;
         }
         let mut due = Due::default();
@@ -572,7 +584,10 @@ impl Finished {
     fn flush(&mut self, owed: &mut Aftermath) {
         // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
         if let Some(queue) = self.queue.take() {
-            owed.absorb(queue.complete_and_owe(self.outcomes.drain(..)));
+            queue.complete_and_owe(self.outcomes.drain(..), owed);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
@@ -74,8 +75,9 @@ pub(crate) struct Shared {
     io_stats: Mutex<IoStats>,
     /// For threads that wait.
     pub(crate) helper: Helper,
-    /// The simulation's driver and worker, which nobody's thread runs.
-    turned: Option<Mutex<Turned>>,
+    /// The simulation's driver and worker, which nobody's thread runs. Whoever turns them may hear of a
+    /// failure meanwhile and ask again, on the same thread: then there is nothing to be had.
+    turned: Option<ReentrantMutex<RefCell<Turned>>>,
 }
 
 struct Turned {
@@ -109,10 +111,10 @@ impl Runtime {
         let simulated = choice.backend == Backend::Sim;
         let turned = simulated.then(|| {
             let driver = Driver::new(Io::Sim(sim::Sim::new(config.sim)), 1);
-            Mutex::new(Turned {
+            ReentrantMutex::new(RefCell::new(Turned {
                 driver,
                 worker: Worker::default(),
-            })
+            }))
         });
         let io_threads = config.io_thread_count(choice.backend);
         let scheduler = match choice.ring {
@@ -249,7 +251,8 @@ impl Runtime {
     }
 
     /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left
-    /// to do. With other backends there is nothing to turn.
+    /// to do, or if the error callback asks, which is called in the course of a step. With other backends
+    /// there is nothing to turn.
     pub fn turn(&self) -> bool {
         self.shared().turn()
     }
@@ -418,7 +421,11 @@ impl Shared {
         let Some(turned) = &self.turned else {
             return false;
         };
-        let mut turned = turned.lock();
+        let turned = turned.lock();
+        let Ok(mut turned) = turned.try_borrow_mut() else {
+            return false;
+        };
+        let turned = &mut *turned;
         let moved = turned.driver.step(self);
         let worked = self.host.turn(self, &mut turned.worker);
         moved || worked
