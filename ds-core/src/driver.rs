@@ -30,7 +30,7 @@ const BYTES_ALONE: usize = 64 << 10;
 /// A blocking read that takes no longer than this, and a nanosecond a byte, came from the page cache.
 const CACHED_READ: Duration = Duration::from_micros(10);
 /// After so long without work, idle staging goes back to the kernel.
-const IDLE_RELEASE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
@@ -480,6 +480,10 @@ impl Driver {
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
+        if shared.workers_read() {
+            let warm = self.cached && outcome.is_ok() && transfer.reads_stream();
+            transfer.queue.warm.note(warm);
+        }
         if let Some(outcome) = transfer.finish(shared, outcome) {
             self.finished
                 .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);

@@ -29,6 +29,7 @@ use crate::slots::Token;
 use crate::staging::Staging;
 use crate::state::{Budget, Command, Marker, PoolKind, Started, State};
 use crate::stats::{GpuStats, QueueStats};
+use crate::warm::Warm;
 
 /// The smallest capacity of a queue.
 pub const CAPACITY_MIN: u32 = 128;
@@ -267,6 +268,8 @@ pub(crate) struct QueueCore {
     /// Where bytes for the host wait.
     foreign_pool: Option<Arc<PoolCore>>,
     state: Mutex<State>,
+    /// Whether workers read its streams by themselves.
+    pub(crate) warm: Warm,
     /// There is room again, or the queue closed.
     room: Condvar,
     /// A request in flight came back.
@@ -340,6 +343,7 @@ impl Queue {
                 placer: placer.as_ref().map(|thread| Arc::clone(thread.placer())),
                 foreign_pool,
                 state,
+                warm: Warm::default(),
                 room: Condvar::new(),
                 quiet: Condvar::new(),
             })
@@ -571,7 +575,9 @@ impl QueueCore {
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
         drop(state);
-        if let Some(wake) = deferred.list {
+        if let Some(wake) = deferred.list
+            && !(self.warm.is_warm() && self.shared.host.list(self))
+        {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
@@ -661,6 +667,15 @@ impl QueueCore {
         self.wake_waiting(&state);
         self.after(state, deferred);
         left
+    }
+
+    /// A request that was started is to start again, on an I/O thread.
+    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.put_back(token, &mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
     }
 
     /// Requests came to their end.

@@ -382,6 +382,7 @@ impl Drop for Handle {
             let _ = thread.join();
         }
         self.shared.scheduler.clear();
+        self.shared.host.clear();
     }
 }
 
@@ -467,6 +468,12 @@ impl Shared {
         self.queues
             .lock()
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
+    }
+
+    /// Whether workers may read for themselves. Not where trouble is put between the disk and whoever reads:
+    /// they read past it.
+    pub(crate) fn workers_read(&self) -> bool {
+        self.has_threads() && !self.config.io_faults && !self.config.application_decodes()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.
