@@ -574,9 +574,10 @@ impl QueueCore {
 
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
+        let for_workers = deferred.list.is_some() && self.warm.is_warm() && state.next_is_stream();
         drop(state);
         if let Some(wake) = deferred.list
-            && !(self.warm.is_warm() && self.shared.host.list(self))
+            && !(for_workers && self.shared.host.list(self))
         {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::backend::{Backend, Choice, choose};
-use crate::config::Config;
+use crate::config::{Config, cores};
 use crate::copies::{Copies, ForeignCopies};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
@@ -470,10 +470,11 @@ impl Shared {
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
     }
 
-    /// Whether workers may read for themselves. Not where trouble is put between the disk and whoever reads:
-    /// they read past it.
+    /// Whether workers may read for themselves. Not where there are cores without one, which can read while
+    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it.
     pub(crate) fn workers_read(&self) -> bool {
-        self.has_threads() && !self.config.io_faults && !self.config.application_decodes()
+        let config = &self.config;
+        self.has_threads() && !config.io_faults && config.decode_thread_count() >= cores()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

@@ -136,25 +136,36 @@ fn what_leaves_the_cache_is_read_by_others(rig: &Rig) {
     }
 }
 
-/// One that is no stream ends the workers' reading for a while, and loses nothing by having been theirs.
+/// One that is no stream ends the workers' reading for a while, and loses nothing by having been theirs:
+/// alone, and between streams that a worker starts together with it.
 fn other_requests_go_to_the_io_threads(rig: &Rig) {
-    let (archive, queue) = (Archive::new(rig, "warm-mixed"), rig.queue());
-    if !archive.warm_up(rig, &queue) {
-        return;
-    }
+    let archive = Archive::new(rig, "warm-mixed");
     let stored = std::fs::read(&archive.path).unwrap();
-    let mut plain = untouched(stored.len());
-    let request = Request::read(
-        &archive.file,
-        0,
-        archive.stream_bytes,
-        plain.lend().unwrap(),
-    );
-    assert_ok(rig.run(&queue, request));
-    assert!(plain.bytes().unwrap() == stored);
-    let before = by_workers(rig);
-    archive.read(rig, &queue, 60);
-    assert_eq!(by_workers(rig), before, "it was the I/O threads' turn");
+    for streams_around in [0, 1, 2] {
+        let queue = rig.queue();
+        if !archive.warm_up(rig, &queue) {
+            return;
+        }
+        let mut plain = untouched(stored.len());
+        let mut unpacked: Vec<_> = (0..2 * streams_around).map(|_| untouched(BYTES)).collect();
+        let (first, last) = unpacked.split_at_mut(streams_around);
+        for buffer in first {
+            queue.enqueue_request(archive.request(buffer.lend().unwrap()));
+        }
+        let part = plain.lend().unwrap();
+        queue.enqueue_request(Request::read(&archive.file, 0, archive.stream_bytes, part));
+        for buffer in last {
+            queue.enqueue_request(archive.request(buffer.lend().unwrap()));
+        }
+        assert_ok(rig.finish(&queue));
+        assert!(plain.bytes().unwrap() == stored);
+        for buffer in &mut unpacked {
+            assert!(buffer.bytes().unwrap() == sample(0, BYTES));
+        }
+        let before = by_workers(rig);
+        archive.read(rig, &queue, 40);
+        assert_eq!(by_workers(rig), before, "it was the I/O threads' turn");
+    }
 }
 
 /// Room for one stream and a half, so that nearly every request waits for staging.
