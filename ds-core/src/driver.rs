@@ -30,7 +30,7 @@ const BYTES_ALONE: usize = 64 << 10;
 /// A blocking read that takes no longer than this, and a nanosecond a byte, came from the page cache.
 const CACHED_READ: Duration = Duration::from_micros(10);
 /// After so long without work, idle staging goes back to the kernel.
-const IDLE_RELEASE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
@@ -546,6 +546,10 @@ impl Driver {
             let transfer = self.active.remove(token).expect("just seen");
             return self.put_back(shared, transfer);
         };
+        if shared.workers_read() {
+            let warm = self.cached && outcome.is_ok() && transfer.reads_stream();
+            transfer.queue.warm.note(warm);
+        }
         if let Some(outcome) = transfer.finish(shared, outcome) {
             self.finished
                 .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);

@@ -69,6 +69,7 @@ mod state;
 mod stats;
 mod sys;
 mod transfer;
+mod warm;
 
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};

@@ -31,6 +31,7 @@ use crate::slots::Token;
 use crate::staging::Staging;
 use crate::state::{Budget, Command, Marker, PoolKind, Started, State};
 use crate::stats::{GpuStats, QueueStats};
+use crate::warm::Warm;
 
 /// The smallest capacity of a queue.
 pub const CAPACITY_MIN: u32 = 128;
@@ -269,6 +270,8 @@ pub(crate) struct QueueCore {
     /// Where bytes for the host wait.
     foreign_pool: Option<Arc<PoolCore>>,
     state: Mutex<State>,
+    /// Whether workers read its streams by themselves.
+    pub(crate) warm: Warm,
     /// There is room again, or the queue closed.
     room: Condvar,
     /// A request in flight came back.
@@ -351,6 +354,7 @@ impl Queue {
                 placer: placer.as_ref().map(|thread| Arc::clone(thread.placer())),
                 foreign_pool,
                 state,
+                warm: Warm::default(),
                 room: Condvar::new(),
                 quiet: Condvar::new(),
             })
@@ -589,8 +593,11 @@ impl QueueCore {
 
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
+        let for_workers = deferred.list.is_some() && self.warm.is_warm() && state.next_is_stream();
         drop(state);
-        if let Some(wake) = deferred.list {
+        if let Some(wake) = deferred.list
+            && !(for_workers && self.shared.host.list(self))
+        {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
@@ -702,6 +709,15 @@ impl QueueCore {
         left
     }
 
+    /// A request that was started is to start again, on an I/O thread.
+    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.put_back(token, &mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
+    }
+
     /// Requests came to their end.
     pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
         let mut owed = Aftermath::default();
@@ -731,16 +747,6 @@ impl QueueCore {
             std::mem::take(owed).run();
             self.close_files(closing);
         }
-    }
-
-    /// A request that was started was not begun: somebody else is to start it.
-    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
-        let mut deferred = Deferred::default();
-        let mut state = self.state.lock();
-        state.put_back(token, &mut deferred);
-        state.fire_markers(&mut deferred);
-        self.wake_waiting(&state);
-        self.after(state, deferred);
     }
 
     fn wake_waiting(&self, state: &State) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::backend::{Backend, Choice, choose};
-use crate::config::Config;
+use crate::config::{Config, cores};
 use crate::copies::{Copies, ForeignCopies};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
@@ -392,6 +392,7 @@ impl Drop for Handle {
             let _ = thread.join();
         }
         self.shared.scheduler.clear();
+        self.shared.host.clear();
     }
 }
 
@@ -491,6 +492,13 @@ impl Shared {
         self.queues
             .lock()
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
+    }
+
+    /// Whether workers may read for themselves. Not where there are cores without one, which can read while
+    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it.
+    pub(crate) fn workers_read(&self) -> bool {
+        let config = &self.config;
+        self.has_threads() && !config.io_faults && config.decode_thread_count() >= cores()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

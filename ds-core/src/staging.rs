@@ -69,6 +69,9 @@ pub struct StagingStats {
     pub bytes_in_use: usize,
     /// The most that was ever in use at once.
     pub bytes_peak: usize,
+    /// Whether any of it may be held, in use or idle. What has been idle for two seconds goes back to the
+    /// kernel.
+    pub holds_memory: bool,
 }
 
 /// Where a pool's memory comes from.
@@ -428,6 +431,7 @@ impl Staging {
             bytes_max: pool.bytes_max,
             bytes_in_use: pool.bytes_in_use,
             bytes_peak: pool.bytes_peak,
+            holds_memory: pool.touched,
         }
     }
 }

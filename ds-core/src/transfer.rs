@@ -193,6 +193,12 @@ impl Transfer {
         self.queue.put_back(self.entry);
     }
 
+    /// Whether it reads a stream for the engine's own decoder, through the page cache.
+    pub(crate) fn reads_stream(&self) -> bool {
+        matches!(self.op.way, Way::Buffered | Way::CachedOnly)
+            && matches!(&self.next, Next::Decompress { compression, .. } if !compression.is_custom())
+    }
+
     /// Its weight for those who limit what is in flight.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
