@@ -15,6 +15,8 @@ mod priority;
 mod rounds;
 mod source;
 #[cfg(feature = "vulkan")]
+mod threads;
+#[cfg(feature = "vulkan")]
 mod upload;
 
 use std::path::PathBuf;
