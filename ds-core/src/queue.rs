@@ -1,6 +1,6 @@
 //! `Queue`: enqueue, submit, status, signal, event, cancel, close, and the error record.
 //!
-//! The public face of DirectStorage's queue. Everything that must be true at once is in `state.rs`,
+//! The public face of DirectStorage's queue. Everything that must be true at once is in `state`,
 //! under one lock a queue; this file takes the lock, waits, and acts on what the state asks for
 //! once the lock is gone.
 //!
@@ -27,7 +27,7 @@ use crate::runtime::{Runtime, Shared};
 use crate::scheduler::Wake;
 use crate::slots::Token;
 use crate::staging::Staging;
-use crate::state::{Budget, Command, Entry, Marker, PoolKind, Started, State};
+use crate::state::{Budget, Command, Marker, PoolKind, Started, State};
 use crate::stats::{GpuStats, QueueStats};
 
 /// The smallest capacity of a queue.
@@ -800,6 +800,3 @@ impl QueueCore {
         self.after(state, deferred);
     }
 }
-
-/// Entries are large; the compiler should say so before the cache does.
-const _: () = assert!(size_of::<Entry>() <= 320);
