@@ -35,6 +35,10 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
 
+/// The same while another thread looks at a queue: it will be back in less time than that, and to be woken
+/// for it would take longer.
+const SPINS_BESIDE_LOOK: usize = 5 * SPINS_BEFORE_SLEEP;
+
 /// How often a ring's thread takes from queues before it looks at what has completed: some requests need
 /// no I/O and would keep it from that for ever.
 const TAKES_MAX: usize = 16;
@@ -253,17 +257,19 @@ impl Driver {
     /// How many completions there is nothing to do before, unless somebody calls; 0 if there is something to
     /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
     fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
-        let spins = if self.io.in_flight() == 0 {
-            SPINS_BEFORE_SLEEP
-        } else {
-            0
+        let spins = match self.io.in_flight() {
+            0 => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            _ => 0..0,
         };
-        for _ in 0..spins {
+        for spin in 0..spins.end {
             if shared
                 .scheduler
                 .has_work(|priority| self.has_room(priority))
             {
                 return 0;
+            }
+            if spin >= spins.start && !shared.scheduler.is_looked_at() {
+                break;
             }
             std::hint::spin_loop();
         }
@@ -371,6 +377,7 @@ impl Driver {
         let budget = self.budget(queue.priority_index());
         let mut started = std::mem::take(&mut self.started);
         self.left = queue.start(budget, &mut started);
+        shared.scheduler.looked();
         for request in started.drain(..) {
             self.begin(shared, &queue, request);
         }
