@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::cores;
 use crate::due::Due;
+use crate::hold::Landed;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
@@ -21,7 +22,7 @@ use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::state::{Budget, Started, Work};
 use crate::sys;
-use crate::transfer::{Progress, Transfer};
+use crate::transfer::{Finish, Progress, Transfer};
 
 /// A batch of requests ends once it has this many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -34,7 +35,6 @@ const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
-
 /// The same while another thread looks at a queue: it will be back in less time than that, and to be woken
 /// for it would take longer.
 const SPINS_BESIDE_LOOK: usize = 5 * SPINS_BEFORE_SLEEP;
@@ -116,6 +116,8 @@ pub(crate) struct Driver {
     started: Vec<Started>,
     completions: Vec<Completion>,
     finished: Finished,
+    /// Uploads whose bytes are there, for the moment between.
+    landed: Vec<Landed>,
     /// Who is to be woken for what completed, and since when.
     owed: Aftermath,
     owed_since: Option<Instant>,
@@ -147,6 +149,7 @@ impl Driver {
                 queue: None,
                 outcomes: Vec::with_capacity(room),
             },
+            landed: Vec::new(),
             owed: Aftermath::default(),
             owed_since: None,
             left: 0,
@@ -342,6 +345,17 @@ impl Driver {
             self.on_completion(shared, completion);
         }
         self.finished.flush(&mut self.owed);
+        self.place_landed();
+    }
+
+    /// Hands over what is for a GPU: one lock and at most one wake-up for all of a device's.
+    fn place_landed(&mut self) {
+        let mut landed = self.landed.drain(..).peekable();
+        while let Some(first) = landed.peek() {
+            let placer = Arc::clone(&first.upload.placer);
+            let same = |next: &Landed| Arc::ptr_eq(&next.upload.placer, &placer);
+            placer.place(std::iter::from_fn(|| landed.next_if(same)));
+        }
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
@@ -487,9 +501,17 @@ impl Driver {
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
-        if let Some(outcome) = transfer.finish(shared, outcome) {
-            self.finished
-                .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+        match transfer.finish(shared, outcome) {
+            Finish::Done(outcome) => {
+                self.finished
+                    .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+            }
+            Finish::Landed(upload) => self.landed.push(Landed {
+                queue: Arc::clone(&transfer.queue),
+                entry: transfer.entry,
+                upload,
+            }),
+            Finish::PassedOn => {}
         }
         self.active.free(token);
     }
