@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// Bytes of a request after decompression, in KiB
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=16384))]
     request_kib: u32,
+    /// Requests between two submits; 0 submits once, after the last
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    submit_every: u32,
     /// Requests of a round
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = value_parser!(u32).range(1..=65536))]
     count: u32,
@@ -69,6 +72,9 @@ pub(super) struct Arguments {
     /// Rounds of each kind
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// How long each kind runs before its rounds, in milliseconds: an idle GPU is slow at first
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u32).range(0..=60000))]
+    warm_up_ms: u32,
     /// Where to put the file that is read; without it, the folder for temporary files
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -287,10 +293,28 @@ fn stored(
         return Ok(pieces.to_vec());
     }
     let level = Level::new(arguments.level).ok_or_else(|| Error::plain(WHAT, "no such level"))?;
-    let codec = Codec::new(0);
-    let compress = |piece: &Vec<u8>| codec.compress_to_vec(piece, level, None);
-    let all: std::result::Result<_, _> = pieces.iter().map(compress).collect();
-    all.map_err(|error| Error::plain(WHAT, error))
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = pieces.len().div_ceil(threads).max(1);
+    let compress = |pieces: &[Vec<u8>]| -> std::result::Result<Vec<_>, _> {
+        // One thread each: most pieces are single tiles.
+        let codec = Codec::new(1);
+        let compress = |piece: &Vec<u8>| codec.compress_to_vec(piece, level, None);
+        pieces.iter().map(compress).collect()
+    };
+    let parts = std::thread::scope(|scope| {
+        let parts = pieces
+            .chunks(share)
+            .map(|part| scope.spawn(move || compress(part)));
+        let parts: Vec<_> = parts.collect();
+        let join = |part: std::thread::ScopedJoinHandle<'_, _>| part.join();
+        parts.into_iter().map(join).collect::<Vec<_>>()
+    });
+    let mut all = Vec::new();
+    for part in parts {
+        let part = part.map_err(|_| Error::plain(WHAT, "a thread that compresses has panicked"))?;
+        all.extend(part.map_err(|error| Error::plain(WHAT, error))?);
+    }
+    Ok(all)
 }
 
 /// As many bytes from mapped memory, in one copy.
@@ -345,15 +369,19 @@ fn measure(
     desc.source_type = variant.sample.source_type();
     let queue = runtime.create_queue(desc).map_err(trouble)?;
     buffer.fill(POISON).map_err(failed)?;
-    stream(&queue, buffer, variant)?;
+    stream(arguments, &queue, buffer, variant)?;
     compare(buffer, variant)?;
+    let warm = Instant::now();
+    while warm.elapsed() < Duration::from_millis(arguments.warm_up_ms.into()) {
+        stream(arguments, &queue, buffer, variant)?;
+    }
     let before = cpu_by_name();
     let mut rounds = Vec::new();
     for _ in 0..arguments.rounds {
-        rounds.push(timed(|| stream(&queue, buffer, variant))?);
+        rounds.push(timed(|| stream(arguments, &queue, buffer, variant))?);
     }
     let requests = arguments.count;
-    let bytes = u64::from(requests) * u64::from(arguments.request_kib) << 10;
+    let bytes = u64::from(requests) * (u64::from(arguments.request_kib) << 10);
     let mut row = row(bytes, requests, median(rounds));
     row["io_threads"] = runtime.io_thread_count().into();
     let all = f64::from(requests) * f64::from(arguments.rounds);
@@ -372,15 +400,27 @@ fn measure(
 }
 
 /// One round.
-fn stream(queue: &Queue, buffer: &GpuBuffer, variant: &Variant<'_>) -> Result<()> {
+fn stream(
+    arguments: &Arguments,
+    queue: &Queue,
+    buffer: &GpuBuffer,
+    variant: &Variant<'_>,
+) -> Result<()> {
     let (sample, done) = (variant.sample, StatusArray::new(1, None));
     let mut to = 0;
-    for &(offset, bytes, piece) in &sample.requests {
+    let every = match arguments.submit_every {
+        0 => usize::MAX,
+        every => every as usize,
+    };
+    for (index, &(offset, bytes, piece)) in sample.requests.iter().enumerate() {
         let size = variant.pieces[piece].len() as u32;
         let destination = Destination::Gpu(buffer.range(to, size));
         let request = Request::new(sample.source(offset, bytes), destination);
         queue.enqueue_request(request.compressed(sample.compression, size));
         to += u64::from(size);
+        if (index + 1) % every == 0 {
+            queue.submit();
+        }
     }
     queue.enqueue_status(Some(&done), 0);
     queue.submit();
