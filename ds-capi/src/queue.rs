@@ -507,7 +507,9 @@ pub unsafe extern "C" fn ds_queue_get_compression_support(
     })
 }
 
-/// The event that is set when an entry fails; ds_queue_retrieve_error_record clears it.
+/// The event that is set when an entry fails; ds_queue_retrieve_error_record clears it. With io_uring it may
+/// be set up to 5 ms later than the read failed, but not later than the status, signal or event behind the
+/// entry.
 ///
 /// On success `*out` is a new reference that ds_event_release gives back; else NULL. Errors: DS_E_INVALIDARG
 /// for NULL. Any thread.

@@ -42,6 +42,8 @@ pub struct Config {
     pub file_mode: FileMode,
     /// Never past the page cache, whatever `file_mode` says; `ForceFileBuffering`.
     pub force_file_buffering: bool,
+    /// Whether a thread that waits for a status or a fence reads meanwhile what is in the page cache.
+    pub waiters_help: bool,
     /// Refuse every request above the staging size, as Microsoft's runtime does.
     pub exact_limits: bool,
     /// Everything as Microsoft's runtime does it: `exact_limits`, and a host of Windows programs ends the
@@ -124,6 +126,7 @@ impl Default for Config {
             gpu_device: String::new(),
             file_mode: FileMode::Auto,
             force_file_buffering: false,
+            waiters_help: true,
             exact_limits: false,
             exact: false,
             windows: WindowsConfig::default(),
@@ -249,6 +252,13 @@ pub const OPTIONS: &[OptionSpec] = &[
         help: "1 reads every file through the page cache, as DirectStorage's ForceFileBuffering",
         get: |config| u8::from(config.force_file_buffering).to_string(),
         set: |config, value| parse_flag(value).map(|flag| config.force_file_buffering = flag),
+    },
+    OptionSpec {
+        key: "waiters_help",
+        values: "0, 1",
+        help: "what a thread that waits for a status or fence does: 1 reads cached files, 0 sleeps",
+        get: |config| u8::from(config.waiters_help).to_string(),
+        set: |config, value| parse_flag(value).map(|flag| config.waiters_help = flag),
     },
     OptionSpec {
         key: "exact_limits",

@@ -38,6 +38,10 @@ const SPINS_BEFORE_SLEEP: usize = 100;
 /// The same while another thread looks at a queue: it will be back in less time than that, and to be woken
 /// for it would take longer.
 const SPINS_BESIDE_LOOK: usize = 5 * SPINS_BEFORE_SLEEP;
+/// A ring's thread does not sleep for longer while something may have completed that it did not ask to be
+/// woken for (`due.rs`): an error's event comes no later than that. A fraction of a frame, and many times
+/// what a disk takes for a few reads.
+const OVERSLEEP_MAX: Duration = Duration::from_millis(5);
 
 /// How often a ring's thread takes from queues before it looks at what has completed: some requests need
 /// no I/O and would keep it from that for ever.
@@ -62,6 +66,11 @@ const PORTION: Portion = Portion {
 const PORTION_CACHED: Portion = Portion {
     requests: 16,
     bytes: 4 << 20,
+};
+/// What a thread that waits does before it looks again whether its wait is over.
+const PORTION_LENT: Portion = Portion {
+    requests: 16,
+    bytes: 1 << 20,
 };
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
 /// portion to go on with after the next, those who wait are woken for several portions at once, and not
@@ -126,12 +135,17 @@ pub(crate) struct Driver {
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
+    /// Whether it is for threads of the application's that wait: what they take ends in the call that hands
+    /// it over, or goes back.
+    lent: bool,
     /// Whether the last reads came from the page cache. They cost a core and little time, so it pays to
     /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
     /// by one, so that none waits behind another.
     cached: bool,
     /// How often this thread had waited when it was last looked at.
     switches: u64,
+    /// The last sleep lasted for [`OVERSLEEP_MAX`].
+    overslept: bool,
 }
 
 impl Driver {
@@ -155,8 +169,18 @@ impl Driver {
             left: 0,
             cancel_epoch: 0,
             threads,
+            lent: false,
             cached: !blocking,
             switches: 0,
+            overslept: false,
+        }
+    }
+
+    /// The same for threads that wait, one at a time; see [`Driver::help`].
+    pub(crate) fn lent(io: Io, threads: usize) -> Driver {
+        Driver {
+            lent: true,
+            ..Driver::new(io, threads)
         }
     }
 
@@ -195,12 +219,15 @@ impl Driver {
                 false => 0,
             };
             let idle = wait > 0 && self.io.in_flight() == 0 && shared.holds_staging();
-            let timeout = idle.then_some(IDLE_RELEASE);
+            let timeout = match wait {
+                0 | 1 => idle.then_some(IDLE_RELEASE),
+                _ => Some(OVERSLEEP_MAX),
+            };
             let waited = self
                 .io
                 .submit_and_reap(wait, timeout, &mut self.completions);
             shared.scheduler.awake(index);
-            self.look_whether_cached();
+            self.look_whether_cached(shared);
             if self.io.is_over() {
                 self.io.release_buffers(&shared.staging);
                 self.io = Io::Threads(Threads::new());
@@ -210,7 +237,9 @@ impl Driver {
             }
             self.complete(shared);
             shared.count_io(self.io.take_stats());
-            if waited == Waited::TimedOut {
+            // What is slow is waited for by itself, and not looked at again and again.
+            self.overslept = waited == Waited::TimedOut && !idle;
+            if waited == Waited::TimedOut && idle {
                 self.io.release_buffers(&shared.staging);
                 shared.release_idle_staging();
             }
@@ -218,6 +247,24 @@ impl Driver {
         self.wake_owed();
         self.io.release_buffers(&shared.staging);
         false
+    }
+
+    /// One round on a thread that waits: reads what is in the page cache. Says whether there was anything
+    /// to do, and all of it could be done here.
+    pub(crate) fn help(&mut self, shared: &Shared) -> bool {
+        if !self.take(shared) {
+            return false;
+        }
+        let mut wait = 0;
+        while self.io.in_flight() > 0 {
+            self.io.submit_and_reap(wait, None, &mut self.completions);
+            wait = 1;
+        }
+        self.pushed = Load::default();
+        self.complete(shared);
+        self.wake_owed();
+        shared.count_io(self.io.take_stats());
+        shared.scheduler.is_cached() && !self.io.is_over()
     }
 
     /// Wakes those who wait for what completed, now or, where that is soon enough, later.
@@ -246,14 +293,19 @@ impl Driver {
     }
 
     fn portion(&self) -> Portion {
-        if self.cached { PORTION_CACHED } else { PORTION }
+        match (self.lent, self.cached) {
+            (true, _) => PORTION_LENT,
+            (false, true) => PORTION_CACHED,
+            (false, false) => PORTION,
+        }
     }
 
     /// What completes in the submit itself came from the page cache.
-    fn look_whether_cached(&mut self) {
+    fn look_whether_cached(&mut self, shared: &Shared) {
         let pushed = std::mem::take(&mut self.pushed).requests;
         if pushed > 0 {
             self.cached = self.completions.len() >= pushed && self.io.in_flight() < pushed;
+            shared.scheduler.set_cached(self.cached);
         }
     }
 
@@ -285,7 +337,7 @@ impl Driver {
     /// How many completions may come before anybody could hear of one. Where a priority has its share, the
     /// next one makes room for a request that waits, or will while this thread sleeps.
     fn due(&self) -> usize {
-        if !(0..PRIORITY_COUNT).all(|priority| self.has_room(priority)) {
+        if self.overslept || !(0..PRIORITY_COUNT).all(|priority| self.has_room(priority)) {
             return 1;
         }
         let mut due = Due::default();
@@ -431,7 +483,10 @@ impl Driver {
     fn begin(&mut self, shared: &Shared, queue: &Arc<QueueCore>, request: Started) {
         let entry = request.token;
         match Transfer::new(shared, queue, request) {
-            Ok(transfer) => self.push_new(shared, transfer),
+            Ok(mut transfer) => match self.lent && !transfer.lend() {
+                true => self.put_back(shared, transfer),
+                false => self.push_new(shared, transfer),
+            },
             Err(Work::Decompress {
                 source,
                 compression,
@@ -461,6 +516,12 @@ impl Driver {
             .insert(transfer)
             .expect("no more requests were taken than there is room for");
         self.push(shared, token);
+    }
+
+    /// Leaves a transfer to the threads of the engine.
+    fn put_back(&mut self, shared: &Shared, transfer: Transfer) {
+        shared.scheduler.set_cached(false);
+        transfer.put_back(shared);
     }
 
     fn push(&mut self, shared: &Shared, token: Token) {
@@ -496,11 +557,16 @@ impl Driver {
         };
         let outcome = match transfer.advance(shared, completion.result) {
             Progress::Again => return self.push(shared, token),
-            Progress::Done(outcome) => outcome,
+            Progress::Done(outcome) => Some(outcome),
+            Progress::Elsewhere => None,
         };
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
+        let Some(outcome) = outcome else {
+            let transfer = self.active.remove(token).expect("just seen");
+            return self.put_back(shared, transfer);
+        };
         match transfer.finish(shared, outcome) {
             Finish::Done(outcome) => {
                 self.finished
@@ -547,7 +613,10 @@ impl Finished {
     fn flush(&mut self, owed: &mut Aftermath) {
         // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
         if let Some(queue) = self.queue.take() {
-            owed.absorb(queue.complete_and_owe(self.outcomes.drain(..)));
+            queue.complete_and_owe(self.outcomes.drain(..), owed);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,9 +3,10 @@
 //! What a program hears of are statuses, signals and events, and each waits for every request of its group
 //! and of the groups before. So of the requests that one queue has in flight here, those of the oldest group
 //! must all come back before anything follows from them. A request whose bytes go on to somebody else, or
-//! which somebody wants to end, is worth a look of its own; so is one that makes room for another. The
-//! driver says so by not asking. What else a request's end does (an error's event, a place in a queue that is
-//! full, a figure that is asked for) can come a few completions later than it would.
+//! which somebody wants to end, is worth a look of its own; so is one that makes room for another. The driver
+//! says so by not asking. What else a request's end does (an error's event, a place in a queue that is full,
+//! a figure that is asked for) can come a few completions later than it would, and a few milliseconds at
+//! most: the driver looks when the sleep has lasted so long.
 //!
 //! Pure arithmetic over what is in flight on one thread, done only when that thread is about to sleep.
 

@@ -305,9 +305,9 @@ static CALLBACK: RwLock<Option<Callback>> = RwLock::new(None);
 
 /// Installs the process-wide error callback, or removes it.
 ///
-/// It is called once for each failure, on whichever thread found it, with no lock of the library
-/// held. It may be called from several threads at once, and must not block for long: requests wait
-/// behind it. It must not enqueue, cancel or close on any queue.
+/// It is called once for each failure, on whichever thread found it, with no lock of the library held. It may
+/// be called from several threads at once, and must not block for long: requests wait behind it. It must not
+/// enqueue, cancel or close on any queue, and [`crate::Runtime::turn`] does nothing for it.
 pub fn set_error_callback(callback: Option<ErrorCallback>) {
     let previous = std::mem::replace(&mut *CALLBACK.write(), callback.map(Callback::from));
     // Outside the lock: what the old one owns may have failures to report while it goes.

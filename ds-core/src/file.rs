@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard};
 
 use crate::error::{Error, Fault, Subsystem, report};
 use crate::handle::shared_handle;
@@ -37,6 +37,9 @@ pub struct FileCore {
 }
 
 shared_handle!(File, FileCore);
+
+/// An open file while it is looked at; a clone of the `Arc` keeps it open for longer.
+pub(crate) type Opened<'a> = MappedMutexGuard<'a, Arc<OpenFile>>;
 
 impl File {
     /// Opens a regular file for reading.
@@ -69,6 +72,18 @@ impl File {
     /// [`Error::NotAFile`] if it is not a regular file.
     pub fn from_fd(fd: OwnedFd, path: impl AsRef<Path>, writable: bool) -> Result<File, Error> {
         File::adopt(fs::File::from(fd), path.as_ref(), writable)
+    }
+
+    /// Anything that can be read, which [`File::open`] would refuse: a pipe, to have slow reads.
+    #[cfg(test)]
+    pub(crate) fn of_any_fd(fd: OwnedFd) -> File {
+        let path: Arc<Path> = Path::new("any").into();
+        File(Arc::new(FileCore {
+            open: Mutex::new(Some(Arc::new(OpenFile::new(fd, Arc::clone(&path))))),
+            path,
+            writable: false,
+            bytes_seen: AtomicU64::new(u64::MAX),
+        }))
     }
 
     fn open_with(
@@ -140,9 +155,7 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn bytes(&self) -> Result<u64, Error> {
-        let metadata = self.metadata()?;
-        self.0.bytes_seen.store(metadata.len(), Ordering::Relaxed);
-        Ok(metadata.len())
+        self.see_bytes(&*self.opened()?)
     }
 
     /// The file's metadata, asked of the kernel now.
@@ -159,25 +172,39 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn explain_mode(&self, mode: FileMode) -> Result<String, Error> {
-        Ok(self.opened()?.explain(mode))
+        // Not under the lock: reading may take its time.
+        let open = Arc::clone(&*self.opened()?);
+        Ok(open.explain(mode))
     }
 
-    /// The open file, which stays open for as long as the answer lives.
-    pub(crate) fn opened(&self) -> Result<Arc<OpenFile>, Error> {
-        self.0.open.lock().clone().ok_or(Error::FileNotOpen)
+    /// The open file. Whoever closes it waits until the answer is gone: those who look at a file under a
+    /// lock are never the last to have it.
+    pub(crate) fn opened(&self) -> Result<Opened<'_>, Error> {
+        MutexGuard::try_map(self.0.open.lock(), Option::as_mut).map_err(|_| Error::FileNotOpen)
     }
 
     /// The same, if the file is open and `offset + bytes` lies in it.
-    pub(crate) fn opened_for_read(&self, offset: u64, bytes: u32) -> Result<Arc<OpenFile>, Error> {
+    pub(crate) fn opened_for_read(&self, offset: u64, bytes: u32) -> Result<Opened<'_>, Error> {
         let open = self.opened()?;
         let end = offset
             .checked_add(u64::from(bytes))
             .ok_or(Error::EndOfFile)?;
         // The remembered size answers the common case; a file that grew meanwhile is asked again.
-        if end > self.0.bytes_seen.load(Ordering::Relaxed) && end > self.bytes()? {
+        if end > self.0.bytes_seen.load(Ordering::Relaxed) && end > self.see_bytes(&open)? {
             return Err(Error::EndOfFile);
         }
         Ok(open)
+    }
+
+    fn see_bytes(&self, open: &OpenFile) -> Result<u64, Error> {
+        let bytes = sys::metadata(open.fd(Way::Buffered))?.len();
+        self.0.bytes_seen.store(bytes, Ordering::Relaxed);
+        Ok(bytes)
+    }
+
+    /// Lets this one go without closing anything: the last of all answers what there is to close.
+    pub(crate) fn into_last(self) -> Option<Arc<OpenFile>> {
+        Arc::into_inner(self.0)?.open.into_inner()
     }
 }
 
@@ -243,7 +270,7 @@ mod tests {
                 .unwrap(),
         )
         .unwrap();
-        let in_flight = file.opened().unwrap();
+        let in_flight = Arc::clone(&file.opened().unwrap());
         file.close();
         file.close();
         assert!(file.is_closed());

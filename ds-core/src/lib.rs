@@ -49,6 +49,7 @@ pub mod gpu;
 #[path = "gpu/absent.rs"]
 pub mod gpu;
 mod handle;
+mod help;
 mod hold;
 mod host;
 mod io;

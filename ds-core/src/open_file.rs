@@ -140,6 +140,12 @@ impl Gone {
         std::mem::take(&mut *self.ids.lock())
     }
 
+    /// Whoever closes one of the files waits until the answer is gone, as for a slow file system.
+    #[cfg(test)]
+    pub(crate) fn delay(&self) -> parking_lot::MutexGuard<'_, Vec<u64>> {
+        self.ids.lock()
+    }
+
     fn add(&self, id: u64) {
         self.ids.lock().push(id);
         self.any.store(true, Ordering::Release);

@@ -9,12 +9,11 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Fault, Subsystem};
-use crate::file::File;
+use crate::file::{File, Opened};
 use crate::gpu::GpuDestination;
 use crate::hold::{Bounce, BounceTo, Hold, OfPool, Upload};
 use crate::io::Direction;
 use crate::memory::Span;
-use crate::open_file::OpenFile;
 use crate::queue::{Outcome, QueueCore};
 use crate::request::{Compression, Destination, Request, Source};
 use crate::staging::{Answer, Range};
@@ -103,7 +102,7 @@ pub(crate) fn prepare(
             },
         ) => Ok(Work::Transfer {
             direction: Direction::Write,
-            file: file.opened().map_err(|error| fail(error, "write"))?,
+            file: Arc::clone(&*file.opened().map_err(|error| fail(error, "write"))?),
             offset: *offset,
             span: source.span(),
         }),
@@ -130,7 +129,7 @@ fn prepare_read(request: &Request, span: Span, queue: &Arc<QueueCore>) -> Prepar
     if request.compression == Compression::NONE {
         return Ok(Work::Transfer {
             direction: Direction::Read,
-            file,
+            file: Arc::clone(&file),
             offset,
             span,
         });
@@ -138,7 +137,7 @@ fn prepare_read(request: &Request, span: Span, queue: &Arc<QueueCore>) -> Prepar
     let slack = file.slack_bytes(queue.shared.file_mode, bytes);
     let staging = take(queue, PoolKind::Host, bytes, slack)?;
     Ok(Work::ReadStaged {
-        file,
+        file: Arc::clone(&file),
         offset,
         bytes,
         memory: staging.span(),
@@ -166,7 +165,7 @@ fn in_memory(compression: Compression, source: Span, destination: Span) -> Work 
 }
 
 /// The file of a request that reads one, with offset and size.
-fn opened_source(request: &Request) -> Result<(Arc<OpenFile>, u64, usize), NotNow> {
+fn opened_source(request: &Request) -> Result<(Opened<'_>, u64, usize), NotNow> {
     let Source::File {
         file: Some(file),
         offset,
@@ -215,7 +214,7 @@ fn prepare_bounce(request: &Request, destination: BounceTo, queue: &Arc<QueueCor
     let memory = room.part(before, room.bytes() - before);
     let decompress = (compression != Compression::NONE).then_some((compression, output));
     Ok(Work::ReadStaged {
-        file,
+        file: Arc::clone(&file),
         offset,
         bytes,
         hold,
@@ -370,17 +369,17 @@ fn prepare_download(
         range,
         decode: None,
         destination: source.clone(),
-        write: Some((file, offset)),
+        write: Some((Arc::clone(&file), offset)),
     }))))
 }
 
 /// Where the bytes of an upload come from.
-enum UploadSource {
-    File((Arc<OpenFile>, u64, usize)),
+enum UploadSource<'a> {
+    File((Opened<'a>, u64, usize)),
     Memory(Span),
 }
 
-impl UploadSource {
+impl UploadSource<'_> {
     fn work(
         self,
         hold: Hold,
@@ -390,7 +389,7 @@ impl UploadSource {
     ) -> Work {
         match (self, decompress) {
             (UploadSource::File((file, offset, bytes)), decompress) => Work::ReadStaged {
-                file,
+                file: Arc::clone(&file),
                 offset,
                 bytes,
                 hold,

@@ -22,6 +22,8 @@ use crate::error::{Error, Fault, report};
 use crate::foreign_pool::{ForeignPool, PoolCore};
 use crate::gpu::{GpuDevice, Placer, PlacerThread};
 use crate::notify::{Aftermath, Event, Fence, StatusArray};
+use crate::open_file::OpenFile;
+use crate::order::Failure;
 use crate::request::{Compression, Limits, Request, RequestInfo, SourceType, check};
 use crate::runtime::{Runtime, Shared};
 use crate::scheduler::Wake;
@@ -278,11 +280,20 @@ pub(crate) struct QueueCore {
 /// How a request ended.
 pub(crate) type Outcome = Result<(), Fault>;
 
+/// A request that has ended but for its files, which it was the last to have.
+#[derive(Debug)]
+pub(crate) struct Closing {
+    pub(crate) token: Token,
+    pub(crate) failure: Option<Failure>,
+    pub(crate) files: [Option<Arc<OpenFile>>; 2],
+}
+
 /// What must wait until the queue's lock is gone.
 #[derive(Debug, Default)]
 pub(crate) struct Deferred {
     pub(crate) aftermath: Aftermath,
     pub(crate) reports: Vec<(Fault, Option<RequestInfo>)>,
+    pub(crate) closing: Vec<Closing>,
     /// The queue has something to start and is not in the scheduler's list.
     pub(crate) list: Option<Wake>,
     /// Somebody else may get staging now, of each pool.
@@ -397,6 +408,9 @@ impl Queue {
             Some(array) => array.reset(index).err(),
         };
         let array = array.cloned();
+        if let Some(array) = &array {
+            array.is_helped_by(&self.core.shared);
+        }
         if self
             .core
             .enqueue_marker(Marker::Status(array.clone(), index), invalid)
@@ -414,6 +428,9 @@ impl Queue {
     /// too.
     pub fn enqueue_signal(&self, fence: Option<&Fence>, value: u64) {
         let invalid = fence.is_none().then_some(Error::InvalidFence);
+        if let Some(fence) = fence {
+            fence.is_helped_by(&self.core.shared);
+        }
         let _ = self
             .core
             .enqueue_marker(Marker::Signal(fence.cloned(), value), invalid);
@@ -462,7 +479,9 @@ impl Queue {
         self.core.close();
     }
 
-    /// Set when an entry fails; cleared by [`Queue::retrieve_error_record`].
+    /// Set when an entry fails; cleared by [`Queue::retrieve_error_record`]. A request's failure is noticed
+    /// at once or, under io_uring, up to 5 ms later than its read ended, while others of its group are still
+    /// read; never later than the status, signal or event behind it.
     pub fn error_event(&self) -> &Event {
         &self.core.error_event
     }
@@ -587,6 +606,24 @@ impl QueueCore {
         for (fault, request) in deferred.reports {
             report(fault, request);
         }
+        if !deferred.closing.is_empty() {
+            self.close_files(deferred.closing);
+        }
+    }
+
+    /// Closes files, and then lets the requests go that had them: whoever hears of one may count on it.
+    fn close_files(self: &Arc<Self>, mut closing: Vec<Closing>) {
+        for request in &mut closing {
+            request.files = [None, None];
+        }
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        for Closing { token, failure, .. } in closing {
+            state.finish(token, failure);
+        }
+        state.fire_markers(&mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
     }
 
     /// Sleeps on one of the two; without threads, makes something change.
@@ -610,6 +647,8 @@ impl QueueCore {
         let mut state = self.state.lock();
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
+            let has_room = || !self.state.lock().is_full();
+            MutexGuard::unlocked(&mut state, || self.shared.help(None, has_room));
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
                 self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));
@@ -668,24 +707,43 @@ impl QueueCore {
 
     /// Requests came to their end.
     pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
-        self.complete_and_owe(outcomes).run();
+        let mut owed = Aftermath::default();
+        self.complete_and_owe(outcomes, &mut owed);
+        owed.run();
     }
 
-    /// The same; waking those who wait is left to the caller.
+    /// The same; waking those who wait is left to the caller, who owes it to others already.
     pub(crate) fn complete_and_owe(
         self: &Arc<Self>,
         outcomes: impl IntoIterator<Item = (Token, Outcome)>,
-    ) -> Aftermath {
+        owed: &mut Aftermath,
+    ) {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
         for (token, outcome) in outcomes {
-            state.finish(token, outcome, &mut deferred);
+            state.end(token, outcome, &mut deferred);
         }
         state.fire_markers(&mut deferred);
         self.wake_waiting(&state);
-        let owed = std::mem::take(&mut deferred.aftermath);
+        let fired = std::mem::take(&mut deferred.aftermath);
+        let closing = std::mem::take(&mut deferred.closing);
         self.after(state, deferred);
-        owed
+        owed.absorb(fired);
+        if !closing.is_empty() {
+            // Closing may take its time, and nobody is to wait for that but those who must.
+            std::mem::take(owed).run();
+            self.close_files(closing);
+        }
+    }
+
+    /// A request that was started was not begun: somebody else is to start it.
+    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.put_back(token, &mut deferred);
+        state.fire_markers(&mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
     }
 
     fn wake_waiting(&self, state: &State) {
@@ -805,3 +863,6 @@ impl QueueCore {
         self.after(state, deferred);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ use crate::file::File;
 use crate::gpu::{GpuDestination, GpuDevice};
 use crate::handle::Handle;
 use crate::memory::{MemoryDestination, MemorySource};
+use crate::open_file::OpenFile;
 
 /// How a request's source is compressed: DirectStorage's format numbers. Not at all by default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
@@ -260,6 +261,20 @@ impl Request {
             Destination::Foreign(destination) => destination.bytes(),
             Destination::Other(_) => 0,
         }
+    }
+
+    /// Takes the request's files away, and answers what nobody else has open: that is for the caller to
+    /// close. A request that was refused may have named two.
+    pub(crate) fn take_last_files(&mut self) -> [Option<Arc<OpenFile>>; 2] {
+        let source = match &mut self.source {
+            Source::File { file, .. } => file.take(),
+            _ => None,
+        };
+        let destination = match &mut self.destination {
+            Destination::File { file, .. } => file.take(),
+            _ => None,
+        };
+        [source, destination].map(|file| file.and_then(File::into_last))
     }
 
     /// What a person or an error record wants to know of this request.

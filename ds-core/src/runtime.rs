@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::backend::{Backend, Choice, choose};
 use crate::config::Config;
@@ -24,6 +25,7 @@ use crate::file::File;
 use crate::foreign_pool::PoolCore;
 use crate::gdeflate;
 use crate::gpu::{GpuDevice, PlacerThread};
+use crate::help::Helper;
 use crate::hold::Hold;
 use crate::host::{Host, Worker};
 use crate::io::{Faulty, Io, sim, threads, uring};
@@ -71,8 +73,11 @@ pub(crate) struct Shared {
     /// Memory that the host has lent.
     foreign_pools: Mutex<Vec<Weak<PoolCore>>>,
     io_stats: Mutex<IoStats>,
-    /// The simulation's driver and worker, which nobody's thread runs.
-    turned: Option<Mutex<Turned>>,
+    /// For threads that wait.
+    pub(crate) helper: Helper,
+    /// The simulation's driver and worker, which nobody's thread runs. Whoever turns them may hear of a
+    /// failure meanwhile and ask again, on the same thread: then there is nothing to be had.
+    turned: Option<ReentrantMutex<RefCell<Turned>>>,
 }
 
 struct Turned {
@@ -106,10 +111,10 @@ impl Runtime {
         let simulated = choice.backend == Backend::Sim;
         let turned = simulated.then(|| {
             let driver = Driver::new(Io::Sim(sim::Sim::new(config.sim)), 1);
-            Mutex::new(Turned {
+            ReentrantMutex::new(RefCell::new(Turned {
                 driver,
                 worker: Worker::default(),
-            })
+            }))
         });
         let io_threads = config.io_thread_count(choice.backend);
         let scheduler = match choice.ring {
@@ -132,6 +137,7 @@ impl Runtime {
             placers: Mutex::default(),
             foreign_pools: Mutex::default(),
             io_stats: Mutex::default(),
+            helper: Helper::default(),
             turned,
             config,
         });
@@ -245,7 +251,8 @@ impl Runtime {
     }
 
     /// [`Backend::Sim`] only: does one step of its work on this thread; `false` if nothing is left
-    /// to do. With other backends there is nothing to turn.
+    /// to do, or if the error callback asks, which is called in the course of a step. With other backends
+    /// there is nothing to turn.
     pub fn turn(&self) -> bool {
         self.shared().turn()
     }
@@ -265,6 +272,9 @@ impl Handle {
                     Io::Threads(threads::Threads::new())
                 };
                 let io = with_faults(shared, io, index);
+                if index == 0 && shared.may_be_helped(&io) {
+                    shared.helper.begin(shared);
+                }
                 Driver::new(io, io_threads).run(shared, index);
             })?;
         }
@@ -363,7 +373,7 @@ fn with_faults(shared: &Shared, io: Io, index: usize) -> Io {
 
 /// An engine thread that dies leaves requests in flight for ever, so the process goes with it, whatever
 /// the panic strategy of the program that the engine is part of.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
@@ -393,6 +403,16 @@ impl Shared {
         }
     }
 
+    /// The backend in use.
+    pub(crate) fn backend(&self) -> Backend {
+        self.choice.backend
+    }
+
+    /// Whether threads that wait are to read what others would read through `io`.
+    fn may_be_helped(&self, io: &Io) -> bool {
+        self.config.waiters_help && matches!(io, Io::Uring(_))
+    }
+
     pub(crate) fn has_threads(&self) -> bool {
         self.turned.is_none()
     }
@@ -401,7 +421,11 @@ impl Shared {
         let Some(turned) = &self.turned else {
             return false;
         };
-        let mut turned = turned.lock();
+        let turned = turned.lock();
+        let Ok(mut turned) = turned.try_borrow_mut() else {
+            return false;
+        };
+        let turned = &mut *turned;
         let moved = turned.driver.step(self);
         let worked = self.host.turn(self, &mut turned.worker);
         moved || worked

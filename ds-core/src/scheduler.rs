@@ -120,6 +120,11 @@ impl Scheduler {
         Arc::clone(&self.rings[index].event)
     }
 
+    /// Whether the last reads of some thread came from the page cache.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Relaxed)
+    }
+
     /// A driver says what its last reads were like.
     pub(crate) fn set_cached(&self, cached: bool) {
         if self.cached.load(Ordering::Relaxed) != cached {

@@ -32,6 +32,9 @@ const OPERATION_BYTES_MAX: usize = 16 << 20;
 /// The same for queues of low priority.
 const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
 
+/// A thread of the application's that waits reads no more at once: it has a time-out to keep.
+const LENT_BYTES_MAX: usize = 1 << 20;
+
 /// Where the bytes go from memory.
 #[derive(Debug)]
 enum Next {
@@ -56,6 +59,8 @@ pub(crate) struct Transfer {
     pub(crate) group: GroupId,
     /// Somebody wants it to end.
     pub(crate) cancelled: bool,
+    /// It is on a thread of the application's, which must not wait for a disk.
+    lent: bool,
     op: Op,
     /// What the request wants: these bytes of the file, in this memory (in staging it may be larger, to
     /// have room for a window).
@@ -80,6 +85,8 @@ pub(crate) enum Progress {
     Again,
     /// The request's transfer is over.
     Done(Outcome),
+    /// It is for another thread, from the beginning: [`Transfer::put_back`].
+    Elsewhere,
 }
 
 /// What follows from a transfer's end.
@@ -146,6 +153,7 @@ impl Transfer {
             entry,
             group,
             cancelled: false,
+            lent: false,
             op,
             offset,
             bytes,
@@ -174,6 +182,25 @@ impl Transfer {
         let is_last = self.op.way != Way::CachedOnly
             && self.moved + self.op.span.bytes() >= self.window.bytes();
         is_last && matches!(self.next, Next::Finish) && self.bounce.is_none() && !self.cancelled
+    }
+
+    /// Has it read from the page cache, at once and by one operation, or not at all; `false` if that cannot
+    /// be.
+    pub(crate) fn lend(&mut self) -> bool {
+        self.lent = true;
+        let buffered = matches!(self.op.way, Way::Buffered | Way::CachedOnly);
+        self.op.way = Way::CachedOnly;
+        buffered && self.op.direction == Direction::Read && self.bytes <= LENT_BYTES_MAX
+    }
+
+    /// Leaves everything as if it had not begun.
+    pub(crate) fn put_back(mut self, shared: &Shared) {
+        self.free_bounce(shared);
+        match self.next {
+            Next::Finish => {}
+            Next::PassOn(hold) | Next::Decompress { hold, .. } => shared.give_back(hold),
+        }
+        self.queue.put_back(self.entry);
     }
 
     /// Its weight for those who limit what is in flight.
@@ -255,6 +282,10 @@ impl Transfer {
 
     /// What the operation's completion means.
     pub(crate) fn advance(&mut self, shared: &Shared, result: Result<usize, i32>) -> Progress {
+        if self.lent && result != Ok(self.bytes) {
+            // Not cached, the file's end, memory that is not there: for those who can look into it.
+            return Progress::Elsewhere;
+        }
         match result {
             Ok(bytes) => self.advance_by(shared, bytes),
             // Not in the page cache.

@@ -30,7 +30,8 @@ impl State {
             let Kind::Request(entry) = &mut entry.kind else {
                 continue;
             };
-            if entry.cancelled || !matches(entry.request.cancellation_tag) {
+            let is_too_late = entry.cancelled || entry.stage == Stage::Closing;
+            if is_too_late || !matches(entry.request.cancellation_tag) {
                 continue;
             }
             entry.cancelled = true;
@@ -59,7 +60,7 @@ impl State {
         }
         self.forget_cancelled();
         for token in finished {
-            self.finish(token, Ok(()), deferred);
+            self.end(token, Ok(()), deferred);
         }
         // Revoked requests gave their staging back.
         for pool in PoolKind::ALL {

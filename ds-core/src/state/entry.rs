@@ -21,6 +21,8 @@ pub(super) enum Stage {
     Parked,
     InFlight,
     Application,
+    /// It has ended, and nothing is left but to close its file.
+    Closing,
 }
 
 /// What occupies a slot.

@@ -1,7 +1,9 @@
 //! Finish: how a request that was started leaves the queue, or changes hands on its way.
 //!
-//! Every request ends in [`State::finish`], once. On the way there the application or the host may have it
-//! for a while: then the engine waits for it no longer, or its last step is not the engine's.
+//! Every request comes to [`State::end`] once, and leaves in [`State::finish`]. Between the two its file is
+//! closed, if nobody else has it: close(2) may take its time on some file systems, and must not while the
+//! lock is held. On the way to its end the application or the host may have the request for a while: then the
+//! engine waits for it no longer, or its last step is not the engine's.
 
 #![forbid(unsafe_code)]
 
@@ -9,30 +11,25 @@ use super::State;
 use super::entry::{Entry, Stage};
 use crate::error::{Error, Fault, Subsystem};
 use crate::order::Failure;
-use crate::queue::{Deferred, FailedCommand, Outcome};
+use crate::queue::{Closing, Deferred, FailedCommand, Outcome};
 use crate::request::Destination;
 use crate::slots::Token;
 
 impl State {
-    /// A request is done. A token that reaches nothing is one that was finished otherwise.
-    pub(crate) fn finish(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
+    /// A request is done, unless it begins again. A token that reaches nothing is one that ended otherwise.
+    pub(crate) fn end(&mut self, token: Token, outcome: Outcome, deferred: &mut Deferred) {
         if self.starts_over(token, &outcome, deferred) {
             return;
         }
         let Some((sequence, entry)) = self.slots.get_mut(token).and_then(Entry::as_request) else {
             return;
         };
-        if entry.stage == Stage::InFlight {
-            self.in_flight -= 1;
-            self.cancelled_in_flight -= u32::from(entry.cancelled);
-        }
         let outcome = if entry.cancelled {
             Err(Fault::new(Error::Cancelled, Subsystem::Queue, "cancel"))
         } else {
             outcome
         };
         entry.count(&outcome, deferred.now(), &mut self.stats);
-        let (group, handed) = (entry.group, entry.handed);
         let mut failure = None;
         if let Err(fault) = outcome {
             let info = entry.request.info();
@@ -44,6 +41,32 @@ impl State {
                 .record(sequence, fault.error, FailedCommand::Request(info.clone()));
             deferred.reports.push((fault, Some(info)));
         }
+        let files = entry.request.take_last_files();
+        if files.iter().all(Option::is_none) {
+            return self.finish(token, failure);
+        }
+        let was_in_flight = std::mem::replace(&mut entry.stage, Stage::Closing) == Stage::InFlight;
+        if !was_in_flight {
+            self.in_flight += 1;
+            self.cancelled_in_flight += u32::from(entry.cancelled);
+        }
+        deferred.closing.push(Closing {
+            token,
+            failure,
+            files,
+        });
+    }
+
+    /// A request that has ended is gone: it has no file open.
+    pub(crate) fn finish(&mut self, token: Token, failure: Option<Failure>) {
+        let Some(entry) = self.request_mut(token) else {
+            return;
+        };
+        let (group, handed, cancelled) = (entry.group, entry.handed, entry.cancelled);
+        if matches!(entry.stage, Stage::InFlight | Stage::Closing) {
+            self.in_flight -= 1;
+            self.cancelled_in_flight -= u32::from(cancelled);
+        }
         // Before any status can fire: whoever sees the status may use the memory and delete the
         // file. Dropped where it lies: moving it out would cost more than all of the above.
         self.slots.free(token);
@@ -51,6 +74,17 @@ impl State {
             self.order.hand_request(group);
         }
         self.order.finish_request(group, failure);
+    }
+
+    /// A request in flight was not begun after all, and may start once more.
+    pub(crate) fn put_back(&mut self, token: Token, deferred: &mut Deferred) {
+        let Some(entry) = self.request_mut(token).filter(|entry| !entry.cancelled) else {
+            return self.end(token, Ok(()), deferred);
+        };
+        entry.stage = Stage::Waiting;
+        self.in_flight -= 1;
+        self.startable.release(token);
+        self.list_if_startable(deferred);
     }
 
     /// Whether a request in flight met memory that the host may be able to write, and so begins again.

@@ -5,7 +5,8 @@
 //!
 //! The life of a request here: `Waiting` (in `startable`, perhaps not submitted yet) → `Parked` (behind a
 //! fence) → `InFlight` (the engine works on it) → `Application` (it was handed to the custom decompression
-//! queue) → finished. Each arrow is optional, and a request is in exactly one of these places.
+//! queue) → `Closing` (its file is closed, with the lock let go) → finished. Each arrow is optional, and a
+//! request is in exactly one of these places.
 //!
 //! This file owns the fields and what must hold between them; each other file is one thing that happens to
 //! them, or one of their types:
@@ -52,8 +53,8 @@ static OWNERS: AtomicUsize = AtomicUsize::new(0);
 ///   when it fires. One slot is never taken.
 /// - `submitted <= next_sequence`; `unsubmitted` is at most half of the capacity when the lock is let go.
 /// - `startable` has the requests at stage `Waiting`, but for those that `start` looks at.
-/// - `in_flight` counts the requests at stage `InFlight`, `cancelled_in_flight` those of them that are
-///   cancelled.
+/// - `in_flight` counts the requests at stages `InFlight` and `Closing`, `cancelled_in_flight` those of them
+///   that are cancelled.
 /// - Every request counts in its group of `order` until it ends.
 /// - `in_line` is `Some` while `startable` holds a request, and at no other time when the lock is let go.
 /// - `listed` is set while the scheduler has the queue or an I/O thread looks at it. If something can start,

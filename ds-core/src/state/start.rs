@@ -48,7 +48,7 @@ impl State {
                     bytes += source_bytes;
                     started.push(Started { token, group, work });
                 }
-                Next::Finish(outcome) => self.finish(token, outcome, deferred),
+                Next::Finish(outcome) => self.end(token, outcome, deferred),
                 Next::Parked => {}
                 Next::NoStaging(pool) => {
                     self.startable.hold(token);

@@ -158,9 +158,42 @@ fn runtimes_come_and_go() {
     }
 }
 
+/// There is one callback for the whole process.
+static CALLBACK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
+/// The simulation works on the thread that asks, and the callback runs on it: it must not wait for itself.
+#[test]
+fn the_error_callback_may_ask_the_simulation_for_another_step() {
+    use std::sync::mpsc;
+    let _mine = CALLBACK.lock().unwrap();
+    let runtime = Runtime::exactly(crate::rig::config(Backend::Sim)).unwrap();
+    let queue = runtime.create_queue(QueueDesc::new(128)).unwrap();
+    let (asks, asked) = mpsc::channel();
+    let simulation = runtime.clone();
+    set_error_callback(Some(Box::new(move |report| {
+        let request = report.request.as_ref();
+        if request.is_some_and(|request| request.cancellation_tag == 0xCA12) {
+            asks.send(simulation.turn()).unwrap();
+        }
+    })));
+    let mut buffer = untouched(64);
+    let request = Request::read(&sample_file(), 1 << 40, 64, buffer.lend().unwrap());
+    let array = StatusArray::new(1, None);
+    queue.enqueue_request(request.tagged(0xCA12));
+    queue.enqueue_status(Some(&array), 0);
+    queue.submit();
+    let turning = std::thread::spawn(move || while runtime.turn() {});
+    let moved = asked.recv_timeout(PATIENCE);
+    set_error_callback(None);
+    assert_eq!(moved, Ok(false), "nothing can be done within a step");
+    turning.join().unwrap();
+    assert!(array.is_complete(0));
+}
+
 #[test]
 fn the_error_callback_hears_of_requests() {
     use std::sync::{Arc, Mutex};
+    let _mine = CALLBACK.lock().unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&heard);
     set_error_callback(Some(Box::new(move |report| {
