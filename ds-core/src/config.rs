@@ -474,9 +474,10 @@ impl Config {
     }
 }
 
-/// How many rings on so many cores. One is deep enough for any disk; more let cached files be copied by several
-/// cores, 5 to 10 GB/s each, and sleep when there is little to do. On 16 cores 8 copy twice what 4 do, and
-/// 12 a tenth more than 8, at a fifth more CPU time (bench/gpu); the rest is for who decodes and who asks.
+/// How many rings on so many cores. One is deep enough for any disk; more let cached files be copied by
+/// several cores, 5 to 10 GB/s each, and sleep when there is little to do. On 16 cores 8 copy twice what 4
+/// do, and 12 a tenth more than 8, at a fifth more CPU time (bench/gpu); the rest is for who decodes and who
+/// asks.
 fn ring_count(cores: usize) -> usize {
     const ANYWAY: usize = 4;
     const ENOUGH: usize = 16;
