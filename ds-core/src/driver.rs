@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::cores;
 use crate::due::Due;
+use crate::hold::Landed;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
@@ -21,7 +22,7 @@ use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::state::{Budget, Started, Work};
 use crate::sys;
-use crate::transfer::{Progress, Transfer};
+use crate::transfer::{Finish, Progress, Transfer};
 
 /// A batch of requests ends once it has this many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -34,6 +35,9 @@ pub(crate) const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
+/// The same while another thread looks at a queue: it will be back in less time than that, and to be woken
+/// for it would take longer.
+const SPINS_BESIDE_LOOK: usize = 5 * SPINS_BEFORE_SLEEP;
 /// A ring's thread does not sleep for longer while something may have completed that it did not ask to be
 /// woken for (`due.rs`): an error's event comes no later than that. A fraction of a frame, and many times
 /// what a disk takes for a few reads.
@@ -121,6 +125,8 @@ pub(crate) struct Driver {
     started: Vec<Started>,
     completions: Vec<Completion>,
     finished: Finished,
+    /// Uploads whose bytes are there, for the moment between.
+    landed: Vec<Landed>,
     /// Who is to be woken for what completed, and since when.
     owed: Aftermath,
     owed_since: Option<Instant>,
@@ -157,6 +163,7 @@ impl Driver {
                 queue: None,
                 outcomes: Vec::with_capacity(room),
             },
+            landed: Vec::new(),
             owed: Aftermath::default(),
             owed_since: None,
             left: 0,
@@ -305,17 +312,19 @@ impl Driver {
     /// How many completions there is nothing to do before, unless somebody calls; 0 if there is something to
     /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
     fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
-        let spins = if self.io.in_flight() == 0 {
-            SPINS_BEFORE_SLEEP
-        } else {
-            0
+        let spins = match self.io.in_flight() {
+            0 => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            _ => 0..0,
         };
-        for _ in 0..spins {
+        for spin in 0..spins.end {
             if shared
                 .scheduler
                 .has_work(|priority| self.has_room(priority))
             {
                 return 0;
+            }
+            if spin >= spins.start && !shared.scheduler.is_looked_at() {
+                break;
             }
             std::hint::spin_loop();
         }
@@ -388,6 +397,17 @@ impl Driver {
             self.on_completion(shared, completion);
         }
         self.finished.flush(&mut self.owed);
+        self.place_landed();
+    }
+
+    /// Hands over what is for a GPU: one lock and at most one wake-up for all of a device's.
+    fn place_landed(&mut self) {
+        let mut landed = self.landed.drain(..).peekable();
+        while let Some(first) = landed.peek() {
+            let placer = Arc::clone(&first.upload.placer);
+            let same = |next: &Landed| Arc::ptr_eq(&next.upload.placer, &placer);
+            placer.place(std::iter::from_fn(|| landed.next_if(same)));
+        }
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
@@ -423,6 +443,7 @@ impl Driver {
         let budget = self.budget(queue.priority_index());
         let mut started = std::mem::take(&mut self.started);
         self.left = queue.start(budget, &mut started);
+        shared.scheduler.looked();
         for request in started.drain(..) {
             self.begin(shared, &queue, request);
         }
@@ -550,9 +571,17 @@ impl Driver {
             let warm = self.cached && outcome.is_ok() && transfer.reads_stream();
             transfer.queue.warm.note(warm);
         }
-        if let Some(outcome) = transfer.finish(shared, outcome) {
-            self.finished
-                .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+        match transfer.finish(shared, outcome) {
+            Finish::Done(outcome) => {
+                self.finished
+                    .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+            }
+            Finish::Landed(upload) => self.landed.push(Landed {
+                queue: Arc::clone(&transfer.queue),
+                entry: transfer.entry,
+                upload,
+            }),
+            Finish::PassedOn => {}
         }
         self.active.free(token);
     }

@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -272,6 +272,8 @@ pub(crate) struct QueueCore {
     state: Mutex<State>,
     /// Whether workers read its streams by themselves.
     pub(crate) warm: Warm,
+    /// Whether anything was ever cancelled: as long as not, nobody asks under the lock.
+    has_cancelled: AtomicBool,
     /// There is room again, or the queue closed.
     room: Condvar,
     /// A request in flight came back.
@@ -355,6 +357,7 @@ impl Queue {
                 foreign_pool,
                 state,
                 warm: Warm::default(),
+                has_cancelled: AtomicBool::new(false),
                 room: Condvar::new(),
                 quiet: Condvar::new(),
             })
@@ -760,7 +763,7 @@ impl QueueCore {
 
     /// Whether somebody wants this request in flight to end early.
     pub(crate) fn is_cancelled(&self, token: Token) -> bool {
-        self.state.lock().is_cancelled(token)
+        self.has_cancelled.load(Ordering::Acquire) && self.state.lock().is_cancelled(token)
     }
 
     /// Whether the request's destination is memory that the request keeps alive; `None` if somebody wants it
@@ -816,6 +819,7 @@ impl QueueCore {
     fn cancel(self: &Arc<Self>, mask: u64, value: u64) {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
+        self.has_cancelled.store(true, Ordering::Release);
         state.cancel(self, |tag| tag & mask == value, &mut deferred);
         self.finish_cancelling(state, deferred, State::cancelled_in_flight);
     }
@@ -826,6 +830,7 @@ impl QueueCore {
         // Another thread may be closing: then this one waits with it.
         if !state.is_closed() {
             state.close();
+            self.has_cancelled.store(true, Ordering::Release);
             state.cancel(self, |_| true, &mut deferred);
             self.room.notify_all();
         }

@@ -376,6 +376,16 @@ impl Staging {
         pool.line.front().copied()
     }
 
+    /// The same for several ranges, with one lock.
+    #[must_use]
+    pub(crate) fn free_all(&self, ranges: impl Iterator<Item = Range>) -> Option<usize> {
+        let mut pool = self.pool.lock();
+        for range in ranges {
+            pool.give(range.offset, range.bytes);
+        }
+        pool.line.front().copied()
+    }
+
     /// `asker` wants nothing any more; names the asker who should try now.
     #[must_use]
     pub(crate) fn leave(&self, asker: usize) -> Option<usize> {

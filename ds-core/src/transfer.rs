@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Fault, Subsystem};
-use crate::hold::Hold;
+use crate::hold::{Hold, Upload};
 use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
@@ -87,6 +87,16 @@ pub(crate) enum Progress {
     Done(Outcome),
     /// It is for another thread, from the beginning: [`Transfer::put_back`].
     Elsewhere,
+}
+
+/// What follows from a transfer's end.
+pub(crate) enum Finish {
+    /// The request is done.
+    Done(Outcome),
+    /// The bytes are in staging of a device, for whose placer they are.
+    Landed(Box<Upload>),
+    /// Somebody else has it now.
+    PassedOn,
 }
 
 impl Transfer {
@@ -362,29 +372,34 @@ impl Transfer {
         Progress::Again
     }
 
-    /// Passes the request on after its transfer, once; answers the outcome if nothing is left to do.
-    pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Option<Outcome> {
+    /// Passes the request on after its transfer, once, or says to whom.
+    pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Finish {
         let (queue, entry) = (&self.queue, self.entry);
         match (std::mem::replace(&mut self.next, Next::Finish), outcome) {
             (Next::Finish, Ok(())) => match self.bounce.take() {
-                None => Some(Ok(())),
+                None => Finish::Done(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
                     let hold = Hold::Staging(bounce);
                     shared
                         .host
                         .copy(shared, queue, entry, source, hold, self.memory);
-                    None
+                    Finish::PassedOn
                 }
             },
             (Next::Finish, Err(fault)) => {
                 self.free_bounce(shared);
-                Some(Err(fault))
+                Finish::Done(Err(fault))
             }
             (Next::PassOn(mut hold), Ok(())) => {
                 hold.set_payload(self.memory.part(self.lead, self.bytes));
-                shared.land(queue, entry, hold, Ok(()));
-                None
+                match hold {
+                    Hold::Upload(upload) => Finish::Landed(upload),
+                    hold => {
+                        shared.land(queue, entry, hold, Ok(()));
+                        Finish::PassedOn
+                    }
+                }
             }
             (
                 Next::Decompress {
@@ -396,11 +411,11 @@ impl Transfer {
             ) => {
                 let source = self.memory.part(self.lead, self.bytes);
                 shared.decompress(queue, entry, source, hold, compression, destination);
-                None
+                Finish::PassedOn
             }
             (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
                 shared.give_back(hold);
-                Some(Err(fault))
+                Finish::Done(Err(fault))
             }
         }
     }
