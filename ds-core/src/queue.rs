@@ -654,8 +654,11 @@ impl QueueCore {
         let mut state = self.state.lock();
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
-            let has_room = || !self.state.lock().is_full();
-            MutexGuard::unlocked(&mut state, || self.shared.help(None, has_room));
+            let is_over = || {
+                let state = self.state.lock();
+                !state.is_full() || state.is_closed()
+            };
+            MutexGuard::unlocked(&mut state, || self.shared.help(None, is_over));
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
                 self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));

@@ -391,6 +391,7 @@ impl Drop for Handle {
             // The profile aborts on panic, so a thread that ended has ended well.
             let _ = thread.join();
         }
+        self.shared.helper.end();
         self.shared.scheduler.clear();
         self.shared.host.clear();
     }
@@ -411,7 +412,9 @@ impl Shared {
 
     /// Whether threads that wait are to read what others would read through `io`.
     fn may_be_helped(&self, io: &Io) -> bool {
-        self.config.waiters_help && matches!(io, Io::Uring(_))
+        // Direct reads would go back, after a look at the file that may wait for its disk.
+        let through_cache = matches!(self.file_mode, FileMode::Auto | FileMode::Buffered);
+        self.config.waiters_help && through_cache && matches!(io, Io::Uring(_))
     }
 
     pub(crate) fn has_threads(&self) -> bool {
