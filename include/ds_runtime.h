@@ -1233,7 +1233,7 @@ const char *ds_result_string(ds_result result);
 //
 // It is called once for each failure, cancelled requests included, on the thread that found it: a thread of
 // the library, or one that is inside a call of it. Several calls may come at once. Work waits meanwhile, so
-// it should be short, and it must not enqueue, submit, cancel, close, destroy, or signal a fence.
+// it should be short, and it must not enqueue, submit, cancel, close, destroy, wait, or signal a fence.
 //
 // `user` is passed on. It must stay valid until the callback was removed or replaced *and* every queue and
 // runtime is destroyed: a call that has begun is not waited for. Any thread, but not the callback itself.
@@ -1422,7 +1422,9 @@ ds_result ds_status_array_get_result(struct ds_status_array *array,
 // Waits until the entry has a result, at most `timeout_ns` (DS_WAIT_FOREVER: without a limit), and answers
 // it as ds_status_array_get_result does: DS_E_PENDING means that the time is over.
 //
-// A status that was not submitted, or never enqueued, does not complete. Any thread, any number of them.
+// A status that was not submitted, or never enqueued, does not complete. Meanwhile the thread may carry out
+// requests that the page cache answers at once (the option waiters_help); the answer can come later by
+// 1 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
 ds_result ds_status_array_wait(struct ds_status_array *array,
                                uint32_t index,
                                uint64_t timeout_ns);
@@ -1465,8 +1467,9 @@ uint64_t ds_fence_value(struct ds_fence *fence);
 
 // Waits until the value is `value` or more.
 //
-// DS_OK: it is. DS_E_PENDING: `timeout_ns` (DS_WAIT_FOREVER: never) is over. DS_E_INVALIDARG for NULL. Any
-// thread, any number of them.
+// DS_OK: it is. DS_E_PENDING: `timeout_ns` (DS_WAIT_FOREVER: never) is over. DS_E_INVALIDARG for NULL.
+// Meanwhile the thread may carry out requests, as in ds_status_array_wait. Any thread, any number of them,
+// but not the error callback.
 ds_result ds_fence_wait(struct ds_fence *fence,
                         uint64_t value,
                         uint64_t timeout_ns);

@@ -77,7 +77,7 @@ pub type ds_error_callback =
 ///
 /// It is called once for each failure, cancelled requests included, on the thread that found it: a thread of
 /// the library, or one that is inside a call of it. Several calls may come at once. Work waits meanwhile, so
-/// it should be short, and it must not enqueue, submit, cancel, close, destroy, or signal a fence.
+/// it should be short, and it must not enqueue, submit, cancel, close, destroy, wait, or signal a fence.
 ///
 /// `user` is passed on. It must stay valid until the callback was removed or replaced *and* every queue and
 /// runtime is destroyed: a call that has begun is not waited for. Any thread, but not the callback itself.

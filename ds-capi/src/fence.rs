@@ -73,8 +73,9 @@ pub unsafe extern "C" fn ds_fence_value(fence: *mut ds_fence) -> u64 {
 
 /// Waits until the value is `value` or more.
 ///
-/// DS_OK: it is. DS_E_PENDING: `timeout_ns` (DS_WAIT_FOREVER: never) is over. DS_E_INVALIDARG for NULL. Any
-/// thread, any number of them.
+/// DS_OK: it is. DS_E_PENDING: `timeout_ns` (DS_WAIT_FOREVER: never) is over. DS_E_INVALIDARG for NULL.
+/// Meanwhile the thread may carry out requests, as in ds_status_array_wait. Any thread, any number of them,
+/// but not the error callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_fence_wait(
     fence: *mut ds_fence,

@@ -71,7 +71,9 @@ pub unsafe extern "C" fn ds_status_array_get_result(
 /// Waits until the entry has a result, at most `timeout_ns` (DS_WAIT_FOREVER: without a limit), and answers
 /// it as ds_status_array_get_result does: DS_E_PENDING means that the time is over.
 ///
-/// A status that was not submitted, or never enqueued, does not complete. Any thread, any number of them.
+/// A status that was not submitted, or never enqueued, does not complete. Meanwhile the thread may carry out
+/// requests that the page cache answers at once (the option waiters_help); the answer can come later by
+/// 1 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_status_array_wait(
     array: *mut ds_status_array,

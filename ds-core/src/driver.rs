@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::cores;
 use crate::due::Due;
+use crate::hold::Landed;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
@@ -21,7 +22,7 @@ use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::state::{Budget, Started, Work};
 use crate::sys;
-use crate::transfer::{Progress, Transfer};
+use crate::transfer::{Finish, Progress, Transfer};
 
 /// A batch of requests ends once it has this many bytes.
 const BATCH_BYTES: usize = 256 << 10;
@@ -30,10 +31,13 @@ const BYTES_ALONE: usize = 64 << 10;
 /// A blocking read that takes no longer than this, and a nanosecond a byte, came from the page cache.
 const CACHED_READ: Duration = Duration::from_micros(10);
 /// After so long without work, idle staging goes back to the kernel.
-const IDLE_RELEASE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// How often a ring's thread with nothing in flight looks for work before it sleeps: about as long as
 /// sleeping and waking would take.
 const SPINS_BEFORE_SLEEP: usize = 100;
+/// The same while another thread looks at a queue: it will be back in less time than that, and to be woken
+/// for it would take longer.
+const SPINS_BESIDE_LOOK: usize = 5 * SPINS_BEFORE_SLEEP;
 /// A ring's thread does not sleep for longer while something may have completed that it did not ask to be
 /// woken for (`due.rs`): an error's event comes no later than that. A fraction of a frame, and many times
 /// what a disk takes for a few reads.
@@ -62,6 +66,11 @@ const PORTION: Portion = Portion {
 const PORTION_CACHED: Portion = Portion {
     requests: 16,
     bytes: 4 << 20,
+};
+/// What a thread that waits does before it looks again whether its wait is over.
+const PORTION_LENT: Portion = Portion {
+    requests: 16,
+    bytes: 1 << 20,
 };
 /// Waking a thread costs as much as several small reads. While a ring copies cached files and has another
 /// portion to go on with after the next, those who wait are woken for several portions at once, and not
@@ -116,6 +125,8 @@ pub(crate) struct Driver {
     started: Vec<Started>,
     completions: Vec<Completion>,
     finished: Finished,
+    /// Uploads whose bytes are there, for the moment between.
+    landed: Vec<Landed>,
     /// Who is to be woken for what completed, and since when.
     owed: Aftermath,
     owed_since: Option<Instant>,
@@ -124,6 +135,9 @@ pub(crate) struct Driver {
     cancel_epoch: u64,
     /// How many drivers share the queues.
     threads: usize,
+    /// Whether it is for threads of the application's that wait: what they take ends in the call that hands
+    /// it over, or goes back.
+    lent: bool,
     /// Whether the last reads came from the page cache. They cost a core and little time, so it pays to
     /// take several at once and to wake nobody for a few more. Reads that wait for a disk are taken one
     /// by one, so that none waits behind another.
@@ -149,14 +163,24 @@ impl Driver {
                 queue: None,
                 outcomes: Vec::with_capacity(room),
             },
+            landed: Vec::new(),
             owed: Aftermath::default(),
             owed_since: None,
             left: 0,
             cancel_epoch: 0,
             threads,
+            lent: false,
             cached: !blocking,
             switches: 0,
             overslept: false,
+        }
+    }
+
+    /// The same for threads that wait, one at a time; see [`Driver::help`].
+    pub(crate) fn lent(io: Io, threads: usize) -> Driver {
+        Driver {
+            lent: true,
+            ..Driver::new(io, threads)
         }
     }
 
@@ -203,7 +227,7 @@ impl Driver {
                 .io
                 .submit_and_reap(wait, timeout, &mut self.completions);
             shared.scheduler.awake(index);
-            self.look_whether_cached();
+            self.look_whether_cached(shared);
             if self.io.is_over() {
                 self.io.release_buffers(&shared.staging);
                 self.io = Io::Threads(Threads::new());
@@ -223,6 +247,24 @@ impl Driver {
         self.wake_owed();
         self.io.release_buffers(&shared.staging);
         false
+    }
+
+    /// One round on a thread that waits: reads what is in the page cache. Says whether there was anything
+    /// to do, and all of it could be done here.
+    pub(crate) fn help(&mut self, shared: &Shared) -> bool {
+        if !self.take(shared) {
+            return false;
+        }
+        let mut wait = 0;
+        while self.io.in_flight() > 0 {
+            self.io.submit_and_reap(wait, None, &mut self.completions);
+            wait = 1;
+        }
+        self.pushed = Load::default();
+        self.complete(shared);
+        self.wake_owed();
+        shared.count_io(self.io.take_stats());
+        shared.scheduler.is_cached() && !self.io.is_over()
     }
 
     /// Wakes those who wait for what completed, now or, where that is soon enough, later.
@@ -251,31 +293,38 @@ impl Driver {
     }
 
     fn portion(&self) -> Portion {
-        if self.cached { PORTION_CACHED } else { PORTION }
+        match (self.lent, self.cached) {
+            (true, _) => PORTION_LENT,
+            (false, true) => PORTION_CACHED,
+            (false, false) => PORTION,
+        }
     }
 
     /// What completes in the submit itself came from the page cache.
-    fn look_whether_cached(&mut self) {
+    fn look_whether_cached(&mut self, shared: &Shared) {
         let pushed = std::mem::take(&mut self.pushed).requests;
         if pushed > 0 {
             self.cached = self.completions.len() >= pushed && self.io.in_flight() < pushed;
+            shared.scheduler.set_cached(self.cached);
         }
     }
 
     /// How many completions there is nothing to do before, unless somebody calls; 0 if there is something to
     /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
     fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
-        let spins = if self.io.in_flight() == 0 {
-            SPINS_BEFORE_SLEEP
-        } else {
-            0
+        let spins = match self.io.in_flight() {
+            0 => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            _ => 0..0,
         };
-        for _ in 0..spins {
+        for spin in 0..spins.end {
             if shared
                 .scheduler
                 .has_work(|priority| self.has_room(priority))
             {
                 return 0;
+            }
+            if spin >= spins.start && !shared.scheduler.is_looked_at() {
+                break;
             }
             std::hint::spin_loop();
         }
@@ -348,6 +397,17 @@ impl Driver {
             self.on_completion(shared, completion);
         }
         self.finished.flush(&mut self.owed);
+        self.place_landed();
+    }
+
+    /// Hands over what is for a GPU: one lock and at most one wake-up for all of a device's.
+    fn place_landed(&mut self) {
+        let mut landed = self.landed.drain(..).peekable();
+        while let Some(first) = landed.peek() {
+            let placer = Arc::clone(&first.upload.placer);
+            let same = |next: &Landed| Arc::ptr_eq(&next.upload.placer, &placer);
+            placer.place(std::iter::from_fn(|| landed.next_if(same)));
+        }
     }
 
     fn move_bytes(&mut self, shared: &Shared) {
@@ -383,6 +443,7 @@ impl Driver {
         let budget = self.budget(queue.priority_index());
         let mut started = std::mem::take(&mut self.started);
         self.left = queue.start(budget, &mut started);
+        shared.scheduler.looked();
         for request in started.drain(..) {
             self.begin(shared, &queue, request);
         }
@@ -422,7 +483,10 @@ impl Driver {
     fn begin(&mut self, shared: &Shared, queue: &Arc<QueueCore>, request: Started) {
         let entry = request.token;
         match Transfer::new(shared, queue, request) {
-            Ok(transfer) => self.push_new(shared, transfer),
+            Ok(mut transfer) => match self.lent && !transfer.lend() {
+                true => self.put_back(shared, transfer),
+                false => self.push_new(shared, transfer),
+            },
             Err(Work::Decompress {
                 source,
                 compression,
@@ -452,6 +516,12 @@ impl Driver {
             .insert(transfer)
             .expect("no more requests were taken than there is room for");
         self.push(shared, token);
+    }
+
+    /// Leaves a transfer to the threads of the engine.
+    fn put_back(&mut self, shared: &Shared, transfer: Transfer) {
+        shared.scheduler.set_cached(false);
+        transfer.put_back(shared);
     }
 
     fn push(&mut self, shared: &Shared, token: Token) {
@@ -487,14 +557,31 @@ impl Driver {
         };
         let outcome = match transfer.advance(shared, completion.result) {
             Progress::Again => return self.push(shared, token),
-            Progress::Done(outcome) => outcome,
+            Progress::Done(outcome) => Some(outcome),
+            Progress::Elsewhere => None,
         };
         let load = &mut self.loads[transfer.queue.priority_index()];
         load.requests -= 1;
         load.bytes -= transfer.bytes();
-        if let Some(outcome) = transfer.finish(shared, outcome) {
-            self.finished
-                .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+        let Some(outcome) = outcome else {
+            let transfer = self.active.remove(token).expect("just seen");
+            return self.put_back(shared, transfer);
+        };
+        if shared.workers_read() {
+            let warm = self.cached && outcome.is_ok() && transfer.reads_stream();
+            transfer.queue.warm.note(warm);
+        }
+        match transfer.finish(shared, outcome) {
+            Finish::Done(outcome) => {
+                self.finished
+                    .add(&transfer.queue, transfer.entry, outcome, &mut self.owed);
+            }
+            Finish::Landed(upload) => self.landed.push(Landed {
+                queue: Arc::clone(&transfer.queue),
+                entry: transfer.entry,
+                upload,
+            }),
+            Finish::PassedOn => {}
         }
         self.active.free(token);
     }

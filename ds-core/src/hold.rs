@@ -49,6 +49,14 @@ pub(crate) struct Upload {
     pub(crate) write: Option<(Arc<OpenFile>, u64)>,
 }
 
+/// An upload whose bytes are in staging, and the request that it belongs to.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) queue: Arc<QueueCore>,
+    pub(crate) entry: Token,
+    pub(crate) upload: Box<Upload>,
+}
+
 /// Bytes on their way to where only the host's own threads can put them (`copies.rs`). In a box, as an
 /// upload.
 #[derive(Debug)]
@@ -183,8 +191,13 @@ impl Shared {
         match (hold, outcome) {
             (Hold::Bounce(bounce), Ok(())) => self.copies.hand(queue, entry, bounce),
             (Hold::Upload(upload), Ok(())) => {
-                let placer = Arc::clone(&upload.placer);
-                placer.place(queue, entry, upload);
+                let (placer, queue) = (Arc::clone(&upload.placer), Arc::clone(queue));
+                let landed = Landed {
+                    queue,
+                    entry,
+                    upload,
+                };
+                placer.place(std::iter::once(landed));
             }
             (hold, outcome) => {
                 self.give_back(hold);

@@ -8,6 +8,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -18,14 +19,19 @@ use crate::memory::Span;
 use crate::open_file::{OpenFile, Way};
 use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
+use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::sys;
+use crate::warm::Reader;
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
 /// The most pieces that a worker claims at once: enough that the lock costs nothing, few enough to
 /// share well.
 const CLAIM_MAX: u32 = 4;
+/// Pieces that wait for a worker, for each worker. While there are more, workers have enough to do, and
+/// streams are read by the I/O threads.
+const BACKLOG_PIECES: usize = 64;
 /// Room for jobs that is made at once; more is made when needed.
 const JOBS_INITIAL: usize = 1024;
 
@@ -100,11 +106,22 @@ struct Job {
     failed: Option<Fault>,
 }
 
+/// What a worker can turn to.
+#[derive(Debug)]
+enum Open {
+    /// A job with unclaimed pieces.
+    Job(Token),
+    /// A queue whose streams are to be read (`warm.rs`).
+    Queue(Arc<QueueCore>),
+}
+
 #[derive(Debug)]
 struct Jobs {
     jobs: Slots<Job>,
-    /// Jobs with unclaimed pieces, highest priority last.
-    open: [VecDeque<Token>; PRIORITY_COUNT],
+    /// What there is to do, highest priority last.
+    open: [VecDeque<Open>; PRIORITY_COUNT],
+    /// Pieces of all jobs that nobody has claimed.
+    pieces: usize,
     sleeping: usize,
     stopped: bool,
 }
@@ -123,6 +140,7 @@ pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
     /// For a tile on its way to watched memory.
     scratch: Vec<u8>,
+    reader: Reader,
 }
 
 struct Claim {
@@ -132,11 +150,18 @@ struct Claim {
     pieces: std::ops::Range<u32>,
 }
 
+/// What a worker does next.
+enum Next {
+    Work(Claim),
+    Read(Arc<QueueCore>),
+}
+
 impl Host {
     pub(crate) fn new(workers: usize) -> Host {
         let jobs = Jobs {
             jobs: Slots::with_initial(u32::MAX as usize, JOBS_INITIAL),
             open: Default::default(),
+            pieces: 0,
             sleeping: 0,
             stopped: false,
         };
@@ -211,15 +236,39 @@ impl Host {
         }
         let priority = job.queue.priority_index();
         let mut jobs = self.jobs.lock();
+        jobs.pieces += job.pieces as usize;
         let Ok(token) = jobs.jobs.insert(job) else {
             unreachable!("fewer jobs than slots")
         };
-        jobs.open[priority].push_back(token);
+        jobs.open[priority].push_back(Open::Job(token));
         let sleeping = jobs.sleeping > 0;
         drop(jobs);
         if sleeping {
             self.wake.notify_one();
         }
+    }
+
+    /// Lists a queue whose streams workers read; `false` if they have enough to do without.
+    pub(crate) fn list(&self, queue: &Arc<QueueCore>) -> bool {
+        let priority = queue.priority_index();
+        let mut jobs = self.jobs.lock();
+        if jobs.pieces > BACKLOG_PIECES * self.workers as usize {
+            return false;
+        }
+        jobs.open[priority].push_back(Open::Queue(Arc::clone(queue)));
+        let sleeping = jobs.sleeping > 0;
+        drop(jobs);
+        if sleeping {
+            self.wake.notify_one();
+        }
+        true
+    }
+
+    /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
+    /// the runtime, which keeps this list.
+    pub(crate) fn clear(&self) {
+        let listed = self.jobs.lock().open.each_mut().map(std::mem::take);
+        drop(listed);
     }
 
     /// Works until [`Host::stop`].
@@ -229,22 +278,47 @@ impl Host {
             if self.turn(shared, &mut worker) {
                 continue;
             }
-            let mut jobs = self.jobs.lock();
-            while !jobs.stopped && jobs.open.iter().all(VecDeque::is_empty) {
-                jobs.sleeping += 1;
-                self.wake.wait(&mut jobs);
-                jobs.sleeping -= 1;
-            }
-            if jobs.stopped {
-                return;
+            match self.sleep(worker.reader.release_due(shared)) {
+                Woken::Work => {}
+                Woken::Idle => shared.release_idle_staging(),
+                Woken::Stop => return,
             }
         }
     }
 
-    /// Does a few pieces of the next job; `false` if there is none.
+    /// Sleeps until there is something to do, or nothing was for as long as `timeout`.
+    fn sleep(&self, timeout: Option<Duration>) -> Woken {
+        let mut jobs = self.jobs.lock();
+        while !jobs.stopped && jobs.open.iter().all(VecDeque::is_empty) {
+            jobs.sleeping += 1;
+            let timed_out = match timeout {
+                Some(timeout) => self.wake.wait_for(&mut jobs, timeout).timed_out(),
+                None => {
+                    self.wake.wait(&mut jobs);
+                    false
+                }
+            };
+            jobs.sleeping -= 1;
+            if timed_out {
+                return Woken::Idle;
+            }
+        }
+        if jobs.stopped {
+            Woken::Stop
+        } else {
+            Woken::Work
+        }
+    }
+
+    /// Does a few pieces of the next job, or reads for more; `false` if there is nothing to do.
     pub(crate) fn turn(&self, shared: &Shared, worker: &mut Worker) -> bool {
-        let Some(claim) = self.claim() else {
-            return false;
+        let claim = match self.next() {
+            None => return false,
+            Some(Next::Read(queue)) => {
+                worker.reader.read(shared, &queue);
+                return true;
+            }
+            Some(Next::Work(claim)) => claim,
         };
         let result = worker.work(&claim);
         if let Some(job) = self.give_back(&claim, result) {
@@ -259,16 +333,25 @@ impl Host {
         self.wake.notify_all();
     }
 
-    fn claim(&self) -> Option<Claim> {
+    fn next(&self) -> Option<Next> {
         let mut jobs = self.jobs.lock();
         let jobs = &mut *jobs;
         let open = jobs.open.iter_mut().rev().find(|open| !open.is_empty())?;
-        let token = *open.front()?;
+        let token = match open.front()? {
+            Open::Job(token) => *token,
+            Open::Queue(_) => {
+                let Some(Open::Queue(queue)) = open.pop_front() else {
+                    unreachable!("seen just now")
+                };
+                return Some(Next::Read(queue));
+            }
+        };
         let job = jobs.jobs.get_mut(token).expect("an open job lives");
         let share = (job.pieces - job.next).div_ceil(self.workers * 2);
         let count = share.clamp(1, CLAIM_MAX).min(job.pieces - job.next);
         let pieces = job.next..job.next + count;
         job.next += count;
+        jobs.pieces -= count as usize;
         job.active += 1;
         let claim = Claim {
             job: token,
@@ -282,7 +365,7 @@ impl Host {
         if jobs.sleeping > 0 && jobs.open.iter().any(|open| !open.is_empty()) {
             self.wake.notify_one();
         }
-        Some(claim)
+        Some(Next::Work(claim))
     }
 
     /// A worker comes back; answers the job if it was the last.
@@ -328,9 +411,10 @@ impl Jobs {
             return;
         };
         if job.next < job.pieces {
+            self.pieces -= (job.pieces - job.next) as usize;
             job.next = job.pieces;
             let priority = job.queue.priority_index();
-            self.open[priority].retain(|&open| open != token);
+            self.open[priority].retain(|open| !matches!(open, Open::Job(job) if *job == token));
         }
     }
 

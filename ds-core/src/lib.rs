@@ -49,6 +49,7 @@ pub mod gpu;
 #[path = "gpu/absent.rs"]
 pub mod gpu;
 mod handle;
+mod help;
 mod hold;
 mod host;
 mod io;
@@ -68,6 +69,7 @@ mod state;
 mod stats;
 mod sys;
 mod transfer;
+mod warm;
 
 pub use backend::{Backend, Choice, Decoder, GpuDecode, choose};
 pub use config::{Config, OPTIONS, OptionSpec, SimConfig, THREADS_MAX, WindowsConfig};

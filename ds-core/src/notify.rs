@@ -22,8 +22,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::error::{E_PENDING, Error, S_OK};
 use crate::gpu::FenceLink;
 use crate::handle::shared_handle;
+use crate::help::HelpedBy;
 use crate::memory::try_zeros;
 use crate::queue::QueueCore;
+use crate::runtime::Shared;
 use crate::slots::Token;
 use crate::sys;
 
@@ -63,6 +65,7 @@ pub struct StatusCore {
     waiting: AtomicU32,
     lock: Mutex<()>,
     changed: Condvar,
+    helped_by: HelpedBy,
 }
 
 shared_handle!(StatusArray, StatusCore);
@@ -97,6 +100,7 @@ impl StatusArray {
             waiting: AtomicU32::new(0),
             lock: Mutex::new(()),
             changed: Condvar::new(),
+            helped_by: HelpedBy::default(),
         })))
     }
 
@@ -122,13 +126,16 @@ impl StatusArray {
     }
 
     /// Blocks until the entry completes; `None` if it has not within `timeout`. `None` waits
-    /// without a limit.
+    /// without a limit. Meanwhile the thread may carry out requests that the page cache answers at once
+    /// ([`Config::waiters_help`](crate::Config)). Must not be called from the error callback.
     pub fn wait(&self, index: u32, timeout: Option<Duration>) -> Option<i32> {
         let deadline = deadline_after(timeout);
         let mut result = self.hresult(index);
         if result != E_PENDING {
             return Some(result);
         }
+        let is_done = || self.hresult(index) != E_PENDING;
+        self.0.helped_by.help(deadline, is_done);
         self.0.waiting.fetch_add(1, Ordering::SeqCst);
         let mut guard = self.0.lock.lock();
         loop {
@@ -141,6 +148,11 @@ impl StatusArray {
         self.0.waiting.fetch_sub(1, Ordering::SeqCst);
         result = self.hresult(index);
         (result != E_PENDING).then_some(result)
+    }
+
+    /// Requests of that runtime come before one of the statuses.
+    pub(crate) fn is_helped_by(&self, shared: &Arc<Shared>) {
+        self.0.helped_by.set(shared);
     }
 
     fn load(&self, index: u32) -> Option<i32> {
@@ -377,6 +389,7 @@ pub struct FenceCore {
     foreign: Option<Arc<Foreign>>,
     /// The semaphore that it goes with.
     link: Option<FenceLink>,
+    helped_by: HelpedBy,
 }
 
 #[derive(Debug, Default)]
@@ -492,7 +505,13 @@ impl Fence {
             changed: Condvar::new(),
             foreign,
             link,
+            helped_by: HelpedBy::default(),
         }))
+    }
+
+    /// Requests of that runtime come before a signal of it.
+    pub(crate) fn is_helped_by(&self, shared: &Arc<Shared>) {
+        self.0.helped_by.set(shared);
     }
 
     pub(crate) fn link(&self) -> Option<&FenceLink> {
@@ -535,12 +554,14 @@ impl Fence {
         aftermath.run();
     }
 
-    /// Blocks until the value is at least `value`; `false` after `timeout` (`None`: no limit).
+    /// Blocks until the value is at least `value`; `false` after `timeout` (`None`: no limit). Meanwhile the
+    /// thread may carry out requests, as in [`StatusArray::wait`].
     pub fn wait(&self, value: u64, timeout: Option<Duration>) -> bool {
         let deadline = deadline_after(timeout);
         if self.value() >= value {
             return true;
         }
+        self.0.helped_by.help(deadline, || self.value() >= value);
         self.watch(value);
         let mut state = self.state();
         while state.value < value {

@@ -54,6 +54,17 @@ fn fail_read(error: Error, file: &File) -> NotNow {
 }
 
 impl Work {
+    /// What it has of the engine's memory.
+    pub(crate) fn into_hold(self) -> Hold {
+        match self {
+            Work::Transfer { .. } => Hold::Nothing,
+            Work::ReadStaged { hold, .. }
+            | Work::Decompress { hold, .. }
+            | Work::Copy { hold, .. }
+            | Work::HandOver(hold) => hold,
+        }
+    }
+
     /// The pool that the work has memory of.
     pub(crate) fn pool(&self) -> Option<PoolKind> {
         match self {

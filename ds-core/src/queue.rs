@@ -11,7 +11,7 @@
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -31,6 +31,7 @@ use crate::slots::Token;
 use crate::staging::Staging;
 use crate::state::{Budget, Command, Marker, PoolKind, Started, State};
 use crate::stats::{GpuStats, QueueStats};
+use crate::warm::Warm;
 
 /// The smallest capacity of a queue.
 pub const CAPACITY_MIN: u32 = 128;
@@ -269,6 +270,10 @@ pub(crate) struct QueueCore {
     /// Where bytes for the host wait.
     foreign_pool: Option<Arc<PoolCore>>,
     state: Mutex<State>,
+    /// Whether workers read its streams by themselves.
+    pub(crate) warm: Warm,
+    /// Whether anything was ever cancelled: as long as not, nobody asks under the lock.
+    has_cancelled: AtomicBool,
     /// There is room again, or the queue closed.
     room: Condvar,
     /// A request in flight came back.
@@ -351,6 +356,8 @@ impl Queue {
                 placer: placer.as_ref().map(|thread| Arc::clone(thread.placer())),
                 foreign_pool,
                 state,
+                warm: Warm::default(),
+                has_cancelled: AtomicBool::new(false),
                 room: Condvar::new(),
                 quiet: Condvar::new(),
             })
@@ -405,6 +412,9 @@ impl Queue {
             Some(array) => array.reset(index).err(),
         };
         let array = array.cloned();
+        if let Some(array) = &array {
+            array.is_helped_by(&self.core.shared);
+        }
         if self
             .core
             .enqueue_marker(Marker::Status(array.clone(), index), invalid)
@@ -422,6 +432,9 @@ impl Queue {
     /// too.
     pub fn enqueue_signal(&self, fence: Option<&Fence>, value: u64) {
         let invalid = fence.is_none().then_some(Error::InvalidFence);
+        if let Some(fence) = fence {
+            fence.is_helped_by(&self.core.shared);
+        }
         let _ = self
             .core
             .enqueue_marker(Marker::Signal(fence.cloned(), value), invalid);
@@ -583,8 +596,11 @@ impl QueueCore {
 
     /// Lets the lock go and does what was put off until then.
     fn after(self: &Arc<Self>, state: MutexGuard<'_, State>, deferred: Deferred) {
+        let for_workers = deferred.list.is_some() && self.warm.is_warm() && state.next_is_stream();
         drop(state);
-        if let Some(wake) = deferred.list {
+        if let Some(wake) = deferred.list
+            && !(for_workers && self.shared.host.list(self))
+        {
             self.shared.scheduler.list(Arc::clone(self), wake);
         }
         deferred.aftermath.run();
@@ -638,6 +654,8 @@ impl QueueCore {
         let mut state = self.state.lock();
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
+            let has_room = || !self.state.lock().is_full();
+            MutexGuard::unlocked(&mut state, || self.shared.help(None, has_room));
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
                 self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));
@@ -694,6 +712,15 @@ impl QueueCore {
         left
     }
 
+    /// A request that was started is to start again, on an I/O thread.
+    pub(crate) fn put_back(self: &Arc<Self>, token: Token) {
+        let mut deferred = Deferred::default();
+        let mut state = self.state.lock();
+        state.put_back(token, &mut deferred);
+        self.wake_waiting(&state);
+        self.after(state, deferred);
+    }
+
     /// Requests came to their end.
     pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
         let mut owed = Aftermath::default();
@@ -736,7 +763,7 @@ impl QueueCore {
 
     /// Whether somebody wants this request in flight to end early.
     pub(crate) fn is_cancelled(&self, token: Token) -> bool {
-        self.state.lock().is_cancelled(token)
+        self.has_cancelled.load(Ordering::Acquire) && self.state.lock().is_cancelled(token)
     }
 
     /// Whether the request's destination is memory that the request keeps alive; `None` if somebody wants it
@@ -792,6 +819,7 @@ impl QueueCore {
     fn cancel(self: &Arc<Self>, mask: u64, value: u64) {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
+        self.has_cancelled.store(true, Ordering::Release);
         state.cancel(self, |tag| tag & mask == value, &mut deferred);
         self.finish_cancelling(state, deferred, State::cancelled_in_flight);
     }
@@ -802,6 +830,7 @@ impl QueueCore {
         // Another thread may be closing: then this one waits with it.
         if !state.is_closed() {
             state.close();
+            self.has_cancelled.store(true, Ordering::Release);
             state.cancel(self, |_| true, &mut deferred);
             self.room.notify_all();
         }

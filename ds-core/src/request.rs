@@ -243,6 +243,12 @@ impl Request {
         }
     }
 
+    /// Whether it reads a stream from a file that the engine decodes by itself.
+    pub(crate) fn reads_stream(&self) -> bool {
+        let from_file = matches!(self.source, Source::File { .. });
+        from_file && self.compression != Compression::NONE && !self.compression.is_custom()
+    }
+
     /// The source's size in bytes.
     pub fn source_bytes(&self) -> usize {
         match &self.source {

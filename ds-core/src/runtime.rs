@@ -16,7 +16,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, ReentrantMutex};
 
 use crate::backend::{Backend, Choice, choose};
-use crate::config::Config;
+use crate::config::{Config, cores};
 use crate::copies::{Copies, ForeignCopies};
 use crate::custom::{Custom, CustomDecompressionQueue};
 use crate::driver::Driver;
@@ -25,6 +25,7 @@ use crate::file::File;
 use crate::foreign_pool::PoolCore;
 use crate::gdeflate;
 use crate::gpu::{GpuDevice, PlacerThread};
+use crate::help::Helper;
 use crate::hold::Hold;
 use crate::host::{Host, Worker};
 use crate::io::{Faulty, Io, sim, threads, uring};
@@ -72,6 +73,8 @@ pub(crate) struct Shared {
     /// Memory that the host has lent.
     foreign_pools: Mutex<Vec<Weak<PoolCore>>>,
     io_stats: Mutex<IoStats>,
+    /// For threads that wait.
+    pub(crate) helper: Helper,
     /// The simulation's driver and worker, which nobody's thread runs. Whoever turns them may hear of a
     /// failure meanwhile and ask again, on the same thread: then there is nothing to be had.
     turned: Option<ReentrantMutex<RefCell<Turned>>>,
@@ -134,6 +137,7 @@ impl Runtime {
             placers: Mutex::default(),
             foreign_pools: Mutex::default(),
             io_stats: Mutex::default(),
+            helper: Helper::default(),
             turned,
             config,
         });
@@ -268,6 +272,9 @@ impl Handle {
                     Io::Threads(threads::Threads::new())
                 };
                 let io = with_faults(shared, io, index);
+                if index == 0 && shared.may_be_helped(&io) {
+                    shared.helper.begin(shared);
+                }
                 Driver::new(io, io_threads).run(shared, index);
             })?;
         }
@@ -366,7 +373,7 @@ fn with_faults(shared: &Shared, io: Io, index: usize) -> Io {
 
 /// An engine thread that dies leaves requests in flight for ever, so the process goes with it, whatever
 /// the panic strategy of the program that the engine is part of.
-struct AbortOnPanic;
+pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
     fn drop(&mut self) {
@@ -385,6 +392,7 @@ impl Drop for Handle {
             let _ = thread.join();
         }
         self.shared.scheduler.clear();
+        self.shared.host.clear();
     }
 }
 
@@ -394,6 +402,16 @@ impl Shared {
         if stats != IoStats::default() {
             *self.io_stats.lock() += stats;
         }
+    }
+
+    /// The backend in use.
+    pub(crate) fn backend(&self) -> Backend {
+        self.choice.backend
+    }
+
+    /// Whether threads that wait are to read what others would read through `io`.
+    fn may_be_helped(&self, io: &Io) -> bool {
+        self.config.waiters_help && matches!(io, Io::Uring(_))
     }
 
     pub(crate) fn has_threads(&self) -> bool {
@@ -474,6 +492,13 @@ impl Shared {
         self.queues
             .lock()
             .retain(|other| !std::ptr::eq(other.as_ptr(), Arc::as_ptr(queue)));
+    }
+
+    /// Whether workers may read for themselves. Not where there are cores without one, which can read while
+    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it.
+    pub(crate) fn workers_read(&self) -> bool {
+        let config = &self.config;
+        self.has_threads() && !config.io_faults && config.decode_thread_count() >= cores()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

@@ -43,6 +43,8 @@ pub(crate) struct Scheduler {
     wake: Condvar,
     /// How many queues of each priority are listed, to look at without the lock.
     len: [AtomicUsize; PRIORITY_COUNT],
+    /// How many queues I/O threads have taken out of the list and look at: each may be back soon.
+    looked_at: AtomicUsize,
     /// How many I/O threads there are.
     threads: usize,
     /// Whether the last reads of some thread came from the page cache.
@@ -118,6 +120,11 @@ impl Scheduler {
         Arc::clone(&self.rings[index].event)
     }
 
+    /// Whether the last reads of some thread came from the page cache.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.cached.load(Ordering::Relaxed)
+    }
+
     /// A driver says what its last reads were like.
     pub(crate) fn set_cached(&self, cached: bool) {
         if self.cached.load(Ordering::Relaxed) != cached {
@@ -185,7 +192,8 @@ impl Scheduler {
         }
     }
 
-    /// Takes the next queue of a priority that `may_start` out of the list.
+    /// Takes the next queue of a priority that `may_start` out of the list, for the caller to look at until
+    /// [`Scheduler::looked`].
     pub(crate) fn next(&self, may_start: impl Fn(usize) -> bool) -> Option<Arc<QueueCore>> {
         if !self.has_work(&may_start) {
             return None;
@@ -194,8 +202,19 @@ impl Scheduler {
         let mut priorities = (0..PRIORITY_COUNT).rev().filter(|&p| may_start(p));
         let (priority, queue) = priorities
             .find_map(|priority| Some((priority, ready.queues[priority].pop_front()?)))?;
+        self.looked_at.fetch_add(1, Ordering::Relaxed);
         self.len[priority].fetch_sub(1, Ordering::Relaxed);
         Some(queue)
+    }
+
+    /// The queue that [`Scheduler::next`] gave is listed again, if it is to be.
+    pub(crate) fn looked(&self) {
+        self.looked_at.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether somebody looks at a queue that may be listed again any moment.
+    pub(crate) fn is_looked_at(&self) -> bool {
+        self.looked_at.load(Ordering::Relaxed) > 0
     }
 
     /// Sleeps until a queue is listed, `timeout` passes, or [`Scheduler::stop`].
@@ -231,7 +250,9 @@ impl Scheduler {
     /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
     /// the runtime, which keeps this list.
     pub(crate) fn clear(&self) {
-        while self.next(|_| true).is_some() {}
+        while self.next(|_| true).is_some() {
+            self.looked();
+        }
     }
 
     /// Ends every sleep, now and later.

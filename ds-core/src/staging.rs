@@ -69,6 +69,9 @@ pub struct StagingStats {
     pub bytes_in_use: usize,
     /// The most that was ever in use at once.
     pub bytes_peak: usize,
+    /// Whether any of it may be held, in use or idle. What has been idle for two seconds goes back to the
+    /// kernel.
+    pub holds_memory: bool,
 }
 
 /// Where a pool's memory comes from.
@@ -373,6 +376,16 @@ impl Staging {
         pool.line.front().copied()
     }
 
+    /// The same for several ranges, with one lock.
+    #[must_use]
+    pub(crate) fn free_all(&self, ranges: impl Iterator<Item = Range>) -> Option<usize> {
+        let mut pool = self.pool.lock();
+        for range in ranges {
+            pool.give(range.offset, range.bytes);
+        }
+        pool.line.front().copied()
+    }
+
     /// `asker` wants nothing any more; names the asker who should try now.
     #[must_use]
     pub(crate) fn leave(&self, asker: usize) -> Option<usize> {
@@ -428,6 +441,7 @@ impl Staging {
             bytes_max: pool.bytes_max,
             bytes_in_use: pool.bytes_in_use,
             bytes_peak: pool.bytes_peak,
+            holds_memory: pool.touched,
         }
     }
 }

@@ -94,6 +94,8 @@ pub struct IoStats {
     pub vectored: u64,
     /// Of the operations, those past the page cache.
     pub direct: u64,
+    /// Of the operations, those of workers that read a stream from the page cache before they decoded it.
+    pub by_workers: u64,
     /// System calls that woke an I/O thread.
     pub wakes: u64,
 }
@@ -106,6 +108,7 @@ impl std::ops::AddAssign for IoStats {
         self.registered_buffers += other.registered_buffers;
         self.vectored += other.vectored;
         self.direct += other.direct;
+        self.by_workers += other.by_workers;
         self.wakes += other.wakes;
     }
 }

@@ -13,7 +13,7 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Fault, Subsystem};
-use crate::hold::Hold;
+use crate::hold::{Hold, Upload};
 use crate::io::{Direction, Op};
 use crate::memory::Span;
 use crate::open_file::{Alignment, FileMode, OpenFile, Way};
@@ -31,6 +31,9 @@ const RETRIES_MAX: u32 = 1000;
 const OPERATION_BYTES_MAX: usize = 16 << 20;
 /// The same for queues of low priority.
 const OPERATION_BYTES_MAX_LOW: usize = 2 << 20;
+
+/// A thread of the application's that waits reads no more at once: it has a time-out to keep.
+const LENT_BYTES_MAX: usize = 1 << 20;
 
 /// Where the bytes go from memory.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct Transfer {
     pub(crate) group: GroupId,
     /// Somebody wants it to end.
     pub(crate) cancelled: bool,
+    /// It is on a thread of the application's, which must not wait for a disk.
+    lent: bool,
     op: Op,
     /// What the request wants: these bytes of the file, in this memory (in staging it may be larger, to
     /// have room for a window).
@@ -80,6 +85,18 @@ pub(crate) enum Progress {
     Again,
     /// The request's transfer is over.
     Done(Outcome),
+    /// It is for another thread, from the beginning: [`Transfer::put_back`].
+    Elsewhere,
+}
+
+/// What follows from a transfer's end.
+pub(crate) enum Finish {
+    /// The request is done.
+    Done(Outcome),
+    /// The bytes are in staging of a device, for whose placer they are.
+    Landed(Box<Upload>),
+    /// Somebody else has it now.
+    PassedOn,
 }
 
 impl Transfer {
@@ -136,6 +153,7 @@ impl Transfer {
             entry,
             group,
             cancelled: false,
+            lent: false,
             op,
             offset,
             bytes,
@@ -164,6 +182,31 @@ impl Transfer {
         let is_last = self.op.way != Way::CachedOnly
             && self.moved + self.op.span.bytes() >= self.window.bytes();
         is_last && matches!(self.next, Next::Finish) && self.bounce.is_none() && !self.cancelled
+    }
+
+    /// Has it read from the page cache, at once and by one operation, or not at all; `false` if that cannot
+    /// be.
+    pub(crate) fn lend(&mut self) -> bool {
+        self.lent = true;
+        let buffered = matches!(self.op.way, Way::Buffered | Way::CachedOnly);
+        self.op.way = Way::CachedOnly;
+        buffered && self.op.direction == Direction::Read && self.bytes <= LENT_BYTES_MAX
+    }
+
+    /// Leaves everything as if it had not begun.
+    pub(crate) fn put_back(mut self, shared: &Shared) {
+        self.free_bounce(shared);
+        match self.next {
+            Next::Finish => {}
+            Next::PassOn(hold) | Next::Decompress { hold, .. } => shared.give_back(hold),
+        }
+        self.queue.put_back(self.entry);
+    }
+
+    /// Whether it reads a stream for the engine's own decoder, through the page cache.
+    pub(crate) fn reads_stream(&self) -> bool {
+        matches!(self.op.way, Way::Buffered | Way::CachedOnly)
+            && matches!(&self.next, Next::Decompress { compression, .. } if !compression.is_custom())
     }
 
     /// Its weight for those who limit what is in flight.
@@ -245,6 +288,10 @@ impl Transfer {
 
     /// What the operation's completion means.
     pub(crate) fn advance(&mut self, shared: &Shared, result: Result<usize, i32>) -> Progress {
+        if self.lent && result != Ok(self.bytes) {
+            // Not cached, the file's end, memory that is not there: for those who can look into it.
+            return Progress::Elsewhere;
+        }
         match result {
             Ok(bytes) => self.advance_by(shared, bytes),
             // Not in the page cache.
@@ -325,29 +372,34 @@ impl Transfer {
         Progress::Again
     }
 
-    /// Passes the request on after its transfer, once; answers the outcome if nothing is left to do.
-    pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Option<Outcome> {
+    /// Passes the request on after its transfer, once, or says to whom.
+    pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Finish {
         let (queue, entry) = (&self.queue, self.entry);
         match (std::mem::replace(&mut self.next, Next::Finish), outcome) {
             (Next::Finish, Ok(())) => match self.bounce.take() {
-                None => Some(Ok(())),
+                None => Finish::Done(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
                     let hold = Hold::Staging(bounce);
                     shared
                         .host
                         .copy(shared, queue, entry, source, hold, self.memory);
-                    None
+                    Finish::PassedOn
                 }
             },
             (Next::Finish, Err(fault)) => {
                 self.free_bounce(shared);
-                Some(Err(fault))
+                Finish::Done(Err(fault))
             }
             (Next::PassOn(mut hold), Ok(())) => {
                 hold.set_payload(self.memory.part(self.lead, self.bytes));
-                shared.land(queue, entry, hold, Ok(()));
-                None
+                match hold {
+                    Hold::Upload(upload) => Finish::Landed(upload),
+                    hold => {
+                        shared.land(queue, entry, hold, Ok(()));
+                        Finish::PassedOn
+                    }
+                }
             }
             (
                 Next::Decompress {
@@ -359,11 +411,11 @@ impl Transfer {
             ) => {
                 let source = self.memory.part(self.lead, self.bytes);
                 shared.decompress(queue, entry, source, hold, compression, destination);
-                None
+                Finish::PassedOn
             }
             (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
                 shared.give_back(hold);
-                Some(Err(fault))
+                Finish::Done(Err(fault))
             }
         }
     }

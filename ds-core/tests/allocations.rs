@@ -44,6 +44,8 @@ const COUNT: usize = 600;
 
 struct Round {
     files: Queue,
+    /// Whose streams workers read themselves, where they are in the page cache.
+    streams: Queue,
     memory: Queue,
     plain: File,
     packed: File,
@@ -53,7 +55,7 @@ struct Round {
 }
 
 impl Round {
-    /// `destinations` are made before counting begins; `COUNT` for each of three kinds.
+    /// `destinations` are made before counting begins; `COUNT` for each of four kinds.
     fn run(&self, destinations: Vec<MemoryDestination>) -> u64 {
         let mut destinations = destinations.into_iter();
         let mut next = || destinations.next().expect("enough were made");
@@ -62,15 +64,17 @@ impl Round {
             let request =
                 Request::read(&self.plain, index as u64 * 100, 4096, next()).named("plain");
             self.files.enqueue_request(request);
-            let request = Request::read(&self.packed, 0, self.packed_bytes, next());
-            self.files
-                .enqueue_request(request.compressed(Compression::GDEFLATE, 4096));
+            for queue in [&self.files, &self.streams] {
+                let request = Request::read(&self.packed, 0, self.packed_bytes, next());
+                queue.enqueue_request(request.compressed(Compression::GDEFLATE, 4096));
+            }
             self.memory.enqueue_request(Request::copy(
                 self.source.part(index, 4096).unwrap(),
                 next(),
             ));
         }
-        for (index, queue) in [&self.files, &self.memory].into_iter().enumerate() {
+        let queues = [&self.files, &self.streams, &self.memory];
+        for (index, queue) in queues.into_iter().enumerate() {
             queue.enqueue_status(Some(&self.done), index as u32);
             queue.submit();
             assert_eq!(self.done.wait(index as u32, None), Some(S_OK));
@@ -114,16 +118,17 @@ fn allocate_nothing(backend: Backend, mode: FileMode) {
     let runtime = Runtime::exactly(config).unwrap();
     let round = Round {
         files: runtime.create_queue(QueueDesc::new(128)).unwrap(),
+        streams: runtime.create_queue(QueueDesc::new(128)).unwrap(),
         memory: runtime.create_queue(QueueDesc::new(128).memory()).unwrap(),
         plain: File::open(path("plain")).unwrap(),
         packed: File::open(path("packed")).unwrap(),
         packed_bytes: packed.len() as u32,
         source: Buffer::from_slice(&contents).into_source().unwrap(),
-        done: StatusArray::new(2, None),
+        done: StatusArray::new(3, None),
     };
     let mut counts = Vec::new();
     for _ in 0..12 {
-        let mut buffer = Buffer::new(4096 * COUNT * 3);
+        let mut buffer = Buffer::new(4096 * COUNT * 4);
         let destinations = buffer.lend_chunks(4096).unwrap().collect();
         counts.push(round.run(destinations));
         assert!(buffer.bytes().unwrap()[..4096] == contents[..4096]);
@@ -134,7 +139,7 @@ fn allocate_nothing(backend: Backend, mode: FileMode) {
     assert!(
         counts[4..].contains(&0),
         "{backend}, {mode:?}: allocations in each round of {} requests: {counts:?}",
-        COUNT * 3
+        COUNT * 4
     );
     std::fs::remove_file(path("plain")).unwrap();
     std::fs::remove_file(path("packed")).unwrap();

@@ -8,11 +8,10 @@ use std::sync::Arc;
 
 use crate::backend::GpuDecode;
 use crate::error::Error;
-use crate::hold::Upload;
+use crate::hold::Landed;
 use crate::memory::Span;
 use crate::notify::FenceCore;
-use crate::queue::{CompressionSupport, QueueCore};
-use crate::slots::Token;
+use crate::queue::CompressionSupport;
 use crate::staging::Staging;
 use crate::stats::GpuStats;
 
@@ -117,8 +116,7 @@ impl Placer {
         match *self {}
     }
 
-    #[expect(clippy::boxed_local, reason = "as it is with a GPU")]
-    pub(crate) fn place(&self, _queue: &Arc<QueueCore>, _entry: Token, _upload: Box<Upload>) {
+    pub(crate) fn place(&self, _landed: impl Iterator<Item = Landed>) {
         match *self {}
     }
 }

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use ash::vk;
 
 use crate::error::{Fault, Subsystem};
-use crate::hold::Upload;
-use crate::queue::{Outcome, QueueCore};
-use crate::slots::Token;
+use crate::hold::Landed;
+use crate::queue::Outcome;
 
 use super::commands::Recorder;
 use super::copy::{BufferRange, Copies, Produced, Slice};
@@ -28,20 +27,12 @@ pub(super) const JOBS_MAX: usize = 1024;
 /// No more once so many bytes are to be written.
 const BYTES_MAX: usize = 64 << 20;
 
-/// An upload and the request that it belongs to.
-#[derive(Debug)]
-pub(crate) struct Job {
-    pub(super) queue: Arc<QueueCore>,
-    pub(super) entry: Token,
-    pub(super) upload: Box<Upload>,
-}
-
 /// See the file's head.
 pub(super) struct Batch {
     device: Arc<Device>,
     pool: vk::CommandPool,
     commands: vk::CommandBuffer,
-    jobs: Vec<Job>,
+    jobs: Vec<Landed>,
     bytes: usize,
     tiles: TileBatch,
     /// What tiles are decoded by, while that runs.
@@ -60,9 +51,9 @@ pub(super) enum Added {
     /// It will be carried out with the others.
     Yes,
     /// There is no room for it in this batch.
-    Full(Job),
+    Full(Landed),
     /// It cannot be carried out.
-    Refused(Job, Fault),
+    Refused(Landed, Fault),
 }
 
 // SAFETY: a batch is used by one thread at a time; its pool is nobody else's.
@@ -106,7 +97,7 @@ impl Batch {
     }
 
     /// Adds a job, if it can; `memory` is the staging that it is in.
-    pub(super) fn add(&mut self, job: Job, memory: &SharedMemory) -> Added {
+    pub(super) fn add(&mut self, job: Landed, memory: &SharedMemory) -> Added {
         let bytes = match job.upload.decode {
             None => job.upload.destination.bytes(),
             Some(bytes) => bytes as usize,
@@ -133,7 +124,7 @@ impl Batch {
     }
 
     /// Takes the jobs back out, last first; the batch was not submitted.
-    pub(super) fn take_jobs(&mut self) -> Vec<Job> {
+    pub(super) fn take_jobs(&mut self) -> Vec<Landed> {
         let jobs = self.jobs.drain(..).rev().collect();
         self.reset();
         jobs
@@ -245,7 +236,7 @@ impl Batch {
     }
 
     /// The submission is done: its jobs go to `finished`.
-    pub(super) fn finish(&mut self, finished: &mut Vec<(Job, Outcome)>) {
+    pub(super) fn finish(&mut self, finished: &mut Vec<(Landed, Outcome)>) {
         let first = finished.len();
         finished.extend(self.jobs.drain(..).map(|job| (job, Ok(()))));
         if self.has_tiles() {
@@ -263,7 +254,7 @@ impl Batch {
     }
 
     /// The submission failed, and runs no more.
-    pub(super) fn fail(&mut self, error: &GpuError, finished: &mut Vec<(Job, Outcome)>) {
+    pub(super) fn fail(&mut self, error: &GpuError, finished: &mut Vec<(Landed, Outcome)>) {
         finished.extend(self.jobs.drain(..).map(|job| (job, Err(fault(error)))));
         self.reset();
     }
@@ -289,7 +280,7 @@ fn push(
     copies: &mut Copies,
     source: Slice,
     index: usize,
-    job: &Job,
+    job: &Landed,
     refused: &mut Vec<(usize, Fault)>,
 ) {
     match &job.upload.destination {

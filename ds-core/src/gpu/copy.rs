@@ -380,7 +380,9 @@ impl Copies {
             .sort_unstable_by_key(|(source, target, copy)| (*source, *target, copy.dst_offset));
         for copies in self.to_buffers.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
             self.regions.clear();
-            self.regions.extend(copies.iter().map(|copy| copy.2));
+            for copy in copies {
+                add_region(&mut self.regions, copy.2);
+            }
             recorder.copy(copies[0].0, copies[0].1, &self.regions);
         }
         let mut rest = &self.to_images[..];
@@ -409,6 +411,20 @@ fn extend<Source: PartialEq, Target: PartialEq>(
             target,
             len: 1,
         }),
+    }
+}
+
+/// Adds a region, to the last one if it goes on there on both sides: devices take microseconds for each,
+/// whatever its size.
+fn add_region(regions: &mut Vec<vk::BufferCopy>, region: vk::BufferCopy) {
+    match regions.last_mut() {
+        Some(last)
+            if last.src_offset + last.size == region.src_offset
+                && last.dst_offset + last.size == region.dst_offset =>
+        {
+            last.size += region.size;
+        }
+        _ => regions.push(region),
     }
 }
 

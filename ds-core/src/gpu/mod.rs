@@ -27,6 +27,7 @@ mod tile_batch;
 mod tiles;
 mod timeline;
 pub mod vendor;
+mod waiting;
 
 pub use commands::Commands;
 pub use device::{BorrowedDevice, Device, DeviceOptions, QueueLock};

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ash::vk;
 use parking_lot::{Condvar, Mutex};
@@ -21,19 +21,20 @@ use parking_lot::{Condvar, Mutex};
 use crate::backend::GpuDecode;
 use crate::config::cores;
 use crate::error::{Error, Fault, Subsystem};
-use crate::hold::{Hold, Upload};
-use crate::queue::{CompressionSupport, Outcome, PRIORITY_COUNT, QueueCore};
+use crate::hold::{Hold, Landed};
+use crate::queue::{CompressionSupport, Outcome};
 use crate::runtime::spawn_thread;
 use crate::slots::Token;
-use crate::staging::Staging;
+use crate::staging::{Range, Staging};
 use crate::stats::GpuStats;
 
-use super::batch::{Added, Batch, JOBS_MAX, Job};
+use super::batch::{Added, Batch, JOBS_MAX};
 use super::decode::{TileDecoder, TilePath};
 use super::error::GpuError;
 use super::probe::{Caps, DeviceKind};
 use super::resource::{GpuDevice, SharedMemory};
 use super::timeline::{Timeline, wait_any};
+use super::waiting::{BATCH_WEIGHT, PATIENCE, Waiting, is_urgent, weight};
 
 /// A device's pool holds what comes in and what the host makes of it: twice the configured size, and
 /// room for a direct read's ends and the page between the two.
@@ -42,8 +43,9 @@ const STAGING_SLACK_BYTES: usize = 64 << 10;
 const IDLE_RELEASE: Duration = Duration::from_secs(2);
 /// Batches of one GPU queue at a time: one runs, the next is there when it ends.
 const BATCHES: usize = 2;
-/// A second batch is worth its submission only if it has so much to do; less waits for company.
-const SECOND_BATCH_BYTES: usize = 4 << 20;
+/// So many requests of a queue are completed with one lock: it costs as much as some of them, and threads
+/// that read wait for it.
+const COMPLETED_AT_ONCE: usize = 64;
 /// A large odd number, to spread handles that differ in few bits.
 const SPREAD: u64 = 0x9E37_79B9_7F4A_7C15;
 /// How long to wait before asking a driver again that had no memory.
@@ -71,7 +73,11 @@ pub(crate) struct Placer {
 
 #[derive(Default)]
 struct Inbox {
-    jobs: Vec<Job>,
+    jobs: Vec<Landed>,
+    /// What they weigh.
+    weight: usize,
+    /// One of them waits for no company.
+    urgent: bool,
     asleep: Asleep,
     /// Wakes the thread where something is in flight. Goes with the thread: requests that linger may keep
     /// the placer longer than an application keeps its device.
@@ -99,8 +105,9 @@ enum Asleep {
     Not,
     /// Without the device, which has nothing to do.
     Here,
-    /// In the device, until a batch ends or `wake` is above `wakes`.
-    InDevice,
+    /// In the device, until a batch ends or `wake` is above `wakes`: for something urgent, or so much that a
+    /// batch is worth it. To wake it for less would cost whoever reads more than a small read.
+    InDevice { from_weight: usize },
 }
 
 /// A placer's thread. Dropped by the last queue that has it, when nothing of that is in flight.
@@ -181,19 +188,24 @@ impl Placer {
         }
     }
 
-    /// Takes over an upload, whose request it completes.
-    pub(crate) fn place(&self, queue: &Arc<QueueCore>, entry: Token, upload: Box<Upload>) {
-        if let Some(bytes) = upload.decode {
-            self.tiles.fetch_add(tiles_of(bytes), Ordering::Relaxed);
-        }
-        let queue = Arc::clone(queue);
+    /// Takes over uploads, whose requests it completes. All of them are this placer's.
+    pub(crate) fn place(&self, landed: impl Iterator<Item = Landed>) {
         let mut inbox = self.inbox.lock();
-        inbox.jobs.push(Job {
-            queue,
-            entry,
-            upload,
-        });
-        self.wake(&mut inbox);
+        for job in landed {
+            if let Some(bytes) = job.upload.decode {
+                self.tiles.fetch_add(tiles_of(bytes), Ordering::Relaxed);
+            }
+            inbox.weight += weight(&job);
+            inbox.urgent |= is_urgent(&job);
+            inbox.jobs.push(job);
+        }
+        let needed = match inbox.asleep {
+            Asleep::InDevice { from_weight } => inbox.is_worth_waking(from_weight),
+            Asleep::Not | Asleep::Here => true,
+        };
+        if needed {
+            self.wake(&mut inbox);
+        }
     }
 
     /// Under the inbox's lock, so that the semaphore's values come in order.
@@ -201,13 +213,20 @@ impl Placer {
         match std::mem::take(&mut inbox.asleep) {
             Asleep::Not => {}
             Asleep::Here => drop(self.changed.notify_one()),
-            Asleep::InDevice => {
+            Asleep::InDevice { .. } => {
                 inbox.wakes += 1;
                 // It fails when the device is lost, which ends the wait as well.
                 let value = inbox.wakes;
                 let _ = inbox.wake.as_ref().map(|wake| wake.signal(value));
             }
         }
+    }
+}
+
+impl Inbox {
+    /// Whether a thread in the device that can use so much is to look.
+    fn is_worth_waking(&self, from_weight: usize) -> bool {
+        self.stopped || self.urgent || self.weight >= from_weight
     }
 }
 
@@ -255,9 +274,12 @@ impl PlacerThread {
             outlets,
             decoder: None,
             jobs_max: JOBS_MAX,
+            arrived: Vec::new(),
             waiting: Waiting::default(),
+            waiting_since: None,
             finished: Vec::new(),
-            outcomes: Vec::new(),
+            outcomes: Vec::with_capacity(COMPLETED_AT_ONCE),
+            ranges: Vec::with_capacity(COMPLETED_AT_ONCE),
         };
         let thread = spawn_thread("ds-gpu", move || worker.run())?;
         Ok(PlacerThread {
@@ -315,42 +337,15 @@ impl Outlet {
         })
     }
 
+    /// Whether something waits for this queue and no other.
+    fn is_waited_for(&self) -> bool {
+        !self.bound.is_empty()
+    }
+
     /// The value at which the oldest batch is done.
     fn next_value(&self) -> Option<u64> {
         let older = self.running.len().checked_sub(1)?;
         Some(self.submitted - older as u64)
-    }
-}
-
-/// Jobs that are in no batch yet.
-#[derive(Default)]
-struct Waiting {
-    /// By priority, highest last.
-    jobs: [VecDeque<Job>; PRIORITY_COUNT],
-    bytes: usize,
-}
-
-impl Waiting {
-    fn is_empty(&self) -> bool {
-        self.jobs.iter().all(VecDeque::is_empty)
-    }
-
-    fn push(&mut self, job: Job) {
-        self.bytes += job.upload.payload.bytes();
-        self.jobs[job.queue.priority_index()].push_back(job);
-    }
-
-    /// The next one, most urgent first.
-    fn pop(&mut self) -> Option<Job> {
-        let job = self.jobs.iter_mut().rev().find_map(VecDeque::pop_front)?;
-        self.bytes -= job.upload.payload.bytes();
-        Some(job)
-    }
-
-    /// Puts back what `pop` gave.
-    fn unpop(&mut self, job: Job) {
-        self.bytes += job.upload.payload.bytes();
-        self.jobs[job.queue.priority_index()].push_front(job);
     }
 }
 
@@ -362,10 +357,15 @@ struct Worker {
     decoder: Option<Arc<TileDecoder>>,
     /// How many jobs a batch may have; fewer after the device's memory ran out.
     jobs_max: usize,
+    /// From the inbox, for the moment between.
+    arrived: Vec<Landed>,
     waiting: Waiting,
+    /// Since when something waits for a batch, if anything does.
+    waiting_since: Option<Instant>,
     /// Done, for the moment between.
-    finished: Vec<(Job, Outcome)>,
+    finished: Vec<(Landed, Outcome)>,
     outcomes: Vec<(Token, Outcome)>,
+    ranges: Vec<Range>,
 }
 
 impl Worker {
@@ -375,6 +375,7 @@ impl Worker {
                 continue;
             };
             log::error!(target: "ds", "{}: {error}", self.placer.device.name());
+            self.complete();
             if self.placer.device.is_lost() {
                 return self.end(&error);
             }
@@ -399,7 +400,12 @@ impl Worker {
         if self.decoder.is_none() {
             self.decoder = inbox.decoder.clone();
         }
-        for job in inbox.jobs.drain(..) {
+        std::mem::swap(&mut inbox.jobs, &mut self.arrived);
+        (inbox.weight, inbox.urgent) = (0, false);
+        let stopped = inbox.stopped;
+        // Nobody who places something waits for the rest.
+        drop(inbox);
+        for job in self.arrived.drain(..) {
             match job.upload.destination.affinity() {
                 None => self.waiting.push(job),
                 Some(number) => {
@@ -409,16 +415,54 @@ impl Worker {
                 }
             }
         }
-        !inbox.stopped
+        !stopped
     }
 
+    /// Work for the device comes first: what is done can wait, and an idle device should not.
     fn round(&mut self) -> Result<(), GpuError> {
         self.reap()?;
-        while self.submit_one()? {}
-        self.sleep()
+        let now = Instant::now();
+        while self.submit_one(now)? {}
+        self.complete();
+        let waits = !self.waiting.is_empty() || self.outlets.iter().any(Outlet::is_waited_for);
+        self.waiting_since = waits.then(|| self.waiting_since.unwrap_or(now));
+        self.sleep(now)
     }
 
-    /// Completes the batches that are done.
+    /// Whether whatever waits may go to the device now, however little it is.
+    fn is_patience_over(&self, now: Instant) -> bool {
+        self.outlets.iter().all(|outlet| outlet.running.is_empty())
+            || self
+                .waiting_since
+                .is_some_and(|since| now.duration_since(since) >= PATIENCE)
+    }
+
+    /// While the device has work: how much more makes a batch, and for how long, in nanoseconds, less is to
+    /// wait.
+    fn company(&self, now: Instant) -> (usize, u64) {
+        if self.outlets.iter().all(|outlet| outlet.idle.is_empty()) {
+            return (usize::MAX, u64::MAX);
+        }
+        let Some(since) = self.waiting_since else {
+            // The first one begins the wait.
+            return (0, u64::MAX);
+        };
+        let bound: usize = self
+            .outlets
+            .iter()
+            .map(|outlet| outlet.bound.weight())
+            .sum();
+        let waiting = self.waiting.weight() + bound;
+        let left = PATIENCE.saturating_sub(now.duration_since(since));
+        // None left: it may go and cannot, until a batch ends.
+        let timeout = match left.as_nanos() as u64 {
+            0 => u64::MAX,
+            left => left,
+        };
+        (BATCH_WEIGHT.saturating_sub(waiting), timeout)
+    }
+
+    /// Takes the jobs out of the batches that are done.
     fn reap(&mut self) -> Result<(), GpuError> {
         for outlet in &mut self.outlets {
             if outlet.running.is_empty() {
@@ -436,16 +480,14 @@ impl Worker {
                 outlet.idle.push(batch);
             }
         }
-        self.complete();
         Ok(())
     }
 
-    /// Gives the memory of finished jobs back and completes their requests, with one lock for those of
-    /// one queue that stand together.
+    /// Gives the memory of finished jobs back and completes their requests: a few of one queue at a time, so
+    /// that they share locks which nobody else waits for long.
     fn complete(&mut self) {
         let staging = &self.placer.staging;
         let mut finished = self.finished.drain(..).peekable();
-        let mut next = None;
         while let Some((job, outcome)) = finished.next() {
             if let Some(bytes) = job.upload.decode {
                 let tiles = tiles_of(bytes);
@@ -461,27 +503,29 @@ impl Worker {
                         .write(shared, &queue, job.entry, payload, hold, file);
                 }
                 _ => {
-                    next = staging.free(upload.range);
+                    self.ranges.push(upload.range);
                     self.outcomes.push((job.entry, outcome));
                 }
             }
             let same = finished
                 .peek()
                 .is_some_and(|(other, _)| Arc::ptr_eq(&other.queue, &queue));
-            if !same {
+            if !same || self.outcomes.len() == COMPLETED_AT_ONCE {
+                let next = staging.free_all(self.ranges.drain(..));
                 queue.complete(self.outcomes.drain(..));
+                queue.shared.try_staging_again(staging, next);
             }
-            queue.shared.try_staging_again(staging, next.take());
         }
     }
 
     /// Fills and submits one batch, if there is one worth it; says whether.
-    fn submit_one(&mut self) -> Result<bool, GpuError> {
-        let common = &self.waiting;
+    fn submit_one(&mut self, now: Instant) -> Result<bool, GpuError> {
+        let (common, any_will_do) = (&self.waiting, self.is_patience_over(now));
         let has_work = |outlet: &&mut Outlet| {
-            let bytes = common.bytes + outlet.bound.bytes;
-            let any = !common.is_empty() || !outlet.bound.is_empty();
-            let worth_it = outlet.running.is_empty() || bytes >= SECOND_BATCH_BYTES;
+            let weight = common.weight() + outlet.bound.weight();
+            let any = !common.is_empty() || outlet.is_waited_for();
+            let urgent = common.is_urgent() || outlet.bound.is_urgent();
+            let worth_it = any_will_do || urgent || weight >= BATCH_WEIGHT;
             any && worth_it && !outlet.idle.is_empty()
         };
         let outlets = self.outlets.iter_mut().filter(has_work);
@@ -520,14 +564,11 @@ impl Worker {
             Err(error) => {
                 batch.fail(&error, &mut self.finished);
                 outlet.idle.push(batch);
-                self.complete();
-                return match error.is_device_lost() {
-                    true => Err(error),
-                    false => Ok(true),
-                };
+                if error.is_device_lost() {
+                    return Err(error);
+                }
             }
         }
-        self.complete();
         Ok(true)
     }
 
@@ -551,12 +592,11 @@ impl Worker {
         for batch in self.outlets.iter_mut().flat_map(|outlet| &mut outlet.idle) {
             batch.release_idle();
         }
-        self.complete();
         !running
     }
 
     /// Sleeps until a batch is done or something comes in.
-    fn sleep(&mut self) -> Result<(), GpuError> {
+    fn sleep(&mut self, now: Instant) -> Result<(), GpuError> {
         let mut semaphores = [vk::Semaphore::null(); 1 + super::device::QUEUES_MAX as usize];
         let mut values = [0; 1 + super::device::QUEUES_MAX as usize];
         let mut count = 1;
@@ -567,18 +607,22 @@ impl Worker {
                 count += 1;
             }
         }
+        let in_device = count > 1;
+        let (from_weight, timeout) = self.company(now);
         let mut inbox = self.placer.inbox.lock();
-        if !inbox.jobs.is_empty() || inbox.stopped {
+        if inbox.stopped
+            || !inbox.jobs.is_empty() && (!in_device || inbox.is_worth_waking(from_weight))
+        {
             return Ok(());
         }
-        if count > 1 {
+        if in_device {
             let wake = inbox.wake.as_ref();
             semaphores[0] = wake.expect("it goes after the thread").raw();
-            inbox.asleep = Asleep::InDevice;
+            inbox.asleep = Asleep::InDevice { from_weight };
             values[0] = inbox.wakes + 1;
             drop(inbox);
             let device = self.placer.device.device();
-            return wait_any(device, &semaphores[..count], &values[..count], u64::MAX).map(drop);
+            return wait_any(device, &semaphores[..count], &values[..count], timeout).map(drop);
         }
         inbox.asleep = Asleep::Here;
         if !self.placer.staging.holds_memory() {
@@ -699,7 +743,7 @@ fn fill(
     jobs_max: usize,
     memory: &SharedMemory,
     waiting: &mut Waiting,
-    finished: &mut Vec<(Job, Outcome)>,
+    finished: &mut Vec<(Landed, Outcome)>,
 ) {
     while batch.job_len() < jobs_max
         && let Some(job) = waiting.pop()

@@ -187,6 +187,14 @@ impl Io {
     }
 }
 
+/// Fills `span` on the calling thread if all of it is in the page cache; `false` if not, or if the file
+/// system cannot tell: then it has to be read in another way. Never waits for a disk.
+pub(crate) fn read_cached(file: &OpenFile, offset: u64, span: Span) -> bool {
+    let way = Way::CachedOnly;
+    let read = crate::sys::preadv2(file.fd(way), span, offset, way.rw_flags());
+    read.is_ok_and(|bytes| bytes == span.bytes())
+}
+
 /// Carries out one operation by a blocking call, once.
 fn run(op: &Op) -> Result<usize, i32> {
     let fd = op.file.fd(op.way);

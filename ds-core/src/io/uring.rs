@@ -7,7 +7,8 @@
 //! - `user_data` is a token, never a pointer: a stale completion is a lookup miss.
 //! - No more operations are in flight than the submission queue has entries, and the completion
 //!   queue has room for all of them, their cancellations and the wake-up: it cannot overflow.
-//! - The ring is used by the thread that made it (`SINGLE_ISSUER`, `DEFER_TASKRUN`).
+//! - The ring is used by the thread that made it (`SINGLE_ISSUER`, `DEFER_TASKRUN`), but for one that is
+//!   lent ([`Uring::lent`]): that is used by one thread after another, and keeps nothing in between.
 //! - Nothing in flight is forgotten: dropping the ring cancels, then waits for every completion.
 //!
 //! One of the few files that hold `unsafe`: pushing an operation promises that its memory stays.
@@ -114,16 +115,27 @@ impl Uring {
         let ring = build(true).or_else(|_| build(false))?;
         // More than the process may open is refused; none is fine, too.
         let registers_files = ring.submitter().register_files_sparse(FILES_MAX).is_ok();
-        let files = FileTable::new(
-            if registers_files { FILES_MAX } else { 0 },
-            Arc::clone(&wake),
-        );
-        let index = RingIndex::of(ring.as_raw_fd()).ok();
-        Ok(Uring {
+        let files_max = if registers_files { FILES_MAX } else { 0 };
+        let mut uring = Uring::around(ring, wake, files_max);
+        uring.index = RingIndex::of(uring.ring.as_raw_fd()).ok();
+        uring.wake_armed = [false; POLLS];
+        Ok(uring)
+    }
+
+    /// A ring for whoever holds it at the moment, and for reads that end in the call that hands them over
+    /// ([`Way::CachedOnly`]). It registers no files, since nobody would be there to forget those that are
+    /// gone, and nobody wakes it: `wake` is not listened to.
+    pub(crate) fn lent(wake: Arc<OwnedFd>) -> io::Result<Uring> {
+        Ok(Uring::around(build(false)?, wake, 0))
+    }
+
+    fn around(ring: IoUring, wake: Arc<OwnedFd>, files_max: u32) -> Uring {
+        let files = FileTable::new(files_max, Arc::clone(&wake));
+        Uring {
             ring: ManuallyDrop::new(ring),
-            index,
+            index: None,
             wake,
-            wake_armed: [false; POLLS],
+            wake_armed: [true; POLLS],
             in_flight: 0,
             expected: 0,
             cancels: 0,
@@ -134,7 +146,7 @@ impl Uring {
             buffer: Registered::Nothing,
             io_priorities: io_priorities(crate::sys::may_use_realtime_io()),
             stats: IoStats::default(),
-        })
+        }
     }
 
     pub(super) fn room(&self) -> usize {

@@ -1,4 +1,4 @@
-//! Finish: how a request that was started leaves the queue, or changes hands on its way.
+//! Finish: how a request that was started leaves the queue, changes hands on its way, or begins again.
 //!
 //! Every request comes to [`State::end`] once, and leaves in [`State::finish`]. Between the two its file is
 //! closed, if nobody else has it: close(2) may take its time on some file systems, and must not while the
@@ -91,11 +91,27 @@ impl State {
             return false;
         };
         entry.foreign = true;
+        self.begin_again(token, deferred);
+        true
+    }
+
+    /// Gives a request in flight back, of which nothing was done: it begins again, or ends if it was
+    /// cancelled meanwhile.
+    pub(crate) fn put_back(&mut self, token: Token, deferred: &mut Deferred) {
+        if self.is_cancelled(token) {
+            self.end(token, Ok(()), deferred);
+            self.fire_markers(deferred);
+        } else {
+            self.begin_again(token, deferred);
+        }
+    }
+
+    fn begin_again(&mut self, token: Token, deferred: &mut Deferred) {
+        let entry = self.request_mut(token).expect("it is in flight");
         entry.stage = Stage::Waiting;
         self.in_flight -= 1;
         self.startable.release(token);
         self.list_if_startable(deferred);
-        true
     }
 
     pub(crate) fn is_cancelled(&self, token: Token) -> bool {

@@ -75,6 +75,12 @@ impl State {
         }
     }
 
+    /// Whether the next request that starts reads a stream for the engine's own decoder.
+    pub(crate) fn next_is_stream(&self) -> bool {
+        let next = self.startable.first().and_then(|token| self.request(token));
+        next.is_some_and(|entry| entry.request.reads_stream())
+    }
+
     /// Whoever needs no staging any more must not stand in the way of others.
     pub(super) fn leave_line(&mut self, queue: &QueueCore, deferred: &mut Deferred) {
         if let Some(pool) = self.in_line.take()

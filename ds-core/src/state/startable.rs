@@ -97,6 +97,13 @@ impl Startable {
         self.held.is_some() || self.len() > 0
     }
 
+    /// What [`Startable::take`] would give.
+    pub(super) fn first(&self) -> Option<Token> {
+        let submitted = (self.pending_submitted > 0).then(|| self.pending.front());
+        let others = self.held.as_ref().or(self.released.front());
+        others.or(submitted.flatten()).copied()
+    }
+
     /// The next one.
     pub(super) fn take(&mut self) -> Option<Token> {
         if let Some(token) = self.held.take() {
@@ -135,7 +142,12 @@ mod tests {
     }
 
     fn taken(startable: &mut Startable) -> Vec<Token> {
-        std::iter::from_fn(|| startable.take()).collect()
+        let mut take = || {
+            let first = startable.first();
+            assert_eq!(startable.take(), first);
+            first
+        };
+        std::iter::from_fn(&mut take).collect()
     }
 
     #[test]

@@ -20,3 +20,4 @@ mod rig;
 mod slots;
 mod staging;
 mod threads;
+mod warm;

@@ -15,6 +15,8 @@ mod priority;
 mod rounds;
 mod source;
 #[cfg(feature = "vulkan")]
+mod threads;
+#[cfg(feature = "vulkan")]
 mod upload;
 
 use std::path::PathBuf;
@@ -72,7 +74,7 @@ enum Mode {
     Gpu(gpu::Arguments),
     /// The whole way from the page cache into a GPU's memory
     #[cfg(feature = "vulkan")]
-    Upload(upload::Arguments),
+    Upload(Box<upload::Arguments>),
     /// Read with one backend and nothing beside it, for a profiler to look at
     Load(compare::alone::Arguments),
     /// Latency of small reads, urgent or not, behind a bulk load

@@ -16,6 +16,9 @@ use crate::{sample, ui};
 const SAMPLE_BYTES: usize = 64 << 20;
 /// At most so much of a file is compressed: it takes a second or two.
 const COMPRESS_BYTES_MAX: u64 = 256 << 20;
+/// The streams are written in pieces of this size, as `ds pack` writes archives. It shows in the page cache:
+/// the kernel takes larger parts of memory for larger writes, and copies out of them faster.
+const WRITE_BYTES: usize = 1 << 20;
 
 /// Requests to repeat, and where their bytes are.
 pub(super) struct Source {
@@ -182,7 +185,7 @@ fn compress(path: &Path, folder: &Path, request_bytes: u32) -> Result<(PathBuf, 
     let file = fs::File::open(path).map_err(|error| failed(path, error))?;
     let mut input = file.take(COMPRESS_BYTES_MAX);
     let out = fs::File::create(&target).map_err(|error| failed(&target, error))?;
-    let mut out = BufWriter::new(out);
+    let mut out = BufWriter::with_capacity(WRITE_BYTES, out);
     let codec = ds_core::gdeflate::Codec::new(0);
     let (mut places, mut offset) = (Vec::new(), 0u64);
     loop {

@@ -2,7 +2,8 @@
 //!
 //! Every round is as many requests as there are, one status, and the wait for it. Beside it, the same bytes
 //! in one bare copy from mapped memory of the device's. The buffer is poisoned before the first round and
-//! compared after it.
+//! compared after it. Requests from memory take the same way without its first step, which tells that step's
+//! cost; the CPU time of each kind of thread tells whose time it is.
 #![forbid(unsafe_code)]
 
 use std::io::Write as _;
@@ -14,19 +15,22 @@ use ds_core::gdeflate::Codec;
 use ds_core::gdeflate::encode::Level;
 use ds_core::gpu::{self, Commands, DeviceOptions, GpuBuffer, GpuDevice, GpuError, Place};
 use ds_core::{
-    Compression, Config, Destination, File, GpuDecode, GpuStats, Queue, QueueDesc, Request,
-    Runtime, S_OK, Source, StatusArray,
+    Buffer, Compression, Config, Destination, File, GpuDecode, Queue, QueueDesc, Request, Runtime,
+    S_OK, SharedBytes, Source, SourceType, StatusArray,
 };
 use ds_tool::{Error, Result};
 use serde_json::{Value, json};
 
 use super::rounds::cpu_time;
+use super::threads::cpu_by_name;
 use crate::ui;
 
 const WHAT: &str = "bench upload";
 const POISON: u32 = 0xA5A5_A5A5;
 /// Where requests begin in the file, so that the GPU can read them where they land.
 const ALIGNMENT: u64 = 16;
+/// How much is compared at once.
+const LOOK_BYTES: usize = 32 << 20;
 
 /// Arguments of `ds bench upload`.
 #[derive(Args)]
@@ -37,6 +41,9 @@ pub(super) struct Arguments {
     /// Bytes of a request after decompression, in KiB
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = value_parser!(u32).range(1..=16384))]
     request_kib: u32,
+    /// Requests between two submits; 0 submits once, after the last
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    submit_every: u32,
     /// Requests of a round
     #[arg(long, value_name = "N", default_value_t = 1024, value_parser = value_parser!(u32).range(1..=65536))]
     count: u32,
@@ -54,9 +61,20 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "WAY", value_delimiter = ',', default_value = "none,gpu,cpu",
           value_parser = ["none", "gpu", "cpu"])]
     ways: Vec<String>,
+    /// Where requests read from
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',', default_value = "file",
+          value_parser = ["file", "memory"])]
+    sources: Vec<String>,
+    /// I/O threads, each number by itself; 0 is the engine's own choice
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "0",
+          value_parser = value_parser!(u32).range(0..=64))]
+    io_threads: Vec<u32>,
     /// Rounds of each kind
     #[arg(long, value_name = "N", default_value_t = 7, value_parser = value_parser!(u32).range(1..=1000))]
     rounds: u32,
+    /// How long each kind runs before its rounds, in milliseconds: an idle GPU is slow at first
+    #[arg(long, value_name = "MS", default_value_t = 500, value_parser = value_parser!(u32).range(0..=60000))]
+    warm_up_ms: u32,
     /// Where to put the file that is read; without it, the folder for temporary files
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
@@ -82,13 +100,31 @@ const WAYS: [(&str, &str, Compression, GpuDecode); 3] = [
     ),
 ];
 
-/// A file of requests, in the page cache.
+/// Where requests read from.
+enum Origin {
+    /// A file, in the page cache.
+    File {
+        file: File,
+        _held: tempfile::NamedTempFile,
+    },
+    /// The same bytes in memory.
+    Memory(SharedBytes),
+}
+
+/// Requests and what they read.
 struct Sample {
-    file: File,
+    origin: Origin,
     compression: Compression,
-    /// Offset and bytes of each request in the file, and the piece it holds.
+    /// Offset and bytes of each request in the origin, and the piece it holds.
     requests: Vec<(u64, u32, usize)>,
-    _held: tempfile::NamedTempFile,
+}
+
+/// One variant: what is read, who decompresses, and how many threads read.
+struct Variant<'a> {
+    sample: &'a Sample,
+    pieces: &'a [Vec<u8>],
+    decode: GpuDecode,
+    io_threads: u32,
 }
 
 /// One round's cost.
@@ -118,14 +154,27 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
         pieces.len(),
     ))?;
     let bare = bare_copy(&device, bytes, arguments.rounds)?;
-    let mut rows = vec![row("bare copy", bytes, 1, bare, None)];
+    let what = json!({ "way": "bare copy", "bytes": bytes });
+    let mut rows = vec![merged(what, row(bytes, 1, bare))];
     show(&rows[0])?;
     let wanted = |way: &str| arguments.ways.iter().any(|wanted| wanted == way);
     for (_, name, compression, decode) in WAYS.into_iter().filter(|(way, ..)| wanted(way)) {
-        let sample = Sample::make(arguments, &pieces, compression)?;
-        let (round, stats) = measure(arguments, &device, &buffer, &sample, &pieces, decode)?;
-        rows.push(row(name, bytes, arguments.count, round, stats));
-        show(rows.last().expect("just pushed"))?;
+        let stored = stored(arguments, &pieces, compression)?;
+        for source in &arguments.sources {
+            let sample = Sample::make(arguments, source, &stored, compression)?;
+            for &io_threads in &arguments.io_threads {
+                let variant = Variant {
+                    sample: &sample,
+                    pieces: &pieces,
+                    decode,
+                    io_threads,
+                };
+                let measured = measure(arguments, &device, &buffer, &variant)?;
+                let what = json!({ "way": name, "source": source, "bytes": bytes });
+                rows.push(merged(what, measured));
+                show(rows.last().expect("just pushed"))?;
+            }
+        }
     }
     if let Some(path) = &arguments.json {
         let all = json!({ "device": device.name(), "driver": device.caps().driver, "rows": rows });
@@ -153,35 +202,88 @@ fn pieces(arguments: &Arguments) -> Result<Vec<Vec<u8>>> {
 }
 
 impl Sample {
-    fn make(arguments: &Arguments, pieces: &[Vec<u8>], compression: Compression) -> Result<Sample> {
-        let folder = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
-        let trouble = |error: std::io::Error| Error::new(WHAT, &folder, error);
-        let mut held = tempfile::NamedTempFile::new_in(&folder).map_err(trouble)?;
-        let stored = stored(arguments, pieces, compression)?;
+    fn make(
+        arguments: &Arguments,
+        source: &str,
+        stored: &[Vec<u8>],
+        compression: Compression,
+    ) -> Result<Sample> {
         let mut requests = Vec::new();
         let mut offset = 0_u64;
         for index in 0..arguments.count as usize {
-            let piece = index % pieces.len();
-            let bytes = &stored[piece];
-            held.write_all(bytes).map_err(trouble)?;
-            requests.push((offset, bytes.len() as u32, piece));
-            let end = (offset + bytes.len() as u64).next_multiple_of(ALIGNMENT);
-            let gap = end - offset - bytes.len() as u64;
-            held.write_all(&[0; ALIGNMENT as usize][..gap as usize])
-                .map_err(trouble)?;
-            offset = end;
+            let piece = index % stored.len();
+            let bytes = stored[piece].len() as u64;
+            requests.push((offset, bytes as u32, piece));
+            offset = (offset + bytes).next_multiple_of(ALIGNMENT);
         }
-        let file = File::open(held.path()).map_err(|error| Error::plain(WHAT, error))?;
+        let write = |out: &mut dyn FnMut(&[u8]) -> std::io::Result<()>| {
+            for &(_, bytes, piece) in &requests {
+                out(&stored[piece])?;
+                let gap = u64::from(bytes).next_multiple_of(ALIGNMENT) - u64::from(bytes);
+                out(&[0; ALIGNMENT as usize][..gap as usize])?;
+            }
+            Ok(())
+        };
+        let origin = match source {
+            "memory" => {
+                let mut all = Vec::new();
+                write(&mut |bytes| {
+                    all.extend_from_slice(bytes);
+                    Ok(())
+                })
+                .map_err(|error| Error::plain(WHAT, error))?;
+                Origin::Memory(shared(&all)?)
+            }
+            _ => {
+                let folder = arguments.dir.clone().unwrap_or_else(std::env::temp_dir);
+                let trouble = |error: std::io::Error| Error::new(WHAT, &folder, error);
+                let mut held = tempfile::NamedTempFile::new_in(&folder).map_err(trouble)?;
+                write(&mut |bytes| held.write_all(bytes)).map_err(trouble)?;
+                let file = File::open(held.path()).map_err(|error| Error::plain(WHAT, error))?;
+                Origin::File { file, _held: held }
+            }
+        };
         Ok(Sample {
-            file,
+            origin,
             compression,
             requests,
-            _held: held,
         })
+    }
+
+    fn source(&self, offset: u64, bytes: u32) -> Source {
+        match &self.origin {
+            Origin::File { file, .. } => Source::File {
+                file: Some(file.clone()),
+                offset,
+                bytes,
+            },
+            Origin::Memory(memory) => {
+                let part = memory.part(offset as usize, bytes as usize);
+                Source::Memory(part.expect("requests lie inside what they were made from"))
+            }
+        }
+    }
+
+    fn source_type(&self) -> SourceType {
+        match self.origin {
+            Origin::File { .. } => SourceType::File,
+            Origin::Memory(_) => SourceType::Memory,
+        }
     }
 }
 
-/// The pieces as the file holds them.
+/// Memory that requests may read.
+fn shared(bytes: &[u8]) -> Result<SharedBytes> {
+    let mut buffer = Buffer::new(bytes.len());
+    let own = buffer.bytes_mut();
+    own.expect("a new buffer is not lent")
+        .copy_from_slice(bytes);
+    buffer
+        .into_source()
+        .map_err(|_| Error::plain(WHAT, "the buffer is still lent"))
+}
+
+/// The pieces as they are stored.
 fn stored(
     arguments: &Arguments,
     pieces: &[Vec<u8>],
@@ -191,10 +293,28 @@ fn stored(
         return Ok(pieces.to_vec());
     }
     let level = Level::new(arguments.level).ok_or_else(|| Error::plain(WHAT, "no such level"))?;
-    let codec = Codec::new(0);
-    let compress = |piece: &Vec<u8>| codec.compress_to_vec(piece, level, None);
-    let all: std::result::Result<_, _> = pieces.iter().map(compress).collect();
-    all.map_err(|error| Error::plain(WHAT, error))
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = pieces.len().div_ceil(threads).max(1);
+    let compress = |pieces: &[Vec<u8>]| -> std::result::Result<Vec<_>, _> {
+        // One thread each: most pieces are single tiles.
+        let codec = Codec::new(1);
+        let compress = |piece: &Vec<u8>| codec.compress_to_vec(piece, level, None);
+        pieces.iter().map(compress).collect()
+    };
+    let parts = std::thread::scope(|scope| {
+        let parts = pieces
+            .chunks(share)
+            .map(|part| scope.spawn(move || compress(part)));
+        let parts: Vec<_> = parts.collect();
+        let join = |part: std::thread::ScopedJoinHandle<'_, _>| part.join();
+        parts.into_iter().map(join).collect::<Vec<_>>()
+    });
+    let mut all = Vec::new();
+    for part in parts {
+        let part = part.map_err(|_| Error::plain(WHAT, "a thread that compresses has panicked"))?;
+        all.extend(part.map_err(|error| Error::plain(WHAT, error))?);
+    }
+    Ok(all)
 }
 
 /// As many bytes from mapped memory, in one copy.
@@ -232,46 +352,75 @@ fn median(mut rounds: Vec<Round>) -> Round {
     rounds[rounds.len() / 2]
 }
 
-/// The rounds of one way, the first compared and not counted.
+/// The rounds of one variant, the first compared and not counted: a row without its name.
 fn measure(
     arguments: &Arguments,
     device: &GpuDevice,
     buffer: &GpuBuffer,
-    sample: &Sample,
-    pieces: &[Vec<u8>],
-    decode: GpuDecode,
-) -> Result<(Round, Option<GpuStats>)> {
+    variant: &Variant<'_>,
+) -> Result<Value> {
     let mut config = Config::default();
     config.staging_bytes = arguments.staging_mib << 20;
-    config.gpu_decode = decode;
+    config.gpu_decode = variant.decode;
+    config.io_threads = variant.io_threads;
     let trouble = |error: ds_core::Error| Error::plain(WHAT, error);
     let runtime = Runtime::new(config).map_err(trouble)?;
-    let desc = QueueDesc::new(ds_core::CAPACITY_MAX_DOCUMENTED).device(device);
+    let mut desc = QueueDesc::new(ds_core::CAPACITY_MAX_DOCUMENTED).device(device);
+    desc.source_type = variant.sample.source_type();
     let queue = runtime.create_queue(desc).map_err(trouble)?;
     buffer.fill(POISON).map_err(failed)?;
-    stream(&queue, buffer, sample, pieces)?;
-    compare(buffer, sample, pieces)?;
+    stream(arguments, &queue, buffer, variant)?;
+    compare(buffer, variant)?;
+    let warm = Instant::now();
+    while warm.elapsed() < Duration::from_millis(arguments.warm_up_ms.into()) {
+        stream(arguments, &queue, buffer, variant)?;
+    }
+    let before = cpu_by_name();
     let mut rounds = Vec::new();
     for _ in 0..arguments.rounds {
-        rounds.push(timed(|| stream(&queue, buffer, sample, pieces))?);
+        rounds.push(timed(|| stream(arguments, &queue, buffer, variant))?);
     }
-    Ok((median(rounds), queue.gpu_stats()))
+    let requests = arguments.count;
+    let bytes = u64::from(requests) * (u64::from(arguments.request_kib) << 10);
+    let mut row = row(bytes, requests, median(rounds));
+    row["io_threads"] = runtime.io_thread_count().into();
+    let all = f64::from(requests) * f64::from(arguments.rounds);
+    for (name, after) in cpu_by_name() {
+        let time = after.saturating_sub(before.get(&name).copied().unwrap_or_default());
+        if !time.is_zero() {
+            row["cpu_us_request_by_thread"][name] = (time.as_secs_f64() * 1e6 / all).into();
+        }
+    }
+    if let Some(stats) = queue.gpu_stats() {
+        let a_batch = |count: u64| count as f64 / stats.batches.max(1) as f64;
+        row["requests_batch"] = a_batch(stats.requests).into();
+        row["wakes_batch"] = a_batch(stats.wakes).into();
+    }
+    Ok(row)
 }
 
 /// One round.
-fn stream(queue: &Queue, buffer: &GpuBuffer, sample: &Sample, pieces: &[Vec<u8>]) -> Result<()> {
-    let done = StatusArray::new(1, None);
+fn stream(
+    arguments: &Arguments,
+    queue: &Queue,
+    buffer: &GpuBuffer,
+    variant: &Variant<'_>,
+) -> Result<()> {
+    let (sample, done) = (variant.sample, StatusArray::new(1, None));
     let mut to = 0;
-    for &(offset, bytes, piece) in &sample.requests {
-        let size = pieces[piece].len() as u32;
-        let source = Source::File {
-            file: Some(sample.file.clone()),
-            offset,
-            bytes,
-        };
-        let request = Request::new(source, Destination::Gpu(buffer.range(to, size)));
+    let every = match arguments.submit_every {
+        0 => usize::MAX,
+        every => every as usize,
+    };
+    for (index, &(offset, bytes, piece)) in sample.requests.iter().enumerate() {
+        let size = variant.pieces[piece].len() as u32;
+        let destination = Destination::Gpu(buffer.range(to, size));
+        let request = Request::new(sample.source(offset, bytes), destination);
         queue.enqueue_request(request.compressed(sample.compression, size));
         to += u64::from(size);
+        if (index + 1) % every == 0 {
+            queue.submit();
+        }
     }
     queue.enqueue_status(Some(&done), 0);
     queue.submit();
@@ -286,33 +435,30 @@ fn stream(queue: &Queue, buffer: &GpuBuffer, sample: &Sample, pieces: &[Vec<u8>]
 }
 
 /// Whether every byte is where it belongs.
-fn compare(buffer: &GpuBuffer, sample: &Sample, pieces: &[Vec<u8>]) -> Result<()> {
-    let mut to = 0;
-    for (index, &(_, _, piece)) in sample.requests.iter().enumerate() {
-        let expected = &pieces[piece];
-        let mut found = vec![0; expected.len()];
-        buffer.read(to, &mut found).map_err(failed)?;
-        if found != *expected {
-            return Err(Error::plain(
-                WHAT,
-                format!("request {index} brought wrong bytes"),
-            ));
+fn compare(buffer: &GpuBuffer, variant: &Variant<'_>) -> Result<()> {
+    let size = variant.pieces[0].len();
+    // Each look makes a buffer and waits for the device.
+    let requests_look = (LOOK_BYTES / size).max(1);
+    let looks = variant.sample.requests.chunks(requests_look);
+    let mut found = vec![0; requests_look * size];
+    for (look, requests) in looks.enumerate() {
+        let found = &mut found[..requests.len() * size];
+        let first = look * requests_look;
+        buffer.read((first * size) as u64, found).map_err(failed)?;
+        for (index, (&(_, _, piece), bytes)) in requests.iter().zip(found.chunks(size)).enumerate()
+        {
+            if bytes != variant.pieces[piece] {
+                let why = format!("request {} brought wrong bytes", first + index);
+                return Err(Error::plain(WHAT, why));
+            }
         }
-        to += expected.len() as u64;
     }
     Ok(())
 }
 
-fn row(name: &str, bytes: u64, requests: u32, round: Round, stats: Option<GpuStats>) -> Value {
+fn row(bytes: u64, requests: u32, round: Round) -> Value {
     let seconds = round.wall.as_secs_f64();
-    let a_batch = |count: fn(&GpuStats) -> u64| {
-        stats.map(|stats| count(&stats) as f64 / stats.batches.max(1) as f64)
-    };
     json!({
-        "requests_batch": a_batch(|stats| stats.requests),
-        "wakes_batch": a_batch(|stats| stats.wakes),
-        "way": name,
-        "bytes": bytes,
         "requests": requests,
         "ms": seconds * 1e3,
         "gb_s": bytes as f64 / seconds / 1e9,
@@ -320,20 +466,34 @@ fn row(name: &str, bytes: u64, requests: u32, round: Round, stats: Option<GpuSta
     })
 }
 
+/// One object with the members of both.
+fn merged(mut first: Value, second: Value) -> Value {
+    if let (Some(all), Value::Object(more)) = (first.as_object_mut(), second) {
+        all.extend(more);
+    }
+    first
+}
+
 fn show(row: &Value) -> Result<()> {
     let number = |key: &str| row[key].as_f64().unwrap_or_default();
-    let batches = match row["requests_batch"].as_f64() {
-        None => String::new(),
-        Some(requests) => format!(
-            "; {requests:.0} requests and {:.2} wakes a batch",
-            number("wakes_batch")
-        ),
-    };
-    ui::print(&format!(
-        "{:16} {:9.3} ms {:8.2} GB/s, CPU {:8.2} us a request{batches}\n",
+    let mut text = format!(
+        "{:14} {:6} {:9.3} ms {:7.2} GB/s, CPU {:6.2} us a request",
         row["way"].as_str().unwrap_or_default(),
+        row["source"].as_str().unwrap_or_default(),
         number("ms"),
         number("gb_s"),
         number("cpu_us_request"),
-    ))
+    );
+    if let Some(threads) = row["cpu_us_request_by_thread"].as_object() {
+        text += &format!(", {} I/O threads (", row["io_threads"]);
+        for (name, time) in threads {
+            text += &format!(" {name} {:.2}", time.as_f64().unwrap_or_default());
+        }
+        text += &format!(
+            " ), {:.0} requests and {:.2} wakes a batch",
+            number("requests_batch"),
+            number("wakes_batch")
+        );
+    }
+    ui::print(&(text + "\n"))
 }

@@ -236,3 +236,29 @@ fn owners_change_hands_with_the_layouts_the_documentation_promises() {
             .contains(vk::AccessFlags::HOST_READ)
     );
 }
+
+#[test]
+fn regions_that_go_on_on_both_sides_are_one() {
+    let region = |from, to, bytes| {
+        vk::BufferCopy::default()
+            .src_offset(from)
+            .dst_offset(to)
+            .size(bytes)
+    };
+    let mut regions = Vec::new();
+    for (from, to, bytes) in [
+        (64, 0, 10),
+        (74, 10, 20),
+        // A gap in the source, one in the destination, then on from there.
+        (100, 30, 5),
+        (105, 40, 5),
+        (110, 45, 1),
+    ] {
+        add_region(&mut regions, region(from, to, bytes));
+    }
+    let found: Vec<_> = regions
+        .iter()
+        .map(|r| (r.src_offset, r.dst_offset, r.size))
+        .collect();
+    assert_eq!(found, [(64, 0, 30), (100, 30, 5), (105, 40, 6)]);
+}
