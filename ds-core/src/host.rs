@@ -505,7 +505,8 @@ impl Worker {
             tile.part.check_writable().map_err(decode_fault)?;
         }
         // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
-        tile.decode(&mut self.decoder, unsafe { tile.part.as_slice_mut() })
+        let output = unsafe { tile.part.as_uninit_mut() };
+        tile.outcome(self.decoder.decode_tile_uninit(tile.compressed, output))
     }
 
     /// Decodes in memory of the worker's, and has the kernel put the bytes in their place; `None` if it does
@@ -513,7 +514,8 @@ impl Worker {
     fn decode_watched(&mut self, tile: &Tile<'_>) -> Option<Outcome> {
         self.scratch.resize(gdeflate::TILE_BYTES, 0);
         let output = &mut self.scratch[..tile.part.bytes()];
-        if let Err(fault) = tile.decode(&mut self.decoder, output) {
+        let result = self.decoder.decode_tile(tile.compressed, output);
+        if let Err(fault) = tile.outcome(result) {
             return Some(Err(fault));
         }
         // SAFETY: the worker's own memory, which outlives the call below.
@@ -551,13 +553,11 @@ impl Tile<'_> {
         })
     }
 
-    fn decode(&self, decoder: &mut gdeflate::Decoder, output: &mut [u8]) -> Outcome {
-        decoder
-            .decode_tile(self.compressed, output)
-            .map_err(|error| {
-                decode_fault(Error::Corrupt)
-                    .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
-            })
+    fn outcome<T>(&self, result: Result<T, gdeflate::DecodeError>) -> Outcome {
+        result.map(drop).map_err(|error| {
+            decode_fault(Error::Corrupt)
+                .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
+        })
     }
 }
 
