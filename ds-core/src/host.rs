@@ -22,7 +22,7 @@ use crate::runtime::Shared;
 use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
 use crate::sys;
-use crate::warm::Reader;
+use crate::warm::{self, Reader};
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
@@ -140,7 +140,7 @@ pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
     /// For a tile on its way to watched memory.
     scratch: Vec<u8>,
-    reader: Reader,
+    pub(crate) reader: Reader,
 }
 
 struct Claim {
@@ -215,18 +215,30 @@ impl Host {
         hold: Hold,
         destination: Span,
     ) {
-        let Some(kept) = queue.keeps_destination(entry) else {
-            return shared.land(queue, entry, hold, Err(cancelled()));
-        };
-        let mut task = Task::new(Verb::Decode, source, &hold, destination);
-        if kept {
-            // The kernel walks every page to answer: a tenth of the time that decoding them takes.
-            task.access = Access::Ours;
+        if let Some(job) = decode_job(shared, queue, entry, source, hold, destination) {
+            self.add(shared, job);
         }
-        let task = task.watched(shared);
-        match open_stream(&task) {
-            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
-            Err(fault) => shared.land(queue, entry, hold, Err(fault)),
+    }
+
+    /// The same of a stream that `worker` has just read: one of a single tile is decoded at once, others are
+    /// everybody's.
+    pub(crate) fn decode_read(
+        &self,
+        shared: &Shared,
+        worker: &mut Worker,
+        (queue, entry): (&Arc<QueueCore>, Token),
+        source: Span,
+        hold: Hold,
+        destination: Span,
+    ) {
+        let job = decode_job(shared, queue, entry, source, hold, destination);
+        match job {
+            None => {}
+            Some(mut job) if job.pieces == 1 => {
+                job.failed = worker.work(&job.task, &None, 0..1).err();
+                finish(shared, job);
+            }
+            Some(job) => self.add(shared, job),
         }
     }
 
@@ -246,6 +258,11 @@ impl Host {
         if sleeping {
             self.wake.notify_one();
         }
+    }
+
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers as usize
     }
 
     /// Lists a queue whose streams workers read; `false` if they have enough to do without.
@@ -315,12 +332,12 @@ impl Host {
         let claim = match self.next() {
             None => return false,
             Some(Next::Read(queue)) => {
-                worker.reader.read(shared, &queue);
+                warm::read(shared, &queue, worker);
                 return true;
             }
             Some(Next::Work(claim)) => claim,
         };
-        let result = worker.work(&claim);
+        let result = worker.work(&claim.task, &claim.file, claim.pieces.clone());
         if let Some(job) = self.give_back(&claim, result) {
             finish(shared, job);
         }
@@ -444,6 +461,34 @@ impl Job {
     }
 }
 
+/// The job of decoding a stream; `None` if the request ends here.
+fn decode_job(
+    shared: &Shared,
+    queue: &Arc<QueueCore>,
+    entry: Token,
+    source: Span,
+    hold: Hold,
+    destination: Span,
+) -> Option<Job> {
+    let Some(kept) = queue.keeps_destination(entry) else {
+        shared.land(queue, entry, hold, Err(cancelled()));
+        return None;
+    };
+    let mut task = Task::new(Verb::Decode, source, &hold, destination);
+    if kept {
+        // The kernel walks every page to answer: a tenth of the time that decoding them takes.
+        task.access = Access::Ours;
+    }
+    let task = task.watched(shared);
+    match open_stream(&task) {
+        Ok(pieces) => Some(Job::new(queue, entry, task, hold, pieces)),
+        Err(fault) => {
+            shared.land(queue, entry, hold, Err(fault));
+            None
+        }
+    }
+}
+
 /// Passes a job's request on.
 fn finish(shared: &Shared, job: Job) {
     let outcome = job.failed.map_or(Ok(()), Err);
@@ -482,12 +527,16 @@ fn corrupt(error: gdeflate::DecodeError) -> Fault {
 }
 
 impl Worker {
-    fn work(&mut self, claim: &Claim) -> Outcome {
-        let task = &claim.task;
-        claim.pieces.clone().try_for_each(|piece| match task.verb {
+    fn work(
+        &mut self,
+        task: &Task,
+        file: &Option<(Arc<OpenFile>, u64)>,
+        mut pieces: std::ops::Range<u32>,
+    ) -> Outcome {
+        pieces.try_for_each(|piece| match task.verb {
             Verb::Copy => copy_piece(piece as usize, task),
             Verb::Decode => self.decode_piece(piece as usize, task),
-            Verb::Write => write_piece(piece as usize, task.source, &claim.file),
+            Verb::Write => write_piece(piece as usize, task.source, file),
         })
     }
 
