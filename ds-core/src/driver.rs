@@ -321,7 +321,9 @@ impl Driver {
     /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
     fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
         let spins = match self.io.in_flight() {
-            0 => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            0 if cores() > self.threads => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            // Somebody else has use for this core.
+            0 => SPINS_BEFORE_SLEEP..SPINS_BEFORE_SLEEP,
             _ => 0..0,
         };
         for spin in 0..spins.end {
