@@ -544,6 +544,14 @@ impl Drop for Queue {
     }
 }
 
+#[cfg(test)]
+impl Queue {
+    /// What the engine has of it.
+    pub(crate) fn core(&self) -> &Arc<QueueCore> {
+        &self.core
+    }
+}
+
 impl QueueCore {
     pub(crate) fn priority_index(&self) -> usize {
         self.desc.priority as usize

@@ -498,10 +498,12 @@ impl Shared {
     }
 
     /// Whether workers may read for themselves. Not where there are cores without one, which can read while
-    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it.
+    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it;
+    /// nor past the page cache: even the question whether a file allows that waits for a disk.
     pub(crate) fn workers_read(&self) -> bool {
         let config = &self.config;
-        self.has_threads() && !config.io_faults && config.decode_thread_count() >= cores()
+        let cached = !config.io_faults && self.file_mode != FileMode::Direct;
+        self.has_threads() && cached && config.decode_thread_count() >= cores()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

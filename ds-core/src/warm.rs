@@ -156,6 +156,25 @@ fn goes_through_cache(shared: &Shared, file: &OpenFile, bytes: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Backend;
+    use crate::config::{Config, cores};
+    use crate::open_file::FileMode;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn no_worker_asks_whether_a_file_can_be_read_past_the_page_cache() {
+        let reads = |file_mode| {
+            let config = Config {
+                backend: Backend::Cpu,
+                decode_threads: cores() as i32,
+                file_mode,
+                ..Config::default()
+            };
+            Runtime::exactly(config).unwrap().shared().workers_read()
+        };
+        assert!(reads(FileMode::Auto) && reads(FileMode::Buffered));
+        assert!(!reads(FileMode::Direct));
+    }
 
     fn note(warm: &Warm, streams: i32) {
         (0..streams).for_each(|_| warm.note(true));
