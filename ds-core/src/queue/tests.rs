@@ -15,6 +15,7 @@ use crate::hold::Hold;
 use crate::host::Worker;
 use crate::memory::{Buffer, MemoryDestination};
 use crate::open_file::Gone;
+use crate::runtime::AbortOnPanic;
 use crate::state::Work;
 use crate::sys;
 use crate::transfer::Transfer;
@@ -86,7 +87,11 @@ fn ends_slowly(queue: &Queue, request: Request, fence: Option<&Fence>, slow: &Sl
     queue.enqueue_status(Some(&done), 0);
     queue.submit();
     std::thread::scope(|scope| {
-        scope.spawn(|| end(queue));
+        scope.spawn(|| {
+            // As on the engine's threads: what a failed assertion leaves in the middle would hang.
+            let _abort = AbortOnPanic;
+            end(queue);
+        });
         let closes = comes_true(|| slow.is_closing());
         let (answers, answer) = mpsc::channel();
         scope.spawn(move || answers.send(queue.query().empty_slots));
