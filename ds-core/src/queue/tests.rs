@@ -224,6 +224,7 @@ fn the_file_of_a_read_that_comes_back_cancelled_is_closed_before_its_status() {
         let entry = transfer.entry;
         std::thread::scope(|scope| {
             scope.spawn(|| queue.cancel_requests_with_tag(0, 0));
+            let _abort = AbortOnPanic;
             assert!(comes_true(|| queue.core.is_cancelled(entry)));
             transfer.put_back(shared);
         });
