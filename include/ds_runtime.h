@@ -1232,7 +1232,8 @@ const char *ds_result_string(ds_result result);
 // Installs the callback that hears of every failure in the process, or removes it with NULL.
 //
 // It is called once for each failure, cancelled requests included, on the thread that found it: a thread of
-// the library, or one that is inside a call of it. Several calls may come at once. Work waits meanwhile, so
+// the library, or one that is inside a call of it, such as a wait: it must take no lock that the program
+// holds over a wait. Several calls may come at once. Work waits meanwhile, so
 // it should be short, and it must not enqueue, submit, cancel, close, destroy, wait, or signal a fence.
 //
 // `user` is passed on. It must stay valid until the callback was removed or replaced *and* every queue and
@@ -1424,7 +1425,7 @@ ds_result ds_status_array_get_result(struct ds_status_array *array,
 //
 // A status that was not submitted, or never enqueued, does not complete. Meanwhile the thread may carry out
 // requests that the page cache answers at once (the option waiters_help); the answer can come later by
-// 1 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
+// 2 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
 ds_result ds_status_array_wait(struct ds_status_array *array,
                                uint32_t index,
                                uint64_t timeout_ns);

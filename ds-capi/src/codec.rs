@@ -1,7 +1,7 @@
 //! `ds_codec`: compresses and decompresses whole tile streams, without a queue.
 
 use std::ffi::c_void;
-use std::ptr;
+use std::mem::MaybeUninit;
 
 use ds_core::gdeflate::encode::Level;
 use ds_core::gdeflate::{Codec, CodecError, HeaderPolicy, TileStream};
@@ -43,7 +43,8 @@ fn level_of(level: ds_compression_level) -> Result<Level, Failure> {
     }
 }
 
-/// Bytes to read and a place to write, neither empty; they may not overlap.
+/// Bytes to read and a place to write, neither empty; they may not overlap. What is in the place need not be
+/// initialised.
 ///
 /// # Safety
 /// As for [`ffi::array`] and [`ffi::array_out`].
@@ -52,7 +53,7 @@ unsafe fn buffers<'a>(
     source_size: usize,
     destination: *mut c_void,
     destination_size: usize,
-) -> Result<(&'a [u8], &'a mut [u8]), Failure> {
+) -> Result<(&'a [u8], &'a mut [MaybeUninit<u8>]), Failure> {
     let (from, to) = (source.addr(), destination.addr());
     let apart =
         from.saturating_add(source_size) <= to || to.saturating_add(destination_size) <= from;
@@ -63,9 +64,6 @@ unsafe fn buffers<'a>(
     let source = unsafe { ffi::array(source.cast::<u8>(), source_size) }?;
     // SAFETY: passed on to the caller, and apart from the source.
     let destination = unsafe { ffi::array_out(destination.cast::<u8>(), destination_size) }?;
-    // SAFETY: the codec writes a byte before it reads it back, so none matters that C has not set. Memory
-    // that C made has some bytes; to give them values here would cost as much as a copy.
-    let destination = unsafe { &mut *(ptr::from_mut(destination) as *mut [u8]) };
     Ok((source, destination))
 }
 
@@ -134,7 +132,7 @@ pub unsafe extern "C" fn ds_codec_compress(
     written.answer(0, || {
         let (codec, level) = (&codec?.codec, level_of(level)?);
         let (source, destination) = buffers?;
-        Ok(codec.compress(source, level, destination, None)?)
+        Ok(codec.compress_uninit(source, level, destination, None)?)
     })
 }
 
@@ -193,7 +191,7 @@ pub unsafe extern "C" fn ds_codec_compress_level(
         let (codec, level) = (&codec?.codec, level.ok_or(Failure::INVALID)?);
         let (source, destination) = buffers?;
         let progress = call.as_ref().map(|call| call as &(dyn Fn(u64, u64) + Sync));
-        Ok(codec.compress(source, level, destination, progress)?)
+        Ok(codec.compress_uninit(source, level, destination, progress)?)
     })
 }
 
@@ -249,6 +247,6 @@ pub unsafe extern "C" fn ds_codec_decompress(
     let buffers = unsafe { buffers(source, source_size, destination, destination_size) };
     written.answer(0, || {
         let (codec, (source, destination)) = (&codec?.codec, buffers?);
-        Ok(codec.decompress(source, destination)?)
+        Ok(codec.decompress_uninit(source, destination)?)
     })
 }

@@ -76,7 +76,8 @@ pub type ds_error_callback =
 /// Installs the callback that hears of every failure in the process, or removes it with NULL.
 ///
 /// It is called once for each failure, cancelled requests included, on the thread that found it: a thread of
-/// the library, or one that is inside a call of it. Several calls may come at once. Work waits meanwhile, so
+/// the library, or one that is inside a call of it, such as a wait: it must take no lock that the program
+/// holds over a wait. Several calls may come at once. Work waits meanwhile, so
 /// it should be short, and it must not enqueue, submit, cancel, close, destroy, wait, or signal a fence.
 ///
 /// `user` is passed on. It must stay valid until the callback was removed or replaced *and* every queue and

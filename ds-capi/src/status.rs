@@ -73,7 +73,7 @@ pub unsafe extern "C" fn ds_status_array_get_result(
 ///
 /// A status that was not submitted, or never enqueued, does not complete. Meanwhile the thread may carry out
 /// requests that the page cache answers at once (the option waiters_help); the answer can come later by
-/// 1 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
+/// 2 MiB of such reads than the status. Any thread, any number of them, but not the error callback.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ds_status_array_wait(
     array: *mut ds_status_array,

@@ -16,7 +16,7 @@ use crate::hold::Landed;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
-use crate::queue::{Closing, Outcome, PRIORITY_COUNT, QueueCore};
+use crate::queue::{Closing, Outcome, PRIORITY_COUNT, Priority, QueueCore};
 use crate::runtime::Shared;
 use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
@@ -67,6 +67,8 @@ const PORTION_CACHED: Portion = Portion {
     requests: 16,
     bytes: 4 << 20,
 };
+/// So often a thread that waits asks a kernel that has no memory for its reads, with a millisecond between.
+const LENT_TURNS_MAX: usize = 10;
 /// What a thread that waits does before it looks again whether its wait is over.
 const PORTION_LENT: Portion = Portion {
     requests: 16,
@@ -256,12 +258,18 @@ impl Driver {
         if !self.take(shared) {
             return false;
         }
-        let mut wait = 0;
+        let mut turns = 0;
         while self.io.in_flight() > 0 {
+            let wait = usize::from(turns > 0);
             self.io.submit_and_reap(wait, None, &mut self.completions);
-            wait = 1;
+            turns += 1;
+            if turns == LENT_TURNS_MAX {
+                self.io.give_up();
+            }
         }
         self.pushed = Load::default();
+        // What goes back does so in its order.
+        self.completions.reverse();
         self.complete(shared);
         self.wake_owed();
         shared.count_io(self.io.take_stats());
@@ -314,7 +322,9 @@ impl Driver {
     /// do now. Looks a little longer when nothing is in flight, because more work often comes at once.
     fn falls_asleep(&self, shared: &Shared, index: usize) -> usize {
         let spins = match self.io.in_flight() {
-            0 => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            0 if cores() > self.threads => SPINS_BEFORE_SLEEP..SPINS_BESIDE_LOOK,
+            // Somebody else has use for this core.
+            0 => SPINS_BEFORE_SLEEP..SPINS_BEFORE_SLEEP,
             _ => 0..0,
         };
         for spin in 0..spins.end {
@@ -375,6 +385,9 @@ impl Driver {
 
     /// Whether another request of that priority may start.
     fn has_room(&self, priority: usize) -> bool {
+        if self.lent && priority > Priority::Normal as usize {
+            return false;
+        }
         self.io.room() > 0 && (!self.io.waits() || self.is_below_share(priority))
     }
 

@@ -305,9 +305,11 @@ static CALLBACK: RwLock<Option<Callback>> = RwLock::new(None);
 
 /// Installs the process-wide error callback, or removes it.
 ///
-/// It is called once for each failure, on whichever thread found it, with no lock of the library held. It may
-/// be called from several threads at once, and must not block for long: requests wait behind it. It must not
-/// enqueue, cancel or close on any queue, and [`crate::Runtime::turn`] does nothing for it.
+/// It is called once for each failure, on whichever thread found it, one that waits for a status or a fence
+/// included, with no lock of the library held that others wait for. It may be called from several threads at
+/// once, and must not block for long: requests wait behind it. It must not enqueue, cancel or close on any
+/// queue, wait, or drop the last handle of a runtime, and [`crate::Runtime::turn`] does nothing for it. It
+/// must not take a lock that a thread of the program holds while it waits.
 pub fn set_error_callback(callback: Option<ErrorCallback>) {
     let previous = std::mem::replace(&mut *CALLBACK.write(), callback.map(Callback::from));
     // Outside the lock: what the old one owns may have failures to report while it goes.

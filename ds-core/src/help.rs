@@ -10,6 +10,8 @@
 //! - One thread helps at a time, a small portion a round ([`Driver::help`]); then it looks whether what it
 //!   waits for has come.
 //! - Not near the end of a time-out, and not before the I/O threads have met cached files.
+//! - Nothing that is urgent: it would be in the hands of a thread that may be the least urgent of all.
+//! - The end of the runtime waits for whoever helps, as it joins its own threads.
 
 #![forbid(unsafe_code)]
 
@@ -21,9 +23,10 @@ use parking_lot::Mutex;
 use crate::driver::Driver;
 use crate::io::{Io, uring::Uring};
 use crate::runtime::{AbortOnPanic, Shared};
+use crate::sys;
 
-/// A wait that ends sooner is not begun with a round of reads: one is a megabyte, or half of a millisecond
-/// where the memory is slow.
+/// A wait that ends sooner is not begun with a round of reads: one is up to two megabytes, half of a
+/// millisecond where the memory is slow.
 const TIME_LEFT_MIN: Duration = Duration::from_millis(2);
 
 /// The driver for whoever waits, where there is one.
@@ -34,6 +37,7 @@ impl Helper {
     /// Makes it work. Without a ring for it everything goes on as it would otherwise.
     pub(crate) fn begin(&self, shared: &Shared) {
         let threads = shared.config.io_thread_count(shared.backend());
+        sys::watch_forks();
         match Uring::lent(shared.scheduler.ring_event(0)) {
             Ok(ring) => {
                 let driver = Driver::lent(Io::Uring(Box::new(ring)), threads);
@@ -43,21 +47,32 @@ impl Helper {
             Err(error) => log::info!(target: "ds", "no ring for threads that wait: {error}"),
         }
     }
+
+    /// Waits until nobody helps any more. The runtime has stopped, so nobody begins to.
+    pub(crate) fn end(&self) {
+        if let Some(driver) = self.0.get() {
+            drop(driver.lock());
+        }
+    }
 }
 
-/// The runtime whose requests somebody may wait for. An object that several use remembers one of them.
+/// The runtime whose requests somebody may wait for: of an object that several have used, the last.
 #[derive(Debug, Default)]
-pub(crate) struct HelpedBy(OnceLock<Weak<Shared>>);
+pub(crate) struct HelpedBy(Mutex<Weak<Shared>>);
 
 impl HelpedBy {
     /// Requests of that runtime come before something that can be waited for.
     pub(crate) fn set(&self, shared: &Arc<Shared>) {
-        self.0.get_or_init(|| Arc::downgrade(shared));
+        let mut known = self.0.lock();
+        if !std::ptr::eq(known.as_ptr(), Arc::as_ptr(shared)) {
+            *known = Arc::downgrade(shared);
+        }
     }
 
     /// Reads until `is_done`, or until there is nothing (more) that this thread could do.
     pub(crate) fn help(&self, deadline: Option<Instant>, is_done: impl Fn() -> bool) {
-        if let Some(shared) = self.0.get().and_then(Weak::upgrade) {
+        let shared = self.0.lock().upgrade();
+        if let Some(shared) = shared {
             shared.help(deadline, is_done);
         }
     }
@@ -69,6 +84,10 @@ impl Shared {
         let Some(driver) = self.helper.0.get() else {
             return;
         };
+        // The ring is the parent's; and who waits while it unwinds must not take this for our own panic.
+        if sys::is_forked() || std::thread::panicking() {
+            return;
+        }
         while self.scheduler.is_cached() && !is_done() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left < TIME_LEFT_MIN) {
@@ -77,6 +96,9 @@ impl Shared {
             let Some(mut driver) = driver.try_lock() else {
                 return;
             };
+            if self.scheduler.is_stopped() {
+                return;
+            }
             let _abort = AbortOnPanic;
             if !driver.help(self) {
                 return;
@@ -91,12 +113,12 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::{Backend, Buffer, Error, File, QueueDesc, Request, Runtime, StatusArray};
+    use crate::{Backend, Buffer, Error, File, Priority, QueueDesc, Request, Runtime, StatusArray};
 
     const BYTES: usize = 64 << 10;
 
     fn byte_at(offset: usize) -> u8 {
-        (offset * 31 >> 8) as u8 ^ offset as u8
+        ((offset * 31) >> 8) as u8 ^ offset as u8
     }
 
     /// A runtime in which nothing happens by itself, and a driver for threads that wait.
@@ -105,8 +127,10 @@ mod tests {
             println!("SKIPPED: no io_uring here: {why}");
             return None;
         }
-        let mut config = Config::default();
-        config.backend = Backend::Sim;
+        let mut config = Config {
+            backend: Backend::Sim,
+            ..Config::default()
+        };
         config.sim.short_per_mille = 0;
         config.set("file_mode", mode).unwrap();
         let runtime = Runtime::exactly(config).unwrap();
@@ -138,7 +162,18 @@ mod tests {
         offsets: &[u64],
         buffer: &mut Buffer,
     ) -> (crate::Queue, StatusArray) {
-        let queue = runtime.create_queue(QueueDesc::new(128)).unwrap();
+        enqueue_with(runtime, Priority::Normal, file, offsets, buffer)
+    }
+
+    fn enqueue_with(
+        runtime: &Runtime,
+        priority: Priority,
+        file: &File,
+        offsets: &[u64],
+        buffer: &mut Buffer,
+    ) -> (crate::Queue, StatusArray) {
+        let desc = QueueDesc::new(128).priority(priority);
+        let queue = runtime.create_queue(desc).unwrap();
         let array = StatusArray::new(1, None);
         let bytes = buffer.len() / offsets.len();
         for (part, &offset) in buffer.lend_chunks(bytes).unwrap().zip(offsets) {
@@ -241,5 +276,77 @@ mod tests {
         let (_queue, array) = enqueue(&runtime, &file, &[0], &mut buffer);
         assert_eq!(array.wait(0, Some(TIME_LEFT_MIN / 2)), None);
         assert_eq!(array.wait(0, Some(Duration::from_secs(10))), Some(0));
+    }
+
+    /// Such a thread may be the least urgent of all.
+    #[test]
+    fn what_is_urgent_is_left_to_the_engine() {
+        let Some((runtime, mut driver)) = bench("buffered") else {
+            return;
+        };
+        for (priority, helps) in [
+            (Priority::Low, true),
+            (Priority::Normal, true),
+            (Priority::High, false),
+            (Priority::Realtime, false),
+        ] {
+            let mut buffer = Buffer::new(4096);
+            let file = file();
+            let (_queue, array) = enqueue_with(&runtime, priority, &file, &[0], &mut buffer);
+            assert_eq!(driver.help(runtime.shared()), helps, "{priority:?}");
+            assert_eq!(array.is_complete(0), helps, "{priority:?}");
+            while runtime.turn() {}
+        }
+    }
+
+    #[test]
+    fn who_waits_while_it_unwinds_goes_on_unwinding() {
+        let Some((runtime, driver)) = bench("buffered") else {
+            return;
+        };
+        struct WaitsAtItsEnd(StatusArray);
+        impl Drop for WaitsAtItsEnd {
+            fn drop(&mut self) {
+                self.0.wait(0, Some(10 * TIME_LEFT_MIN));
+            }
+        }
+        let shared = runtime.shared();
+        shared.helper.0.set(Mutex::new(driver)).unwrap();
+        let mut buffer = Buffer::new(4096);
+        let (_queue, array) = enqueue(&runtime, &file(), &[0], &mut buffer);
+        let unwound = std::thread::spawn(|| {
+            let _guard = WaitsAtItsEnd(array);
+            std::panic::resume_unwind(Box::new("as a program's own panic"));
+        });
+        assert!(unwound.join().is_err());
+    }
+
+    #[test]
+    fn the_last_runtime_counts() {
+        let Some((first, _)) = bench("buffered") else {
+            return;
+        };
+        let (second, _) = bench("buffered").unwrap();
+        let helped_by = HelpedBy::default();
+        for runtime in [&first, &second] {
+            helped_by.set(runtime.shared());
+            let known = helped_by.0.lock().upgrade().unwrap();
+            assert!(Arc::ptr_eq(&known, runtime.shared()));
+        }
+    }
+
+    #[test]
+    fn a_runtime_that_has_gone_lists_nothing() {
+        let Some((runtime, mut driver)) = bench("buffered") else {
+            return;
+        };
+        let mut buffer = Buffer::new(4096);
+        let (_queue, _) = enqueue(&runtime, &file(), &[0], &mut buffer);
+        let shared = runtime.shared();
+        let queue = shared.scheduler.next(|_| true).unwrap();
+        shared.scheduler.looked();
+        shared.scheduler.stop();
+        shared.scheduler.list(queue, crate::scheduler::Wake::Yes);
+        assert!(!driver.help(shared));
     }
 }

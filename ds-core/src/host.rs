@@ -4,13 +4,17 @@
 //! of a copy); workers claim a few at a time, so that one large request uses every core and many
 //! small ones do not pay for that. Bounded: a job exists only for a request that has a slot.
 //!
+//! Owns the list of queues whose streams workers read, too (`warm.rs`). Only workers come to a queue of that
+//! list, and it may have requests for the I/O threads. So its wait is bounded: it is listed only where a few
+//! tiles and nothing else are to be done before, and goes to the I/O threads when something overtakes it.
+//!
 //! One of the few files that hold `unsafe`: this is where the promise of a `Span` is used.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::error::{Error, Fault, Subsystem};
 use crate::gdeflate::{self, HeaderPolicy, TileStream};
@@ -19,10 +23,10 @@ use crate::memory::Span;
 use crate::open_file::{OpenFile, Way};
 use crate::queue::{Closing, Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
-use crate::scheduler::Woken;
+use crate::scheduler::{Wake, Woken};
 use crate::slots::{Slots, Token};
 use crate::sys;
-use crate::warm::Reader;
+use crate::warm::{self, Reader};
 
 /// A copy is cut into pieces of this size.
 const COPY_PIECE_BYTES: usize = 1 << 20;
@@ -30,7 +34,7 @@ const COPY_PIECE_BYTES: usize = 1 << 20;
 /// share well.
 const CLAIM_MAX: u32 = 4;
 /// Pieces that wait for a worker, for each worker. While there are more, workers have enough to do, and
-/// streams are read by the I/O threads.
+/// streams are read by the I/O threads: no listed queue waits for more than these.
 const BACKLOG_PIECES: usize = 64;
 /// Room for jobs that is made at once; more is made when needed.
 const JOBS_INITIAL: usize = 1024;
@@ -115,6 +119,7 @@ enum Open {
     Queue(Arc<QueueCore>),
 }
 
+/// Invariant: while a queue is in `open`, nothing of a higher priority is.
 #[derive(Debug)]
 struct Jobs {
     jobs: Slots<Job>,
@@ -122,8 +127,12 @@ struct Jobs {
     open: [VecDeque<Open>; PRIORITY_COUNT],
     /// Files to close, before anything else: somebody waits for their requests' ends.
     closing: VecDeque<(Arc<QueueCore>, Vec<Closing>)>,
+    /// How many queues are in `open`.
+    listed: usize,
     /// Pieces of all jobs that nobody has claimed.
     pieces: usize,
+    /// Jobs that are no decoding: a copy may be a long one, and a write may wait for a disk.
+    others: usize,
     sleeping: usize,
     stopped: bool,
 }
@@ -142,7 +151,7 @@ pub(crate) struct Worker {
     decoder: gdeflate::Decoder,
     /// For a tile on its way to watched memory.
     scratch: Vec<u8>,
-    reader: Reader,
+    pub(crate) reader: Reader,
 }
 
 struct Claim {
@@ -165,7 +174,9 @@ impl Host {
             jobs: Slots::with_initial(u32::MAX as usize, JOBS_INITIAL),
             open: Default::default(),
             closing: VecDeque::new(),
+            listed: 0,
             pieces: 0,
+            others: 0,
             sleeping: 0,
             stopped: false,
         };
@@ -219,18 +230,30 @@ impl Host {
         hold: Hold,
         destination: Span,
     ) {
-        let Some(kept) = queue.keeps_destination(entry) else {
-            return shared.land(queue, entry, hold, Err(cancelled()));
-        };
-        let mut task = Task::new(Verb::Decode, source, &hold, destination);
-        if kept {
-            // The kernel walks every page to answer: a tenth of the time that decoding them takes.
-            task.access = Access::Ours;
+        if let Some(job) = decode_job(shared, queue, entry, source, hold, destination) {
+            self.add(shared, job);
         }
-        let task = task.watched(shared);
-        match open_stream(&task) {
-            Ok(pieces) => self.add(shared, Job::new(queue, entry, task, hold, pieces)),
-            Err(fault) => shared.land(queue, entry, hold, Err(fault)),
+    }
+
+    /// The same of a stream that `worker` has just read: one of a single tile is decoded at once, others are
+    /// everybody's.
+    pub(crate) fn decode_read(
+        &self,
+        shared: &Shared,
+        worker: &mut Worker,
+        (queue, entry): (&Arc<QueueCore>, Token),
+        source: Span,
+        hold: Hold,
+        destination: Span,
+    ) {
+        let job = decode_job(shared, queue, entry, source, hold, destination);
+        match job {
+            None => {}
+            Some(mut job) if job.pieces == 1 => {
+                job.failed = worker.work(&job.task, &None, 0..1).err();
+                finish(shared, job);
+            }
+            Some(job) => self.add(shared, job),
         }
     }
 
@@ -241,31 +264,46 @@ impl Host {
         let priority = job.queue.priority_index();
         let mut jobs = self.jobs.lock();
         jobs.pieces += job.pieces as usize;
+        jobs.others += usize::from(job.is_other());
         let Ok(token) = jobs.jobs.insert(job) else {
             unreachable!("fewer jobs than slots")
         };
-        jobs.open[priority].push_back(Open::Job(token));
-        let sleeping = jobs.sleeping > 0;
-        drop(jobs);
-        if sleeping {
-            self.wake.notify_one();
-        }
+        self.open(shared, jobs, priority, Open::Job(token));
     }
 
-    /// Lists a queue whose streams workers read; `false` if they have enough to do without.
+    /// How many workers there are.
+    pub(crate) fn workers(&self) -> usize {
+        self.workers as usize
+    }
+
+    /// Lists a queue whose streams workers read; `false` if they have enough to do without, or something that
+    /// may take long.
     pub(crate) fn list(&self, queue: &Arc<QueueCore>) -> bool {
         let priority = queue.priority_index();
-        let mut jobs = self.jobs.lock();
-        if jobs.pieces > BACKLOG_PIECES * self.workers as usize {
+        let jobs = self.jobs.lock();
+        let enough = jobs.pieces > BACKLOG_PIECES * self.workers as usize;
+        if enough || jobs.others > 0 || jobs.has_more_urgent(priority) {
             return false;
         }
-        jobs.open[priority].push_back(Open::Queue(Arc::clone(queue)));
+        let open = Open::Queue(Arc::clone(queue));
+        self.open(&queue.shared, jobs, priority, open);
+        true
+    }
+
+    /// Opens something. What it overtakes might wait for as long as more like it comes, so queues among that
+    /// go to the I/O threads, with the lock let go: theirs comes after none.
+    fn open(&self, shared: &Shared, mut jobs: MutexGuard<'_, Jobs>, priority: usize, open: Open) {
+        let overtaken = jobs.take_overtaken(priority);
+        jobs.listed += usize::from(matches!(open, Open::Queue(_)));
+        jobs.open[priority].push_back(open);
         let sleeping = jobs.sleeping > 0;
         drop(jobs);
         if sleeping {
             self.wake.notify_one();
         }
-        true
+        for queue in overtaken {
+            shared.scheduler.list(queue, Wake::Yes);
+        }
     }
 
     /// Has a queue's files closed, for threads that cannot wait for that.
@@ -282,7 +320,10 @@ impl Host {
     /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
     /// the runtime, which keeps this list.
     pub(crate) fn clear(&self) {
-        let listed = self.jobs.lock().open.each_mut().map(std::mem::take);
+        let mut jobs = self.jobs.lock();
+        let listed = jobs.open.each_mut().map(std::mem::take);
+        jobs.listed = 0;
+        drop(jobs);
         drop(listed);
     }
 
@@ -330,7 +371,7 @@ impl Host {
         let mut claim = match self.next() {
             None => return false,
             Some(Next::Read(queue)) => {
-                worker.reader.read(shared, &queue);
+                warm::read(shared, &queue, worker);
                 return true;
             }
             Some(Next::Close(queue, closing)) => {
@@ -339,7 +380,7 @@ impl Host {
             }
             Some(Next::Work(claim)) => claim,
         };
-        let result = worker.work(&claim);
+        let result = worker.work(&claim.task, &claim.file, claim.pieces.clone());
         // First: the request may end with this claim or another's, and its file is closed before.
         drop(claim.file.take());
         if let Some(job) = self.give_back(&claim, result) {
@@ -354,42 +395,18 @@ impl Host {
         self.wake.notify_all();
     }
 
+    /// What the calling worker does next. Waking is a chain: whoever takes something wakes the next worker if
+    /// it leaves something.
     fn next(&self) -> Option<Next> {
         let mut jobs = self.jobs.lock();
-        let jobs = &mut *jobs;
         if let Some((queue, closing)) = jobs.closing.pop_front() {
             return Some(Next::Close(queue, closing));
         }
-        let open = jobs.open.iter_mut().rev().find(|open| !open.is_empty())?;
-        let token = match open.front()? {
-            Open::Job(token) => *token,
-            Open::Queue(_) => {
-                let Some(Open::Queue(queue)) = open.pop_front() else {
-                    unreachable!("seen just now")
-                };
-                return Some(Next::Read(queue));
-            }
-        };
-        let job = jobs.jobs.get_mut(token).expect("an open job lives");
-        let share = (job.pieces - job.next).div_ceil(self.workers * 2);
-        let count = share.clamp(1, CLAIM_MAX).min(job.pieces - job.next);
-        let pieces = job.next..job.next + count;
-        job.next += count;
-        jobs.pieces -= count as usize;
-        job.active += 1;
-        let claim = Claim {
-            job: token,
-            task: job.task,
-            file: job.file.clone(),
-            pieces,
-        };
-        if job.next == job.pieces {
-            open.pop_front();
-        }
+        let next = jobs.next(self.workers)?;
         if jobs.sleeping > 0 && jobs.open.iter().any(|open| !open.is_empty()) {
             self.wake.notify_one();
         }
-        Some(Next::Work(claim))
+        Some(next)
     }
 
     /// A worker comes back; answers the job if it was the last.
@@ -434,6 +451,63 @@ impl Jobs {
         self.closing.is_empty() && self.open.iter().all(VecDeque::is_empty)
     }
 
+    fn next(&mut self, workers: u32) -> Option<Next> {
+        let open = self.open.iter_mut().rev().find(|open| !open.is_empty())?;
+        let token = match open.front()? {
+            Open::Job(token) => *token,
+            Open::Queue(_) => {
+                let Some(Open::Queue(queue)) = open.pop_front() else {
+                    unreachable!("seen just now")
+                };
+                self.listed -= 1;
+                return Some(Next::Read(queue));
+            }
+        };
+        let job = self.jobs.get_mut(token).expect("an open job lives");
+        let share = (job.pieces - job.next).div_ceil(workers * 2);
+        let count = share.clamp(1, CLAIM_MAX).min(job.pieces - job.next);
+        let pieces = job.next..job.next + count;
+        job.next += count;
+        self.pieces -= count as usize;
+        job.active += 1;
+        let claim = Claim {
+            job: token,
+            task: job.task,
+            file: job.file.clone(),
+            pieces,
+        };
+        if job.next == job.pieces {
+            open.pop_front();
+        }
+        Some(Next::Work(claim))
+    }
+
+    /// Whether anything is open that comes before that priority, whatever its turn.
+    fn has_more_urgent(&self, priority: usize) -> bool {
+        let more_urgent = &self.open[priority + 1..];
+        more_urgent.iter().any(|open| !open.is_empty())
+    }
+
+    /// Takes out the queues that something of that priority overtakes.
+    fn take_overtaken(&mut self, priority: usize) -> Vec<Arc<QueueCore>> {
+        let mut overtaken = Vec::new();
+        // Where something of the priority is open, none is below.
+        if self.listed == 0 || !self.open[priority].is_empty() || self.has_more_urgent(priority) {
+            return overtaken;
+        }
+        for open in &mut self.open[..priority] {
+            open.retain(|open| match open {
+                Open::Job(_) => true,
+                Open::Queue(queue) => {
+                    overtaken.push(Arc::clone(queue));
+                    false
+                }
+            });
+        }
+        self.listed -= overtaken.len();
+        overtaken
+    }
+
     fn skip_rest(&mut self, token: Token) {
         let Some(job) = self.jobs.get_mut(token) else {
             return;
@@ -448,11 +522,11 @@ impl Jobs {
 
     fn take_if_done(&mut self, token: Token) -> Option<Job> {
         let job = self.jobs.get(token)?;
-        if job.active == 0 && job.next == job.pieces {
-            self.jobs.remove(token)
-        } else {
-            None
+        if job.active > 0 || job.next < job.pieces {
+            return None;
         }
+        self.others -= usize::from(job.is_other());
+        self.jobs.remove(token)
     }
 }
 
@@ -468,6 +542,38 @@ impl Job {
             next: 0,
             active: 0,
             failed: None,
+        }
+    }
+
+    fn is_other(&self) -> bool {
+        !matches!(self.task.verb, Verb::Decode)
+    }
+}
+
+/// The job of decoding a stream; `None` if the request ends here.
+fn decode_job(
+    shared: &Shared,
+    queue: &Arc<QueueCore>,
+    entry: Token,
+    source: Span,
+    hold: Hold,
+    destination: Span,
+) -> Option<Job> {
+    let Some(kept) = queue.keeps_destination(entry) else {
+        shared.land(queue, entry, hold, Err(cancelled()));
+        return None;
+    };
+    let mut task = Task::new(Verb::Decode, source, &hold, destination);
+    if kept {
+        // The kernel walks every page to answer: a tenth of the time that decoding them takes.
+        task.access = Access::Ours;
+    }
+    let task = task.watched(shared);
+    match open_stream(&task) {
+        Ok(pieces) => Some(Job::new(queue, entry, task, hold, pieces)),
+        Err(fault) => {
+            shared.land(queue, entry, hold, Err(fault));
+            None
         }
     }
 }
@@ -511,12 +617,16 @@ fn corrupt(error: gdeflate::DecodeError) -> Fault {
 }
 
 impl Worker {
-    fn work(&mut self, claim: &Claim) -> Outcome {
-        let task = &claim.task;
-        claim.pieces.clone().try_for_each(|piece| match task.verb {
+    fn work(
+        &mut self,
+        task: &Task,
+        file: &Option<(Arc<OpenFile>, u64)>,
+        mut pieces: std::ops::Range<u32>,
+    ) -> Outcome {
+        pieces.try_for_each(|piece| match task.verb {
             Verb::Copy => copy_piece(piece as usize, task),
             Verb::Decode => self.decode_piece(piece as usize, task),
-            Verb::Write => write_piece(piece as usize, task.source, &claim.file),
+            Verb::Write => write_piece(piece as usize, task.source, file),
         })
     }
 
@@ -534,7 +644,8 @@ impl Worker {
             tile.part.check_writable().map_err(decode_fault)?;
         }
         // SAFETY: staging, or checked just now; pieces do not overlap, and each is claimed once.
-        tile.decode(&mut self.decoder, unsafe { tile.part.as_slice_mut() })
+        let output = unsafe { tile.part.as_uninit_mut() };
+        tile.outcome(self.decoder.decode_tile_uninit(tile.compressed, output))
     }
 
     /// Decodes in memory of the worker's, and has the kernel put the bytes in their place; `None` if it does
@@ -542,7 +653,8 @@ impl Worker {
     fn decode_watched(&mut self, tile: &Tile<'_>) -> Option<Outcome> {
         self.scratch.resize(gdeflate::TILE_BYTES, 0);
         let output = &mut self.scratch[..tile.part.bytes()];
-        if let Err(fault) = tile.decode(&mut self.decoder, output) {
+        let result = self.decoder.decode_tile(tile.compressed, output);
+        if let Err(fault) = tile.outcome(result) {
             return Some(Err(fault));
         }
         // SAFETY: the worker's own memory, which outlives the call below.
@@ -580,13 +692,11 @@ impl Tile<'_> {
         })
     }
 
-    fn decode(&self, decoder: &mut gdeflate::Decoder, output: &mut [u8]) -> Outcome {
-        decoder
-            .decode_tile(self.compressed, output)
-            .map_err(|error| {
-                decode_fault(Error::Corrupt)
-                    .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
-            })
+    fn outcome<T>(&self, result: Result<T, gdeflate::DecodeError>) -> Outcome {
+        result.map(drop).map_err(|error| {
+            decode_fault(Error::Corrupt)
+                .with_detail(format!("tile {} of {}: {error}", self.number, self.count))
+        })
     }
 }
 
@@ -636,4 +746,130 @@ fn copy_piece(piece: usize, task: &Task) -> Outcome {
     // SAFETY: both are staging, or were checked just now; the request is in flight.
     unsafe { destination.copy_from(source) };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+    use crate::backend::Backend;
+    use crate::config::Config;
+    use crate::queue::{Priority, Queue, QueueDesc};
+    use crate::runtime::Runtime;
+    use crate::sys::Mapping;
+
+    /// Far more than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    /// A runtime without threads, and queues of it, lowest priority first.
+    fn queues() -> (Runtime, [Queue; PRIORITY_COUNT]) {
+        let config = Config {
+            backend: Backend::Sim,
+            ..Config::default()
+        };
+        let runtime = Runtime::exactly(config).unwrap();
+        let priorities = [
+            Priority::Low,
+            Priority::Normal,
+            Priority::High,
+            Priority::Realtime,
+        ];
+        let queues = priorities.map(|priority| {
+            let mut desc = QueueDesc::new(128);
+            desc.priority = priority;
+            runtime.create_queue(desc).unwrap()
+        });
+        (runtime, queues)
+    }
+
+    /// A job of one piece, which nobody works on.
+    fn job(queue: &Queue, verb: Verb) -> Job {
+        let span = Mapping::new(1).unwrap().span(0, 1);
+        let mut task = Task::new(verb, span, &Hold::Nothing, span);
+        task.access = Access::Ours;
+        Job::new(queue.core(), Token::from_u64(0), task, Hold::Nothing, 1)
+    }
+
+    /// A worker takes the next piece, and comes back.
+    fn pass_one(host: &Host) {
+        let Some(Next::Work(claim)) = host.next() else {
+            panic!("no job is open")
+        };
+        assert!(host.give_back(&claim, Ok(())).is_some());
+    }
+
+    #[test]
+    fn a_listed_queue_that_is_overtaken_goes_to_the_io_threads() {
+        let (runtime, [_, normal, high, _]) = queues();
+        let (shared, host) = (runtime.shared(), Host::new(2));
+        let goes = |queue: &Queue| {
+            let listed = shared.scheduler.next(|_| true);
+            listed.is_some_and(|listed| {
+                shared.scheduler.looked();
+                Arc::ptr_eq(&listed, queue.core())
+            })
+        };
+        host.add(shared, job(&normal, Verb::Decode));
+        assert!(host.list(normal.core()));
+        host.add(shared, job(&normal, Verb::Decode));
+        assert!(
+            shared.scheduler.next(|_| true).is_none(),
+            "it keeps its place"
+        );
+
+        host.add(shared, job(&high, Verb::Decode));
+        assert!(goes(&normal));
+        assert!(!host.list(normal.core()), "it would come last");
+        (0..3).for_each(|_| pass_one(&host));
+        assert!(host.next().is_none(), "it is in one list alone");
+
+        assert!(host.list(normal.core()));
+        assert!(host.list(high.core()));
+        assert!(goes(&normal), "the other may read for ever");
+        assert!(matches!(host.next(), Some(Next::Read(queue)) if Arc::ptr_eq(&queue, high.core())));
+        assert!(host.next().is_none());
+    }
+
+    #[test]
+    fn no_queue_waits_for_copies_and_writes() {
+        let (runtime, [low, normal, ..]) = queues();
+        let host = Host::new(2);
+        host.add(runtime.shared(), job(&low, Verb::Copy));
+        assert!(!host.list(normal.core()));
+        let Some(Next::Work(claim)) = host.next() else {
+            panic!("no job is open")
+        };
+        assert!(!host.list(normal.core()), "a worker may be long about it");
+        assert!(host.give_back(&claim, Ok(())).is_some());
+        assert!(host.list(normal.core()));
+    }
+
+    #[test]
+    fn whoever_reads_wakes_the_next_worker_for_what_is_left() {
+        let (_runtime, queues) = queues();
+        let host = &Host::new(2);
+        let (ends, end) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || ends.send(host.sleep(None)));
+            let start = Instant::now();
+            while host.jobs.lock().sleeping == 0 {
+                assert!(start.elapsed() < PATIENCE);
+                std::thread::yield_now();
+            }
+            // As if the sleeper's own wake had gone to somebody else.
+            let mut jobs = host.jobs.lock();
+            for queue in &queues[..2] {
+                jobs.listed += 1;
+                jobs.open[0].push_back(Open::Queue(Arc::clone(queue.core())));
+            }
+            drop(jobs);
+            let read = host.next();
+            let woken = end.recv_timeout(PATIENCE);
+            host.stop();
+            assert!(matches!(read, Some(Next::Read(_))));
+            assert_eq!(woken, Ok(Woken::Work));
+        });
+    }
 }

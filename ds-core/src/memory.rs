@@ -8,6 +8,7 @@
 
 use std::fmt;
 use std::io;
+use std::mem::MaybeUninit;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI32;
 
@@ -153,20 +154,20 @@ impl Span {
         unsafe { std::slice::from_raw_parts(self.start, self.bytes) }
     }
 
-    /// The bytes, for writing.
+    /// The bytes, for writing; whoever allocated them need not have given them values.
     ///
     /// # Safety
     /// The span must be writable (see [`Span::check_writable`]), its request in flight, and no
     /// other slice of the same bytes alive.
-    pub(crate) unsafe fn as_slice_mut<'a>(self) -> &'a mut [u8] {
-        // SAFETY: writable and unshared by the contract above; bytes have no invalid values.
-        unsafe { std::slice::from_raw_parts_mut(self.start, self.bytes) }
+    pub(crate) unsafe fn as_uninit_mut<'a>(self) -> &'a mut [MaybeUninit<u8>] {
+        // SAFETY: writable and unshared by the contract above; a `MaybeUninit` is valid without a value.
+        unsafe { std::slice::from_raw_parts_mut(self.start.cast(), self.bytes) }
     }
 
     /// Copies `source` here; both must have the same length and be checked. They may overlap.
     ///
     /// # Safety
-    /// As for [`Span::as_slice`] and [`Span::as_slice_mut`], but for the overlap.
+    /// As for [`Span::as_slice`] and [`Span::as_uninit_mut`], but for the overlap.
     pub(crate) unsafe fn copy_from(self, source: Span) {
         assert_eq!(
             self.bytes, source.bytes,

@@ -544,6 +544,14 @@ impl Drop for Queue {
     }
 }
 
+#[cfg(test)]
+impl Queue {
+    /// What the engine has of it.
+    pub(crate) fn core(&self) -> &Arc<QueueCore> {
+        &self.core
+    }
+}
+
 impl QueueCore {
     pub(crate) fn priority_index(&self) -> usize {
         self.desc.priority as usize
@@ -658,8 +666,11 @@ impl QueueCore {
         let mut state = self.state.lock();
         if state.is_full() && !state.is_closed() {
             state.count_enqueue_wait();
-            let has_room = || !self.state.lock().is_full();
-            MutexGuard::unlocked(&mut state, || self.shared.help(None, has_room));
+            let is_over = || {
+                let state = self.state.lock();
+                !state.is_full() || state.is_closed()
+            };
+            MutexGuard::unlocked(&mut state, || self.shared.help(None, is_over));
             while state.is_full() && !state.is_closed() {
                 state.waiting_for_room += 1;
                 self.wait_for(&self.room, &mut state, Some(ROOM_PATIENCE));

@@ -391,6 +391,7 @@ impl Drop for Handle {
             // The profile aborts on panic, so a thread that ended has ended well.
             let _ = thread.join();
         }
+        self.shared.helper.end();
         self.shared.scheduler.clear();
         self.shared.host.clear();
     }
@@ -411,7 +412,9 @@ impl Shared {
 
     /// Whether threads that wait are to read what others would read through `io`.
     fn may_be_helped(&self, io: &Io) -> bool {
-        self.config.waiters_help && matches!(io, Io::Uring(_))
+        // Direct reads would go back, after a look at the file that may wait for its disk.
+        let through_cache = matches!(self.file_mode, FileMode::Auto | FileMode::Buffered);
+        self.config.waiters_help && through_cache && matches!(io, Io::Uring(_))
     }
 
     pub(crate) fn has_threads(&self) -> bool {
@@ -495,10 +498,12 @@ impl Shared {
     }
 
     /// Whether workers may read for themselves. Not where there are cores without one, which can read while
-    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it.
+    /// the workers decode; nor where trouble is put between the disk and whoever reads: they read past it;
+    /// nor past the page cache: even the question whether a file allows that waits for a disk.
     pub(crate) fn workers_read(&self) -> bool {
         let config = &self.config;
-        self.has_threads() && !config.io_faults && config.decode_thread_count() >= cores()
+        let cached = !config.io_faults && self.file_mode != FileMode::Direct;
+        self.has_threads() && cached && config.decode_thread_count() >= cores()
     }
 
     /// Sends a request's compressed bytes to whoever decompresses them.

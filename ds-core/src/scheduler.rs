@@ -132,9 +132,14 @@ impl Scheduler {
         }
     }
 
-    /// Lists a queue that has something to start.
+    /// Lists a queue that has something to start; unless the runtime has gone, and its queues were closed
+    /// before: then nobody would take it out of the list again.
     pub(crate) fn list(&self, queue: Arc<QueueCore>, wake: Wake) {
         let mut ready = self.ready.lock();
+        if ready.stopped {
+            drop(ready);
+            return;
+        }
         let priority = queue.priority_index();
         ready.queues[priority].push_back(queue);
         // Before the look at who sleeps, as `fall_asleep` looks after saying so: one sees the other.

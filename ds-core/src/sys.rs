@@ -9,7 +9,8 @@ use std::io;
 use std::mem::{ManuallyDrop, MaybeUninit};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU32;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::memory::Span;
@@ -511,6 +512,28 @@ impl Drop for Mapping {
         // SAFETY: exactly the mapping made in `new`, unmapped once.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.bytes) };
     }
+}
+
+/// Whether this process was forked from one that called [`watch_forks`].
+static FORKED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn note_fork() {
+    FORKED.store(true, Ordering::Relaxed);
+}
+
+/// Has [`is_forked`] tell from now on.
+pub(crate) fn watch_forks() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: the handler goes with the library that it is in, and only stores a flag. Without memory
+        // nothing is registered.
+        let _ = unsafe { libc::pthread_atfork(None, None, Some(note_fork)) };
+    });
+}
+
+/// Whether this is a child of fork(2): what its parent has in the kernel is not its own.
+pub(crate) fn is_forked() -> bool {
+    FORKED.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

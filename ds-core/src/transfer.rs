@@ -212,10 +212,18 @@ impl Transfer {
         queue.put_back(entry);
     }
 
-    /// Whether it reads a stream for the engine's own decoder, through the page cache.
+    /// Whether it reads a stream for the engine's own decoder, through the page cache, and into memory: what
+    /// goes on to a GPU is handed over in batches, which a worker's few are not.
     pub(crate) fn reads_stream(&self) -> bool {
+        let Next::Decompress {
+            hold, compression, ..
+        } = &self.next
+        else {
+            return false;
+        };
         matches!(self.op.way, Way::Buffered | Way::CachedOnly)
-            && matches!(&self.next, Next::Decompress { compression, .. } if !compression.is_custom())
+            && !compression.is_custom()
+            && !matches!(hold, Hold::Upload(_))
     }
 
     /// Its weight for those who limit what is in flight.

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use crate::driver::IDLE_RELEASE;
+use crate::host::Worker;
 use crate::io;
 use crate::open_file::{OpenFile, Way};
 use crate::queue::QueueCore;
@@ -28,8 +29,8 @@ use crate::stats::IoStats;
 const STREAK: i32 = 64;
 /// So many more it takes after a try that failed: a worker's time was lost.
 const STREAK_AFTER_MISS: i32 = 1024;
-/// What a worker reads before it decodes: enough small streams that the queue's lock costs little, and no
-/// more than stays in a core's own cache.
+/// What a worker starts at a time: enough small streams that the locks cost little, and no more than it
+/// decodes in less time than a thread has on a core before another one may have it.
 const BATCH: Budget = Budget {
     requests: 8,
     bytes: 128 << 10,
@@ -83,27 +84,6 @@ impl Default for Reader {
 }
 
 impl Reader {
-    /// Starts a few requests of a listed queue, reads their streams, and has them decoded.
-    pub(crate) fn read(&mut self, shared: &Shared, queue: &Arc<QueueCore>) {
-        if !queue.warm.is_warm() {
-            return shared.scheduler.list(Arc::clone(queue), Wake::Yes);
-        }
-        let mut read = 0;
-        let mut started = std::mem::take(&mut self.started);
-        queue.start(BATCH, &mut started);
-        for request in started.drain(..) {
-            read += u64::from(begin(shared, queue, request));
-        }
-        self.started = started;
-        self.used_staging = true;
-        shared.count_io(IoStats {
-            operations: read,
-            system_calls: read,
-            by_workers: read,
-            ..IoStats::default()
-        });
-    }
-
     /// After how long without work idle staging is to be given back; `None` if this worker need not see to
     /// that.
     pub(crate) fn release_due(&mut self, shared: &Shared) -> Option<Duration> {
@@ -112,8 +92,34 @@ impl Reader {
     }
 }
 
+/// Starts a few requests of a listed queue, reads their streams, and decodes them or has them decoded.
+pub(crate) fn read(shared: &Shared, queue: &Arc<QueueCore>, worker: &mut Worker) {
+    if !queue.warm.is_warm() {
+        return shared.scheduler.list(Arc::clone(queue), Wake::Yes);
+    }
+    let budget = Budget {
+        // The others want some, too, and this worker comes back.
+        threads: 2 * shared.host.workers(),
+        ..BATCH
+    };
+    let mut read = 0;
+    let mut started = std::mem::take(&mut worker.reader.started);
+    queue.start(budget, &mut started);
+    for request in started.drain(..) {
+        read += u64::from(begin(shared, queue, request, worker));
+    }
+    worker.reader.started = started;
+    worker.reader.used_staging = true;
+    shared.count_io(IoStats {
+        operations: read,
+        system_calls: read,
+        by_workers: read,
+        ..IoStats::default()
+    });
+}
+
 /// Whether the stream of a request that was started has been read here.
-fn begin(shared: &Shared, queue: &Arc<QueueCore>, request: Started) -> bool {
+fn begin(shared: &Shared, queue: &Arc<QueueCore>, request: Started, worker: &mut Worker) -> bool {
     let entry = request.token;
     match request.work {
         Work::ReadStaged {
@@ -130,7 +136,9 @@ fn begin(shared: &Shared, queue: &Arc<QueueCore>, request: Started) -> bool {
             // First: the request may end there, or on another thread, and its file is closed before.
             drop(file);
             let source = memory.part(0, bytes);
-            shared.decompress(queue, entry, source, hold, compression, destination);
+            let request = (queue, entry);
+            let host = &shared.host;
+            host.decode_read(shared, worker, request, source, hold, destination);
             true
         }
         other => {
@@ -150,6 +158,25 @@ fn goes_through_cache(shared: &Shared, file: &OpenFile, bytes: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::Backend;
+    use crate::config::{Config, cores};
+    use crate::open_file::FileMode;
+    use crate::runtime::Runtime;
+
+    #[test]
+    fn no_worker_asks_whether_a_file_can_be_read_past_the_page_cache() {
+        let reads = |file_mode| {
+            let config = Config {
+                backend: Backend::Cpu,
+                decode_threads: cores() as i32,
+                file_mode,
+                ..Config::default()
+            };
+            Runtime::exactly(config).unwrap().shared().workers_read()
+        };
+        assert!(reads(FileMode::Auto) && reads(FileMode::Buffered));
+        assert!(!reads(FileMode::Direct));
+    }
 
     fn note(warm: &Warm, streams: i32) {
         (0..streams).for_each(|_| warm.note(true));

@@ -6,7 +6,8 @@
 
 use super::DecodeError;
 use super::decode::{BatchEnd, Hot, Tile};
-use super::sequences::{Batch, Output};
+use super::output::Output;
+use super::sequences::Batch;
 
 /// Proof that the processor has what the functions here are compiled for.
 #[derive(Clone, Copy)]
@@ -29,7 +30,7 @@ pub(super) fn available() -> bool {
 
 impl Hot for Avx2 {
     #[inline]
-    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd {
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, '_, Self>) -> BatchEnd {
         // SAFETY: the processor has the features, or there would be no `self`.
         unsafe { fill_batch::<LITERAL_RUNS>(tile) }
     }
@@ -42,7 +43,7 @@ impl Hot for Avx2 {
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn fill_batch<const LITERAL_RUNS: bool>(tile: &mut Tile<'_, Avx2>) -> BatchEnd {
+fn fill_batch<const LITERAL_RUNS: bool>(tile: &mut Tile<'_, '_, Avx2>) -> BatchEnd {
     tile.fill_batch_inline::<LITERAL_RUNS>()
 }
 

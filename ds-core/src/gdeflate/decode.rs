@@ -11,6 +11,8 @@
 //!   and a batch that does not fit into the output ends the tile.
 #![forbid(unsafe_code)]
 
+use std::mem::MaybeUninit;
+
 #[cfg(target_arch = "x86_64")]
 use super::avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
@@ -19,8 +21,9 @@ use super::huffman::{
     DISTANCE_SYMBOLS_MAX, Entry, LITERAL_SYMBOLS_MAX, PRECODE_SYMBOLS, Precode, TableError, Tables,
 };
 use super::lanes::{Lane, WINDOW_WORDS, Window, Words};
+use super::output::{Output, Room};
 use super::path::Path;
-use super::sequences::{BATCH_ROUNDS, Batch, Counts, Output};
+use super::sequences::{BATCH_ROUNDS, Batch, Counts};
 use super::stream::{HeaderPolicy, TileStream};
 use super::{DecodeError, LANES, TILE_BYTES, TILE_COMPRESSED_BYTES_MAX, TILE_COMPRESSED_BYTES_MIN};
 
@@ -71,7 +74,25 @@ impl Decoder {
     ///
     /// On an error the content of `output` is unspecified.
     pub fn decode_tile(&mut self, tile: &[u8], output: &mut [u8]) -> Result<(), DecodeError> {
-        if output.is_empty() || output.len() > TILE_BYTES {
+        self.decode(tile, output.into()).map(|_| ())
+    }
+
+    /// The same into memory that need not have values before, and has them on success: the answer is all of
+    /// `output`. On an error it may have some or none.
+    pub fn decode_tile_uninit<'a>(
+        &mut self,
+        tile: &[u8],
+        output: &'a mut [MaybeUninit<u8>],
+    ) -> Result<&'a mut [u8], DecodeError> {
+        self.decode(tile, output.into())
+    }
+
+    pub(super) fn decode<'a>(
+        &mut self,
+        tile: &[u8],
+        output: Room<'a>,
+    ) -> Result<&'a mut [u8], DecodeError> {
+        if output.len() == 0 || output.len() > TILE_BYTES {
             return Err(DecodeError::OutputBytes);
         }
         let (words, odd) = tile.as_chunks::<4>();
@@ -100,7 +121,7 @@ impl Scratch {
 /// How the two hot loops are compiled.
 pub(super) trait Hot: Copy {
     /// Calls [`Tile::fill_batch_inline`].
-    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd;
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, '_, Self>) -> BatchEnd;
     /// Calls [`Output::execute_inline`].
     fn execute(self, output: &mut Output<'_>, batch: &mut Batch) -> Result<(), DecodeError>;
 }
@@ -110,7 +131,7 @@ pub(super) trait Hot: Copy {
 struct Plain;
 
 impl Hot for Plain {
-    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, Self>) -> BatchEnd {
+    fn fill_batch<const LITERAL_RUNS: bool>(self, tile: &mut Tile<'_, '_, Self>) -> BatchEnd {
         tile.fill_batch_inline::<LITERAL_RUNS>()
     }
 
@@ -120,12 +141,12 @@ impl Hot for Plain {
 }
 
 /// The portable path, and the one of the same code for newer processors.
-fn decode_tile<H: Hot>(
+fn decode_tile<'a, H: Hot>(
     scratch: &mut Scratch,
     hot: H,
     words: &[[u8; 4]],
-    output: &mut [u8],
-) -> Result<(), DecodeError> {
+    output: Room<'a>,
+) -> Result<&'a mut [u8], DecodeError> {
     scratch.batch.counts = Default::default();
     let mut tile = Tile {
         words: Words::new(words),
@@ -167,10 +188,13 @@ pub fn decompress(
     Ok(())
 }
 
+/// Bytes of four rounds of a stored block: one word of each lane.
+const ROUNDS_BYTES: usize = 4 * LANES;
+
 /// A tile being decoded.
-pub(super) struct Tile<'a, H> {
-    words: Words<'a>,
-    scratch: &'a mut Scratch,
+pub(super) struct Tile<'s, 'a, H> {
+    words: Words<'s>,
+    scratch: &'s mut Scratch,
     hot: H,
     /// Whether `scratch.tables` holds the static codes: a tile of thousands of tiny static blocks must not
     /// build them thousands of times.
@@ -186,7 +210,7 @@ pub(super) enum BatchEnd {
     Special(usize, Entry),
 }
 
-impl<H: Hot> Tile<'_, H> {
+impl<H: Hot> Tile<'_, '_, H> {
     fn blocks(&mut self) -> Result<(), DecodeError> {
         self.words.fill(&mut self.scratch.lanes);
         loop {
@@ -219,20 +243,18 @@ impl<H: Hot> Tile<'_, H> {
     /// Bytes as they are, one from each lane in turn.
     fn stored_block(&mut self) -> Result<(), DecodeError> {
         let bytes = self.words.take(&mut self.scratch.lanes[0], 16) as usize;
-        let output = self
-            .output
-            .rest()
-            .get_mut(..bytes)
-            .ok_or(DecodeError::OutputOverflow)?;
+        if bytes > self.output.room_bytes() {
+            return Err(DecodeError::OutputOverflow);
+        }
         // Four rounds at a time take 32 bits, and so exactly one word, from each lane; every lane
         // is then where it was. Which of the four rounds takes a lane's word never changes, nor
         // does the order of the words.
         let order = stored_order(&self.scratch.lanes);
-        let (blocks, rest) = output.as_chunks_mut::<{ 4 * LANES }>();
-        for block in blocks {
+        for _ in 0..bytes / ROUNDS_BYTES {
             if self.words.overrun() {
                 return Err(DecodeError::TileTruncated);
             }
+            let block = self.output.zeros::<ROUNDS_BYTES>()?;
             let window = self.words.window();
             for (i, lane) in self.scratch.lanes.iter_mut().enumerate() {
                 let word = u32::from_le_bytes(window[usize::from(order[i]) % WINDOW_WORDS]);
@@ -244,11 +266,12 @@ impl<H: Hot> Tile<'_, H> {
             }
             self.words.advance(LANES);
         }
+        let mut rest = [0; ROUNDS_BYTES];
+        let rest = &mut rest[..bytes % ROUNDS_BYTES];
         for (i, byte) in rest.iter_mut().enumerate() {
             *byte = self.words.take(&mut self.scratch.lanes[i % LANES], 8) as u8;
         }
-        self.output.advance(bytes);
-        Ok(())
+        self.output.put(rest)
     }
 
     /// Code lengths, themselves compressed, and the tables made from them.

@@ -24,6 +24,7 @@ pub mod error;
 mod handout;
 mod huffman;
 mod lanes;
+mod output;
 mod path;
 mod sequences;
 pub mod stream;

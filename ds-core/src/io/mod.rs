@@ -167,6 +167,15 @@ impl Io {
         }
     }
 
+    /// Has what the kernel would not take end with EAGAIN, and takes no more.
+    pub(crate) fn give_up(&mut self) {
+        match self {
+            Io::Uring(io) => io.give_up(),
+            Io::Faulty(io) => io.inner_mut().give_up(),
+            Io::Threads(_) | Io::Sim(_) => {}
+        }
+    }
+
     /// Lets go of staging memory that it has registered; nothing is in flight.
     pub(crate) fn release_buffers(&mut self, staging: &Staging) {
         match self {

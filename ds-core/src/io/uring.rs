@@ -501,13 +501,19 @@ impl Uring {
             _ => {
                 log::error!(
                     target: "ds",
-                    "io_uring_enter: {error}; something in this process closed a descriptor that it \
-                     does not own; this I/O thread goes on with pread"
+                    "io_uring_enter: {error}; something in this process closed a descriptor that it does not \
+                     own, or forbade this thread the call; who used this ring goes on without"
                 );
                 self.lost = true;
             }
         }
         std::thread::sleep(REST);
+    }
+
+    /// Treats the ring as lost, though its descriptor is still its own: it stays open until the process ends,
+    /// for nothing tells it from a number that has become another's.
+    pub(super) fn give_up(&mut self) {
+        self.lost = true;
     }
 
     /// What the kernel took still completes; after that, what it did not take is to be done again,

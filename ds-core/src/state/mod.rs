@@ -57,9 +57,9 @@ static OWNERS: AtomicUsize = AtomicUsize::new(0);
 ///   that are cancelled.
 /// - Every request counts in its group of `order` until it ends.
 /// - `in_line` is `Some` while `startable` holds a request, and at no other time when the lock is let go.
-/// - `listed` is set while the scheduler has the queue or an I/O thread looks at it. If something can start,
-///   it is set, or the queue stands in line: whoever makes something startable sets it and says so in
-///   [`Deferred`].
+/// - `listed` is set while the queue is in the scheduler's list or the workers', or a thread that took it out
+///   looks at it. If something can start, it is set, or the queue stands in line: whoever makes something
+///   startable sets it and says so in [`Deferred`].
 #[derive(Debug)]
 pub(crate) struct State {
     /// The number that names this queue to whoever keeps its signals.
@@ -74,7 +74,7 @@ pub(crate) struct State {
     startable: Startable,
     /// The pool for which the queue stands in line.
     in_line: Option<PoolKind>,
-    /// Whether the scheduler has the queue, or an I/O thread looks at it.
+    /// Whether the queue is in the scheduler's list or the workers', or a thread looks at it.
     listed: bool,
     order: Order,
     in_flight: u32,

@@ -38,7 +38,8 @@ impl State {
         let requests = budget.requests.min(share.max(1));
         let mut bytes = 0;
         let mut waits_for_staging = false;
-        while started.len() < requests && bytes < budget.bytes {
+        let mut ended = 0;
+        while started.len() + ended < requests && bytes < budget.bytes {
             let Some(token) = self.startable.take() else {
                 break;
             };
@@ -48,7 +49,10 @@ impl State {
                     bytes += source_bytes;
                     started.push(Started { token, group, work });
                 }
-                Next::Finish(outcome) => self.end(token, outcome, deferred),
+                Next::Finish(outcome) => {
+                    self.end(token, outcome, deferred);
+                    ended += 1;
+                }
                 Next::Parked => {}
                 Next::NoStaging(pool) => {
                     self.startable.hold(token);

@@ -211,6 +211,26 @@ fn compressed_bytes_arrive_decoded_by_the_host() {
     decode_everywhere(&rig, &[0, 64, 6, 3]);
 }
 
+/// They go on to the GPU in batches, which the few that a worker reads at a time are not.
+#[test]
+fn workers_do_not_read_what_goes_on_to_a_gpu() {
+    let name = "workers_do_not_read_what_goes_on_to_a_gpu";
+    let Some(rig) = Rig::with(name, |config| config.gpu_decode = GpuDecode::Cpu) else {
+        return;
+    };
+    let all = SAMPLE_BYTES as u32;
+    let (queue, buffer) = (rig.queue(), rig.buffer(SAMPLE_BYTES));
+    let bytes = files().stream_bytes.len() as u32;
+    // Many more than make a queue warm whose streams are for memory.
+    for _ in 0..300 {
+        let request = from_file(&files().stream, 0, bytes, buffer.range(0, all));
+        let request = request.compressed(Compression::GDEFLATE, all);
+        assert_eq!(run(&queue, request), S_OK);
+    }
+    assert_eq!(rig.runtime.io_stats().by_workers, 0);
+    assert_holds(&buffer, 0, &sample(0..SAMPLE_BYTES));
+}
+
 #[test]
 fn compressed_bytes_arrive_decoded_by_the_gpu() {
     let Some(rig) = Rig::with("compressed_bytes_arrive_decoded_by_the_gpu", |config| {

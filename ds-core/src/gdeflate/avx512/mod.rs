@@ -15,6 +15,7 @@ mod symbols;
 mod tile;
 mod words;
 
+use super::output::Room;
 use super::{DecodeError, LANES};
 use batch::Batch;
 use codes::Codes;
@@ -43,11 +44,11 @@ impl Scratch {
     }
 
     /// Decodes a tile of at least 128 bytes into a non-empty output.
-    pub(super) fn decode(
+    pub(super) fn decode<'a>(
         &mut self,
         tile: &[[u8; 4]],
-        output: &mut [u8],
-    ) -> Result<(), DecodeError> {
+        output: Room<'a>,
+    ) -> Result<&'a mut [u8], DecodeError> {
         // SAFETY: the processor has the features, or `new` would not have made this scratch.
         unsafe { tile::decode(self, tile, output) }
     }

@@ -13,15 +13,17 @@
 //! behind it is an error.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_add_epi8, _mm512_mask_mov_epi8, _mm512_permutex2var_epi8, _mm512_set1_epi8,
+    __m512i, _mm512_add_epi8, _mm512_mask_mov_epi8, _mm512_permutex2var_epi8,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8,
 };
+use std::mem::MaybeUninit;
 
 use super::super::DecodeError;
-use super::super::sequences::Output;
+use super::super::output::Output;
 use super::batch::{Batch, LIST_LEN};
 use super::codes::{Codes, IOTA};
 use super::plan::{PATTERNS, PLANNED, Plan};
-use super::simd::{BYTES, load, load_unchecked, store, store_unchecked};
+use super::simd::{BYTES, load, load_unchecked, load_written, store_unchecked, store_written};
 
 /// Executes everything up to the first match without a distance and keeps the rest in `batch`.
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
@@ -32,8 +34,14 @@ pub(super) fn execute(
 ) -> Result<(), DecodeError> {
     batch.translate(codes);
     let known = batch.counts.distances;
-    let (bytes, written) = output.parts();
-    let mut tail = load_tail(bytes, *written);
+    // SAFETY: below, the count grows by sequences that were stored, whole.
+    let (bytes, written) = unsafe { output.parts() };
+    if let Some(first) = bytes.first_chunk_mut::<BYTES>() {
+        // Plans load from there where they want nothing of it, so it must have values.
+        first[BYTES.min(*written)..].fill(MaybeUninit::new(0));
+    }
+    // SAFETY: so much is written.
+    let mut tail = unsafe { load_tail(bytes, *written) };
     let mut plan = Plan::EMPTY;
     let mut i = 0;
     // Whoever has no room for a register has none for a short sequence.
@@ -54,7 +62,8 @@ pub(super) fn execute(
             }
             k += 1;
             *written = usize::from(plan.starts[k]);
-            tail = load_tail(bytes, *written);
+            // SAFETY: so much is written.
+            tail = unsafe { load_tail(bytes, *written) };
             exceptions &= exceptions - 1;
         }
         i += planned;
@@ -77,7 +86,7 @@ fn rest(batch: &mut Batch, output: &mut Output<'_>, i: usize) -> Result<(), Deco
         Some(place) => usize::from(*place),
         None => counts.symbols,
     };
-    output.literals(&batch.symbols[done..until])?;
+    output.put(&batch.symbols[done..until])?;
     batch.carry(until);
     Ok(())
 }
@@ -89,7 +98,7 @@ fn short(
     plan: &Plan,
     sequences: std::ops::Range<usize>,
     symbols: &[u8; LIST_LEN + 2 * BYTES],
-    bytes: &mut [u8],
+    bytes: &mut [MaybeUninit<u8>],
     mut tail: __m512i,
 ) -> __m512i {
     let iota = load(&IOTA);
@@ -107,9 +116,10 @@ fn short(
         // literals as it is.
         let of_match = u64::MAX << (plan.runs[i] % 64);
         let of_source = of_match & i64::from(plan.far[i] as i8) as u64;
-        // SAFETY: a far match's source begins within the output, before the sequence, which has
-        // room for a register; otherwise the source is 0, and the output has room there.
-        let source = unsafe { load_unchecked(bytes, plan.sources[i].into()) };
+        // SAFETY: a far match's source begins within the output, more than a register before the
+        // sequence, and what is before that is written; otherwise the source is 0, and the output has
+        // room there, with values.
+        let source = unsafe { load_written(bytes, plan.sources[i].into()) };
         let new = _mm512_mask_mov_epi8(literals, of_source, source);
         // SAFETY: patterns begin in the rows 1 to 65, or up to 61 bytes before, and the last row,
         // 65, is a register long.
@@ -137,7 +147,7 @@ fn long(
     plan: &Plan,
     i: usize,
     k: usize,
-    bytes: &mut [u8],
+    bytes: &mut [MaybeUninit<u8>],
     mut at: usize,
 ) -> Result<bool, DecodeError> {
     let mut from = usize::from(plan.symbols[k]);
@@ -159,15 +169,19 @@ fn long(
     at = target;
     if distance >= BYTES {
         while at < end {
-            store_at(bytes, at, load_at(bytes, source));
+            // SAFETY: the register ends before `at`, and so much is written.
+            let block = unsafe { load_written(bytes, source) };
+            store_at(bytes, at, block);
             at += BYTES;
             source += BYTES;
         }
     } else {
         // As often as it fits whole; then the next register begins where the pattern does.
         let pattern = load_at(&PATTERNS, distance * BYTES);
-        let source = load_at(bytes, source);
-        let block = _mm512_permutex2var_epi8(source, pattern, source);
+        let pattern = _mm512_add_epi8(pattern, _mm512_set1_epi8((BYTES - distance) as i8));
+        // SAFETY: so much is written: the sequence's literals just now.
+        let before = unsafe { load_tail(bytes, target) };
+        let block = _mm512_permutexvar_epi8(pattern, before);
         while at < end {
             store_at(bytes, at, block);
             at += BYTES / distance * distance;
@@ -177,17 +191,23 @@ fn long(
 }
 
 /// The 64 bytes before `at`; as many of them as there are.
+///
+/// # Safety
+///
+/// The bytes before `at` have values.
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-fn load_tail(bytes: &[u8], at: usize) -> __m512i {
-    match at.checked_sub(BYTES) {
-        Some(start) => load_at(bytes, start),
+unsafe fn load_tail(bytes: &[MaybeUninit<u8>], at: usize) -> __m512i {
+    let mut tail = [MaybeUninit::new(0); BYTES];
+    let (bytes, start) = match at.checked_sub(BYTES) {
+        Some(start) => (&bytes[..at], start),
         None => {
-            let mut tail = [0; BYTES];
             tail[BYTES - at..].copy_from_slice(&bytes[..at]);
-            load(&tail)
+            (tail.as_slice(), 0)
         }
-    }
+    };
+    // SAFETY: the register ends where the slice does, and all of that has values.
+    unsafe { load_written(bytes, start) }
 }
 
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
@@ -198,8 +218,8 @@ fn load_at(bytes: &[u8], at: usize) -> __m512i {
 
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-fn store_at(bytes: &mut [u8], at: usize, value: __m512i) {
-    store(
+fn store_at(bytes: &mut [MaybeUninit<u8>], at: usize, value: __m512i) {
+    store_written(
         bytes[at..].first_chunk_mut().expect("room for a register"),
         value,
     );

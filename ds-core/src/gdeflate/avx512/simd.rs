@@ -8,6 +8,7 @@ use std::arch::x86_64::{
     __m256i, __m512i, _MM_HINT_T0, _mm_prefetch, _mm256_loadu_si256, _mm256_storeu_si256,
     _mm512_loadu_si512, _mm512_storeu_si512,
 };
+use std::mem::MaybeUninit;
 
 /// Bytes of a whole register.
 pub(super) const BYTES: usize = 64;
@@ -83,6 +84,29 @@ pub(super) unsafe fn load_unchecked(from: &[u8], at: usize) -> __m512i {
     unsafe { _mm512_loadu_si512(from.cast()) }
 }
 
+/// Loads a register from index `at` on.
+///
+/// # Safety
+///
+/// The slice must have 64 bytes from there on, with values.
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) unsafe fn load_written(from: &[MaybeUninit<u8>], at: usize) -> __m512i {
+    debug_assert!(at + BYTES <= from.len());
+    // SAFETY: the caller promises that the index is within the slice.
+    let from = unsafe { from.as_ptr().add(at) };
+    // SAFETY: the caller promises 64 bytes with values from there on; no alignment is asked for.
+    unsafe { _mm512_loadu_si512(from.cast()) }
+}
+
+/// Stores a register where there may have been no values.
+#[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
+#[inline]
+pub(super) fn store_written(to: &mut [MaybeUninit<u8>; BYTES], value: __m512i) {
+    // SAFETY: the 64 bytes are those of the array; no alignment is asked for.
+    unsafe { _mm512_storeu_si512(to.as_mut_ptr().cast(), value) }
+}
+
 /// Stores a register from index `at` on.
 ///
 /// # Safety
@@ -90,7 +114,7 @@ pub(super) unsafe fn load_unchecked(from: &[u8], at: usize) -> __m512i {
 /// The slice must have 64 bytes from there on.
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
 #[inline]
-pub(super) unsafe fn store_unchecked(to: &mut [u8], at: usize, value: __m512i) {
+pub(super) unsafe fn store_unchecked(to: &mut [MaybeUninit<u8>], at: usize, value: __m512i) {
     debug_assert!(at + BYTES <= to.len());
     // SAFETY: the caller promises that the index is within the slice.
     let to = unsafe { to.as_mut_ptr().add(at) };

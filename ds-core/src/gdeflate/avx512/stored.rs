@@ -7,7 +7,7 @@ use std::arch::x86_64::{
 };
 
 use super::super::DecodeError;
-use super::super::sequences::Output;
+use super::super::output::Output;
 use super::lanes::{Lanes, Window};
 use super::simd::{BYTES, HALVES, load, load_halves, store, store_halves};
 use super::words::Words;
@@ -27,19 +27,20 @@ pub(super) fn copy(
 ) -> Result<(), DecodeError> {
     words.ensure(LANES);
     let bytes = lanes.take_first(words, 16) as usize;
-    let target = output
-        .rest()
-        .get_mut(..bytes)
-        .ok_or(DecodeError::OutputOverflow)?;
+    if bytes > output.room_bytes() {
+        return Err(DecodeError::OutputOverflow);
+    }
     let order = load_halves(&order(lanes));
-    let (blocks, rest) = target.as_chunks_mut::<ROUNDS_BYTES>();
-    for blocks in blocks.chunks_mut(AHEAD_WORDS / LANES / 2) {
+    let mut blocks = bytes / ROUNDS_BYTES;
+    while blocks > 0 {
         if words.overrun() {
             return Err(DecodeError::TileTruncated);
         }
         words.ensure(AHEAD_WORDS);
-        for block in blocks {
-            four_rounds(lanes.whole_window(), block);
+        let now = blocks.min(AHEAD_WORDS / LANES / 2);
+        blocks -= now;
+        for _ in 0..now {
+            four_rounds(lanes.whole_window(), output.zeros()?);
             let next = words.next();
             let (first, second) = words.peek(next);
             words.set_next(next + LANES);
@@ -52,13 +53,12 @@ pub(super) fn copy(
     words.ensure(4 * LANES);
     let mut last = [0; ROUNDS_BYTES];
     four_rounds(lanes.whole_window(), &mut last);
-    for (round, bytes) in rest.chunks_mut(LANES).enumerate() {
-        bytes.copy_from_slice(&last[round * LANES..][..bytes.len()]);
+    let rest = &last[..bytes % ROUNDS_BYTES];
+    for bytes in rest.chunks(LANES) {
         let active = u32::MAX >> (LANES - bytes.len());
         lanes.take(words, active, _mm512_set1_epi16(8));
     }
-    output.advance(bytes);
-    Ok(())
+    output.put(rest)
 }
 
 /// Writes the first four bytes of every lane, round by round.

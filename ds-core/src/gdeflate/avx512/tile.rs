@@ -3,7 +3,7 @@
 
 use super::super::DecodeError;
 use super::super::huffman::TableError;
-use super::super::sequences::Output;
+use super::super::output::{Output, Room};
 use super::batch::Batch;
 use super::codes::{Codes, Lengths};
 use super::lanes::Lanes;
@@ -12,11 +12,11 @@ use super::words::Words;
 use super::{LANES, Scratch, header, output, stored};
 
 #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
-pub(super) fn decode(
+pub(super) fn decode<'a>(
     scratch: &mut Scratch,
     tile: &[[u8; 4]],
-    output: &mut [u8],
-) -> Result<(), DecodeError> {
+    output: Room<'a>,
+) -> Result<&'a mut [u8], DecodeError> {
     let Scratch {
         buffer,
         codes,
@@ -40,17 +40,17 @@ pub(super) fn decode(
 }
 
 /// A tile being decoded.
-struct Tile<'a> {
-    words: Words<'a>,
-    codes: &'a mut Codes,
-    batch: &'a mut Batch,
+struct Tile<'s, 'a> {
+    words: Words<'s>,
+    codes: &'s mut Codes,
+    batch: &'s mut Batch,
     /// Whether `codes` holds the static codes: a tile of thousands of tiny static blocks must not
     /// make them thousands of times.
     codes_are_static: bool,
     output: Output<'a>,
 }
 
-impl Tile<'_> {
+impl Tile<'_, '_> {
     #[target_feature(enable = "avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi1,bmi2,lzcnt,popcnt")]
     fn blocks(&mut self) -> Result<(), DecodeError> {
         let mut lanes = Lanes::new(&mut self.words);
