@@ -16,7 +16,7 @@ use crate::hold::Landed;
 use crate::io::threads::Threads;
 use crate::io::{Completion, Io, Waited};
 use crate::notify::Aftermath;
-use crate::queue::{Outcome, PRIORITY_COUNT, Priority, QueueCore};
+use crate::queue::{Closing, Outcome, PRIORITY_COUNT, Priority, QueueCore};
 use crate::runtime::Shared;
 use crate::scheduler::Woken;
 use crate::slots::{Slots, Token};
@@ -164,6 +164,7 @@ impl Driver {
             finished: Finished {
                 queue: None,
                 outcomes: Vec::with_capacity(room),
+                closing: Vec::new(),
             },
             landed: Vec::new(),
             owed: Aftermath::default(),
@@ -411,6 +412,21 @@ impl Driver {
         }
         self.finished.flush(&mut self.owed);
         self.place_landed();
+        if !self.finished.closing.is_empty() {
+            self.close_files(shared);
+        }
+    }
+
+    /// Closing may take its time, and nobody is to wait for that but those who must: what else was reaped
+    /// is passed on by now. A thread of the application's, which has a time-out to keep, closes nothing.
+    fn close_files(&mut self, shared: &Shared) {
+        self.wake_owed();
+        for (queue, closing) in self.finished.closing.drain(..) {
+            match self.lent {
+                true => shared.host.close_files(queue, closing),
+                false => queue.close_files(closing),
+            }
+        }
     }
 
     /// Hands over what is for a GPU: one lock and at most one wake-up for all of a device's.
@@ -500,23 +516,7 @@ impl Driver {
                 true => self.put_back(shared, transfer),
                 false => self.push_new(shared, transfer),
             },
-            Err(Work::Decompress {
-                source,
-                compression,
-                hold,
-                destination,
-            }) => shared.decompress(queue, entry, source, hold, compression, destination),
-            Err(Work::Copy {
-                source,
-                hold,
-                destination,
-            }) => shared
-                .host
-                .copy(shared, queue, entry, source, hold, destination),
-            Err(Work::HandOver(hold)) => shared.land(queue, entry, hold, Ok(())),
-            Err(Work::Transfer { .. } | Work::ReadStaged { .. }) => {
-                unreachable!("these are transfers")
-            }
+            Err(work) => pass_on(shared, queue, entry, work),
         }
     }
 
@@ -594,9 +594,35 @@ impl Driver {
                 entry: transfer.entry,
                 upload,
             }),
-            Finish::PassedOn => {}
+            Finish::PassOn(work) => {
+                let (queue, entry) = (Arc::clone(&transfer.queue), transfer.entry);
+                // First: the request may end there, or on another thread, and its file is closed before.
+                self.active.free(token);
+                return pass_on(shared, &queue, entry, work);
+            }
         }
         self.active.free(token);
+    }
+}
+
+/// Has the rest of a request done, of which nothing is to be read or written here (any more).
+fn pass_on(shared: &Shared, queue: &Arc<QueueCore>, entry: Token, work: Work) {
+    match work {
+        Work::Decompress {
+            source,
+            compression,
+            hold,
+            destination,
+        } => shared.decompress(queue, entry, source, hold, compression, destination),
+        Work::Copy {
+            source,
+            hold,
+            destination,
+        } => shared
+            .host
+            .copy(shared, queue, entry, source, hold, destination),
+        Work::HandOver(hold) => shared.land(queue, entry, hold, Ok(())),
+        Work::Transfer { .. } | Work::ReadStaged { .. } => unreachable!("these are transfers"),
     }
 }
 
@@ -605,6 +631,8 @@ impl Driver {
 struct Finished {
     queue: Option<Arc<QueueCore>>,
     outcomes: Vec<(Token, Outcome)>,
+    /// Requests, by queue, whose files are to be closed first.
+    closing: Vec<(Arc<QueueCore>, Vec<Closing>)>,
 }
 
 impl Finished {
@@ -630,7 +658,10 @@ impl Finished {
     fn flush(&mut self, owed: &mut Aftermath) {
         // Not kept: the queue may be the last to hold its runtime's threads, this one among them.
         if let Some(queue) = self.queue.take() {
-            queue.complete_and_owe(self.outcomes.drain(..), owed);
+            let closing = queue.complete_and_owe(self.outcomes.drain(..), owed);
+            if !closing.is_empty() {
+                self.closing.push((queue, closing));
+            }
         }
     }
 }

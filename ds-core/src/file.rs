@@ -2,7 +2,9 @@
 //!
 //! Owns a descriptor until it is closed or forgotten. Closing is prompt (games rely on it to write
 //! files that they streamed from) and safe: an operation in flight keeps the descriptor for itself
-//! until it is done, so a closed number is never used for another file.
+//! until it is done, so a closed number is never used for another file. A file whose last user is a
+//! request is closed before anybody hears of that request's end; only a ring that has it registered
+//! keeps the kernel's side of it for a moment more (`open_file.rs`).
 
 #![forbid(unsafe_code)]
 
@@ -155,7 +157,8 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn bytes(&self) -> Result<u64, Error> {
-        self.see_bytes(&*self.opened()?)
+        let open = self.cloned()?;
+        self.see_bytes(&open)
     }
 
     /// The file's metadata, asked of the kernel now.
@@ -163,7 +166,7 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn metadata(&self) -> Result<fs::Metadata, Error> {
-        Ok(sys::metadata(self.opened()?.fd(Way::Buffered))?)
+        Ok(sys::metadata(self.cloned()?.fd(Way::Buffered))?)
     }
 
     /// How a runtime with that mode reads the file, and why, for a person. Looks at the file, and may
@@ -172,9 +175,13 @@ impl File {
     /// # Errors
     /// [`Error::FileNotOpen`] after [`File::close`].
     pub fn explain_mode(&self, mode: FileMode) -> Result<String, Error> {
-        // Not under the lock: reading may take its time.
-        let open = Arc::clone(&*self.opened()?);
-        Ok(open.explain(mode))
+        Ok(self.cloned()?.explain(mode))
+    }
+
+    /// The open file, for questions to the kernel: they may take their time, and the lock is one that
+    /// engine threads take with a queue's lock held.
+    fn cloned(&self) -> Result<Arc<OpenFile>, Error> {
+        Ok(Arc::clone(&*self.opened()?))
     }
 
     /// The open file. Whoever closes it waits until the answer is gone: those who look at a file under a
@@ -183,7 +190,9 @@ impl File {
         MutexGuard::try_map(self.0.open.lock(), Option::as_mut).map_err(|_| Error::FileNotOpen)
     }
 
-    /// The same, if the file is open and `offset + bytes` lies in it.
+    /// The same, if the file is open and `offset + bytes` lies in it. Asks the kernel, under the lock (and
+    /// under the queue's, if the caller holds that), where the file's end was last seen before the request's:
+    /// without the lock this could become the last to have the file, and close it under the queue's.
     pub(crate) fn opened_for_read(&self, offset: u64, bytes: u32) -> Result<Opened<'_>, Error> {
         let open = self.opened()?;
         let end = offset

@@ -272,7 +272,8 @@ mod tests {
         let shared = runtime.shared();
         shared.helper.0.set(Mutex::new(driver)).unwrap();
         let mut buffer = Buffer::new(4096);
-        let (_queue, array) = enqueue(&runtime, &file(), &[0], &mut buffer);
+        let file = file();
+        let (_queue, array) = enqueue(&runtime, &file, &[0], &mut buffer);
         assert_eq!(array.wait(0, Some(TIME_LEFT_MIN / 2)), None);
         assert_eq!(array.wait(0, Some(Duration::from_secs(10))), Some(0));
     }
@@ -290,7 +291,8 @@ mod tests {
             (Priority::Realtime, false),
         ] {
             let mut buffer = Buffer::new(4096);
-            let (_queue, array) = enqueue_with(&runtime, priority, &file(), &[0], &mut buffer);
+            let file = file();
+            let (_queue, array) = enqueue_with(&runtime, priority, &file, &[0], &mut buffer);
             assert_eq!(driver.help(runtime.shared()), helps, "{priority:?}");
             assert_eq!(array.is_complete(0), helps, "{priority:?}");
             while runtime.turn() {}

@@ -21,7 +21,7 @@ use crate::gdeflate::{self, HeaderPolicy, TileStream};
 use crate::hold::Hold;
 use crate::memory::Span;
 use crate::open_file::{OpenFile, Way};
-use crate::queue::{Outcome, PRIORITY_COUNT, QueueCore};
+use crate::queue::{Closing, Outcome, PRIORITY_COUNT, QueueCore};
 use crate::runtime::Shared;
 use crate::scheduler::{Wake, Woken};
 use crate::slots::{Slots, Token};
@@ -125,6 +125,8 @@ struct Jobs {
     jobs: Slots<Job>,
     /// What there is to do, highest priority last.
     open: [VecDeque<Open>; PRIORITY_COUNT],
+    /// Files to close, before anything else: somebody waits for their requests' ends.
+    closing: VecDeque<(Arc<QueueCore>, Vec<Closing>)>,
     /// How many queues are in `open`.
     listed: usize,
     /// Pieces of all jobs that nobody has claimed.
@@ -163,6 +165,7 @@ struct Claim {
 enum Next {
     Work(Claim),
     Read(Arc<QueueCore>),
+    Close(Arc<QueueCore>, Vec<Closing>),
 }
 
 impl Host {
@@ -170,6 +173,7 @@ impl Host {
         let jobs = Jobs {
             jobs: Slots::with_initial(u32::MAX as usize, JOBS_INITIAL),
             open: Default::default(),
+            closing: VecDeque::new(),
             listed: 0,
             pieces: 0,
             others: 0,
@@ -302,6 +306,17 @@ impl Host {
         }
     }
 
+    /// Has a queue's files closed, for threads that cannot wait for that.
+    pub(crate) fn close_files(&self, queue: Arc<QueueCore>, closing: Vec<Closing>) {
+        let mut jobs = self.jobs.lock();
+        jobs.closing.push_back((queue, closing));
+        let sleeping = jobs.sleeping > 0;
+        drop(jobs);
+        if sleeping {
+            self.wake.notify_one();
+        }
+    }
+
     /// Forgets the queues that are still listed, when nobody looks for them any more. A listed queue keeps
     /// the runtime, which keeps this list.
     pub(crate) fn clear(&self) {
@@ -330,7 +345,7 @@ impl Host {
     /// Sleeps until there is something to do, or nothing was for as long as `timeout`.
     fn sleep(&self, timeout: Option<Duration>) -> Woken {
         let mut jobs = self.jobs.lock();
-        while !jobs.stopped && jobs.open.iter().all(VecDeque::is_empty) {
+        while !jobs.stopped && jobs.is_idle() {
             jobs.sleeping += 1;
             let timed_out = match timeout {
                 Some(timeout) => self.wake.wait_for(&mut jobs, timeout).timed_out(),
@@ -353,15 +368,21 @@ impl Host {
 
     /// Does a few pieces of the next job, or reads for more; `false` if there is nothing to do.
     pub(crate) fn turn(&self, shared: &Shared, worker: &mut Worker) -> bool {
-        let claim = match self.next() {
+        let mut claim = match self.next() {
             None => return false,
             Some(Next::Read(queue)) => {
                 warm::read(shared, &queue, worker);
                 return true;
             }
+            Some(Next::Close(queue, closing)) => {
+                queue.close_files(closing);
+                return true;
+            }
             Some(Next::Work(claim)) => claim,
         };
         let result = worker.work(&claim.task, &claim.file, claim.pieces.clone());
+        // First: the request may end with this claim or another's, and its file is closed before.
+        drop(claim.file.take());
         if let Some(job) = self.give_back(&claim, result) {
             finish(shared, job);
         }
@@ -378,6 +399,9 @@ impl Host {
     /// it leaves something.
     fn next(&self) -> Option<Next> {
         let mut jobs = self.jobs.lock();
+        if let Some((queue, closing)) = jobs.closing.pop_front() {
+            return Some(Next::Close(queue, closing));
+        }
         let next = jobs.next(self.workers)?;
         if jobs.sleeping > 0 && jobs.open.iter().any(|open| !open.is_empty()) {
             self.wake.notify_one();
@@ -423,6 +447,10 @@ impl Host {
 }
 
 impl Jobs {
+    fn is_idle(&self) -> bool {
+        self.closing.is_empty() && self.open.iter().all(VecDeque::is_empty)
+    }
+
     fn next(&mut self, workers: u32) -> Option<Next> {
         let open = self.open.iter_mut().rev().find(|open| !open.is_empty())?;
         let token = match open.front()? {
@@ -550,8 +578,9 @@ fn decode_job(
     }
 }
 
-/// Passes a job's request on.
-fn finish(shared: &Shared, job: Job) {
+/// Passes a job's request on, whose file is let go before.
+fn finish(shared: &Shared, mut job: Job) {
+    drop(job.file.take());
     let outcome = job.failed.map_or(Ok(()), Err);
     shared.land(&job.queue, job.entry, job.hold, outcome);
 }

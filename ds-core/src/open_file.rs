@@ -8,7 +8,8 @@
 //! Invariants
 //! - Operations in flight hold an `Arc` of it, so both descriptors stay open until they are done.
 //! - A ring that registered a descriptor is told when the `OpenFile` goes: a registration would keep
-//!   the file open.
+//!   the file open. The ring's thread empties the place when it comes to that, so for the kernel (a
+//!   busy mount, a lease, the space of a deleted file) the file may outlive the last status by that.
 
 #![forbid(unsafe_code)]
 

@@ -4,8 +4,8 @@
 //! under one lock a queue; this file takes the lock, waits, and acts on what the state asks for
 //! once the lock is gone.
 //!
-//! Locks, outermost first: a queue's state, then a fence, a status array, the notifier, staging or
-//! the custom queue. The scheduler, other queues and the error callback are only reached with no
+//! Locks, outermost first: a queue's state, then a file, then a fence, a status array, the notifier,
+//! staging or the custom queue. The scheduler, other queues and the error callback are only reached with no
 //! queue's lock held (`Deferred`).
 
 #![forbid(unsafe_code)]
@@ -622,12 +622,16 @@ impl QueueCore {
             report(fault, request);
         }
         if !deferred.closing.is_empty() {
-            self.close_files(deferred.closing);
+            // This may be a thread of the application's.
+            let queue = Arc::clone(self);
+            self.shared.host.close_files(queue, deferred.closing);
         }
     }
 
-    /// Closes files, and then lets the requests go that had them: whoever hears of one may count on it.
-    fn close_files(self: &Arc<Self>, mut closing: Vec<Closing>) {
+    /// Closes files, and then lets the requests go that had them: whoever hears of one may count on it,
+    /// since whoever ends a request has let its file go. (A ring that has the file registered lets go of
+    /// it a moment later, when its thread comes to that: see `open_file.rs`.)
+    pub(crate) fn close_files(self: &Arc<Self>, mut closing: Vec<Closing>) {
         for request in &mut closing {
             request.files = [None, None];
         }
@@ -735,16 +739,20 @@ impl QueueCore {
     /// Requests came to their end.
     pub(crate) fn complete(self: &Arc<Self>, outcomes: impl IntoIterator<Item = (Token, Outcome)>) {
         let mut owed = Aftermath::default();
-        self.complete_and_owe(outcomes, &mut owed);
+        let closing = self.complete_and_owe(outcomes, &mut owed);
         owed.run();
+        if !closing.is_empty() {
+            self.shared.host.close_files(Arc::clone(self), closing);
+        }
     }
 
-    /// The same; waking those who wait is left to the caller, who owes it to others already.
+    /// The same; waking those who wait is left to the caller, who owes it to others already, and so is
+    /// [`QueueCore::close_files`] of the answer, which may take its time.
     pub(crate) fn complete_and_owe(
         self: &Arc<Self>,
         outcomes: impl IntoIterator<Item = (Token, Outcome)>,
         owed: &mut Aftermath,
-    ) {
+    ) -> Vec<Closing> {
         let mut deferred = Deferred::default();
         let mut state = self.state.lock();
         for (token, outcome) in outcomes {
@@ -756,11 +764,7 @@ impl QueueCore {
         let closing = std::mem::take(&mut deferred.closing);
         self.after(state, deferred);
         owed.absorb(fired);
-        if !closing.is_empty() {
-            // Closing may take its time, and nobody is to wait for that but those who must.
-            std::mem::take(owed).run();
-            self.close_files(closing);
-        }
+        closing
     }
 
     fn wake_waiting(&self, state: &State) {
@@ -882,4 +886,4 @@ impl QueueCore {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -95,8 +95,8 @@ pub(crate) enum Finish {
     Done(Outcome),
     /// The bytes are in staging of a device, for whose placer they are.
     Landed(Box<Upload>),
-    /// Somebody else has it now.
-    PassedOn,
+    /// That is what follows, for whoever does it: after the transfer, and its hold on the file, is gone.
+    PassOn(Work),
 }
 
 impl Transfer {
@@ -196,11 +196,20 @@ impl Transfer {
     /// Leaves everything as if it had not begun.
     pub(crate) fn put_back(mut self, shared: &Shared) {
         self.free_bounce(shared);
-        match self.next {
+        let Transfer {
+            queue,
+            entry,
+            op,
+            next,
+            ..
+        } = self;
+        // The request may end there, and its file is closed before.
+        drop(op);
+        match next {
             Next::Finish => {}
             Next::PassOn(hold) | Next::Decompress { hold, .. } => shared.give_back(hold),
         }
-        self.queue.put_back(self.entry);
+        queue.put_back(entry);
     }
 
     /// Whether it reads a stream for the engine's own decoder, through the page cache, and into memory: what
@@ -380,19 +389,18 @@ impl Transfer {
         Progress::Again
     }
 
-    /// Passes the request on after its transfer, once, or says to whom.
+    /// What follows the transfer; asked once.
     pub(crate) fn finish(&mut self, shared: &Shared, outcome: Outcome) -> Finish {
-        let (queue, entry) = (&self.queue, self.entry);
         match (std::mem::replace(&mut self.next, Next::Finish), outcome) {
             (Next::Finish, Ok(())) => match self.bounce.take() {
                 None => Finish::Done(Ok(())),
                 Some(bounce) => {
                     let source = bounce.span().part(self.lead, self.bytes);
-                    let hold = Hold::Staging(bounce);
-                    shared
-                        .host
-                        .copy(shared, queue, entry, source, hold, self.memory);
-                    Finish::PassedOn
+                    Finish::PassOn(Work::Copy {
+                        source,
+                        hold: Hold::Staging(bounce),
+                        destination: self.memory,
+                    })
                 }
             },
             (Next::Finish, Err(fault)) => {
@@ -403,10 +411,7 @@ impl Transfer {
                 hold.set_payload(self.memory.part(self.lead, self.bytes));
                 match hold {
                     Hold::Upload(upload) => Finish::Landed(upload),
-                    hold => {
-                        shared.land(queue, entry, hold, Ok(()));
-                        Finish::PassedOn
-                    }
+                    hold => Finish::PassOn(Work::HandOver(hold)),
                 }
             }
             (
@@ -416,11 +421,12 @@ impl Transfer {
                     destination,
                 },
                 Ok(()),
-            ) => {
-                let source = self.memory.part(self.lead, self.bytes);
-                shared.decompress(queue, entry, source, hold, compression, destination);
-                Finish::PassedOn
-            }
+            ) => Finish::PassOn(Work::Decompress {
+                source: self.memory.part(self.lead, self.bytes),
+                compression,
+                hold,
+                destination,
+            }),
             (Next::PassOn(hold) | Next::Decompress { hold, .. }, Err(fault)) => {
                 shared.give_back(hold);
                 Finish::Done(Err(fault))

@@ -133,6 +133,8 @@ fn begin(shared: &Shared, queue: &Arc<QueueCore>, request: Started, worker: &mut
             && goes_through_cache(shared, &file, bytes)
             && io::read_cached(&file, offset, memory.part(0, bytes)) =>
         {
+            // First: the request may end there, or on another thread, and its file is closed before.
+            drop(file);
             let source = memory.part(0, bytes);
             let request = (queue, entry);
             let host = &shared.host;

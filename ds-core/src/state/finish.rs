@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::State;
 use super::entry::{Entry, Stage};
 use crate::error::{Error, Fault, Subsystem};
@@ -45,6 +47,13 @@ impl State {
         if files.iter().all(Option::is_none) {
             return self.finish(token, failure);
         }
+        // Whoever ends a request has let its file go: else closing these would close nothing.
+        debug_assert!(
+            files
+                .iter()
+                .flatten()
+                .all(|file| Arc::strong_count(file) == 1)
+        );
         let was_in_flight = std::mem::replace(&mut entry.stage, Stage::Closing) == Stage::InFlight;
         if !was_in_flight {
             self.in_flight += 1;
